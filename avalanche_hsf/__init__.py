@@ -1,0 +1,3 @@
+"""Hypernet-SDE-Flow for Avalanche."""
+
+__version__ = "0.1.0"

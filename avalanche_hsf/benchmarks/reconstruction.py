@@ -1,0 +1,137 @@
+"""From plain tensors to an Avalanche stream whose target is the input itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_labels
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.benchmarks.utils.data_attribute import TaskLabels
+from avalanche.benchmarks.utils.flat_data import ConstantSequence
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from avalanche_hsf.checks import check_int, check_samples
+
+LabelsOfExperience = int | Sequence[int]
+
+
+def reconstruction_benchmark(
+    train: Sequence[Tensor],
+    test: Sequence[Tensor] | None = None,
+    *,
+    task_labels: Sequence[LabelsOfExperience] | None = None,
+    test_task_labels: Sequence[LabelsOfExperience] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> CLScenario:
+    """A stream of autoencoding experiences: items `[x, y, t]` with `y = x`.
+
+    Every built-in Avalanche strategy with `MSELoss` runs on it unchanged. Avalanche's own
+    `tensors_benchmark` and `as_classification_dataset` expect one class index per sample and
+    fail on vector targets (Avalanche 0.6.0), hence this function.
+
+    Args:
+        train: One `n_i x *features` floating-point tensor per experience. The number of samples
+            may differ between experiences, the feature shape may not.
+        test: The same for the test stream, one tensor per training experience. Default: the
+            training tensors, as in the paper.
+        task_labels: Per experience either one task label or one for each sample; labels may
+            repeat. Default: experience i has label i.
+        test_task_labels: The same for the test stream. Default: `task_labels`, which then must
+            hold one label per experience if `test` is given.
+        dtype: Floating-point type of the streams; the models of this package are float32.
+
+    Returns:
+        A `CLScenario` with a `train_stream` and a `test_stream`.
+
+    Raises:
+        TypeError: A tensor is not floating point, or a label is no integer.
+        ValueError: No experience, an empty experience, NaN or infinite entries, feature shapes
+            that differ, or a number of labels that does not fit.
+
+    Example:
+        >>> benchmark = reconstruction_benchmark([torch.zeros(8, 3), torch.ones(5, 3)])
+        >>> [len(experience.dataset) for experience in benchmark.train_stream]
+        [8, 5]
+        >>> benchmark.train_stream[1].task_label
+        1
+    """
+    train = _check_stream("train", train)
+    if test_task_labels is None and test is not None and not _one_label_each(task_labels):
+        raise ValueError(
+            "task_labels gives a label for each training sample: give test_task_labels for test"
+        )
+    test = train if test is None else _check_stream("test", test)
+    if len(test) != len(train):
+        raise ValueError(
+            f"test must have one tensor per training experience: {len(train)}, got {len(test)}"
+        )
+    if test[0].shape[1:] != train[0].shape[1:]:
+        raise ValueError(
+            f"train and test must have the same feature shape, got {tuple(train[0].shape[1:])} "
+            f"and {tuple(test[0].shape[1:])}"
+        )
+    if task_labels is None:
+        task_labels = list(range(len(train)))
+    if test_task_labels is None:
+        test_task_labels = task_labels
+    streams = {
+        "train": _datasets("task_labels", train, task_labels, dtype),
+        "test": _datasets("test_task_labels", test, test_task_labels, dtype),
+    }
+    return with_task_labels(benchmark_from_datasets(**streams))
+
+
+def _check_stream(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence):
+        raise TypeError(
+            f"{name} must be a list with one tensor per experience, got {type(tensors).__name__}"
+        )
+    if len(tensors) == 0:
+        raise ValueError(f"{name} must hold at least one experience, got an empty list")
+    checked = [check_samples(f"{name}[{i}]", x) for i, x in enumerate(tensors)]
+    shapes = {tuple(x.shape[1:]) for x in checked}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"all experiences of {name} must have the same feature shape, got {sorted(shapes)}"
+        )
+    return checked
+
+
+def _one_label_each(task_labels: Sequence[LabelsOfExperience] | None) -> bool:
+    return task_labels is None or not any(
+        isinstance(label, (Sequence, Tensor)) for label in task_labels
+    )
+
+
+def _datasets(
+    name: str,
+    tensors: Sequence[Tensor],
+    labels: Sequence[LabelsOfExperience],
+    dtype: torch.dtype,
+) -> list[AvalancheDataset]:
+    if len(labels) != len(tensors):
+        raise ValueError(
+            f"{name} must have one entry per experience: {len(tensors)}, got {len(labels)}"
+        )
+    datasets = []
+    for i, (x, label) in enumerate(zip(tensors, labels, strict=True)):
+        x = x.detach().to(dtype)
+        datasets.append(
+            AvalancheDataset(
+                [TensorDataset(x, x)],
+                data_attributes=[TaskLabels(_labels_of(f"{name}[{i}]", label, len(x)))],
+            )
+        )
+    return datasets
+
+
+def _labels_of(name: str, label: LabelsOfExperience, n: int) -> Sequence[int]:
+    if isinstance(label, Tensor):
+        label = label.tolist()
+    if not isinstance(label, Sequence):
+        return ConstantSequence(check_int(name, label, at_least=0), n)
+    if len(label) != n:
+        raise ValueError(f"{name} must hold one label per sample: {n}, got {len(label)}")
+    return [check_int(f"{name}[{k}]", each, at_least=0) for k, each in enumerate(label)]

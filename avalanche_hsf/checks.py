@@ -1,0 +1,84 @@
+"""Checks of arguments, shared by every layer of the package.
+
+Each returns the value it was given, or raises naming what was got and what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+
+
+def check_int(name: str, value: object, *, at_least: int) -> int:
+    """An integer of at least `at_least`; TypeError or ValueError otherwise.
+
+    >>> check_int("n_samples", 300, at_least=2)
+    300
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value}")
+    return int(value)
+
+
+def check_non_negative(name: str, value: object) -> float:
+    """A finite number that is not below zero; TypeError or ValueError otherwise.
+
+    >>> check_non_negative("gamma", 2.0)
+    2.0
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+    return float(value)
+
+
+def check_positive(name: str, value: object) -> float:
+    """A finite number above zero; TypeError or ValueError otherwise.
+
+    >>> check_positive("horizon", 0.5)
+    0.5
+    """
+    if check_non_negative(name, value) == 0:
+        raise ValueError(f"{name} must be above 0, got {value}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_samples(name: str, x: object) -> Tensor:
+    """A non-empty floating-point tensor of finite samples.
+
+    Args:
+        name: What to call the tensor in a message.
+        x: A `n x *features` tensor.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        TypeError: It is no tensor, or its numbers are not floating point.
+        ValueError: It has no samples, no feature dimension, or a NaN or infinite entry.
+
+    >>> check_samples("x", torch.zeros(4, 3)).shape
+    torch.Size([4, 3])
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(
+            f"{name} must be a floating-point tensor, got {x.dtype}; convert it with .float()"
+        )
+    if x.dim() < 2 or x.numel() == 0:
+        raise ValueError(
+            f"{name} must hold at least one sample of at least one feature, as (n, *features); "
+            f"got shape {tuple(x.shape)}"
+        )
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(
+            f"{name} has NaN or infinite entries: {int((~torch.isfinite(x)).sum())} of {x.numel()}"
+        )
+    return x

@@ -1,0 +1,48 @@
+"""The paper's baseline."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_int
+
+
+class MLPAutoencoder(nn.Module):
+    """An autoencoder of the HSF's main sizes that knows no tasks: in-h-h-latent, latent-h-h-in.
+
+    GELU between the layers, none after the latent or the output.
+
+    Source: section 3.1 of the paper; sizes from the author's public code.
+
+    Args:
+        input_dim: Number of features of one sample, all dimensions but the first multiplied.
+        hidden_dim: Width of the hidden layers.
+        latent_dim: Width of the bottleneck.
+
+    Example:
+        >>> import torch
+        >>> MLPAutoencoder(64)(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 1, 8, 8])
+    """
+
+    def __init__(self, input_dim: int, *, hidden_dim: int = 64, latent_dim: int = 24) -> None:
+        super().__init__()
+        self.input_dim = check_int("input_dim", input_dim, at_least=1)
+        check_int("hidden_dim", hidden_dim, at_least=1)
+        check_int("latent_dim", latent_dim, at_least=1)
+        self.encoder = _mlp(input_dim, hidden_dim, latent_dim)
+        self.decoder = _mlp(latent_dim, hidden_dim, input_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction of a `n x *features` tensor, in its shape."""
+        return self.decoder(self.encoder(x.flatten(1))).view(x.shape)
+
+
+def _mlp(n_in: int, hidden_dim: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(n_in, hidden_dim),
+        nn.GELU(),
+        nn.Linear(hidden_dim, hidden_dim),
+        nn.GELU(),
+        nn.Linear(hidden_dim, n_out),
+    )

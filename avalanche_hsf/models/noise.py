@@ -1,0 +1,50 @@
+"""Where a model's noise comes from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_int
+
+
+class SeededNoise(nn.Module):
+    """Random generators of a model's own, one for training and one for evaluation.
+
+    Independent of the global generators of torch and numpy; and because evaluation draws from
+    its own, how often a run is evaluated does not change what it learns. Their states are part
+    of `state_dict`, so a model that is saved and loaded goes on with the same noise.
+
+    Args:
+        seed: An integer of at least 0.
+
+    Example:
+        >>> a, b = (torch.randn(3, generator=SeededNoise(7).generator("cpu")) for _ in range(2))
+        >>> torch.equal(a, b)
+        True
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = check_int("seed", seed, at_least=0)
+        self._generators = self._seeded(torch.device("cpu"))
+
+    def generator(self, device: torch.device | str) -> torch.Generator:
+        """The generator of the present mode. On a new device the sequences start anew."""
+        if self._generators[0].device.type != torch.device(device).type:
+            self._generators = self._seeded(torch.device(device))
+        return self._generators[0 if self.training else 1]
+
+    def _seeded(self, device: torch.device) -> list[torch.Generator]:
+        return [
+            torch.Generator(device).manual_seed(2 * self.seed + mode) for mode in range(2)
+        ]
+
+    def get_extra_state(self) -> Tensor:
+        return torch.stack([generator.get_state() for generator in self._generators])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        # A state of another length was saved on another kind of device: start anew there.
+        if state.shape[1] == len(self._generators[0].get_state()):
+            for generator, stored in zip(self._generators, state, strict=True):
+                generator.set_state(stored.cpu().contiguous())

@@ -1,0 +1,107 @@
+"""The vectors e_t that stand for tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.models import DynamicModule
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.models.task_groups import check_task_label
+
+
+class TaskEmbedding(DynamicModule):
+    """One learnable vector e_t for each task, grown as tasks arrive.
+
+    e_t ~ N(0, std^2 I) when task t is first trained, drawn from torch's global generator like
+    any other initial weight. Each is a parameter of its own, so an optimizer that learns of a
+    new one keeps its state for the old ones, and a finished one can be frozen alone.
+
+    A task that was never trained has no embedding: in training mode asking for it raises, in
+    evaluation mode it is represented by the mean of the prior, the zero vector. So a stream
+    with tasks still to come can be evaluated, deterministically and without growing the model.
+
+    Source: section 2.2 of the paper; von Oswald et al. 2020, https://arxiv.org/abs/1906.00695
+
+    Args:
+        embedding_dim: Size of e_t, at least 1.
+        std: Standard deviation of a new embedding, at least 0.
+
+    Example:
+        >>> embedding = TaskEmbedding(16)
+        >>> embedding.add_task(3)
+        >>> embedding([3]).shape
+        torch.Size([1, 16])
+        >>> embedding.eval()([8]).abs().sum()
+        tensor(0.)
+    """
+
+    def __init__(self, embedding_dim: int, *, std: float = 0.02) -> None:
+        super().__init__()
+        self.embedding_dim = check_int("embedding_dim", embedding_dim, at_least=1)
+        self.std = check_non_negative("std", std)
+        self.embeddings = nn.ParameterDict()
+        self.register_buffer("untrained", torch.zeros(embedding_dim))
+
+    @property
+    def tasks(self) -> list[int]:
+        """The labels of all tasks that have an embedding, in order of arrival."""
+        return [int(label) for label in self.embeddings]
+
+    def add_task(self, label: int) -> None:
+        """Draws an embedding for a task; does nothing if the task has one."""
+        key = str(check_task_label(label))
+        if key not in self.embeddings:
+            e = torch.empty_like(self.untrained).normal_(std=self.std)
+            self.embeddings[key] = nn.Parameter(e)
+
+    def adaptation(self, experience: Any) -> None:
+        """Called by Avalanche before each experience, in training and in evaluation.
+
+        Raises:
+            ValueError: The experience has no task labels.
+        """
+        super().adaptation(experience)
+        labels = getattr(experience, "task_labels", None)
+        if labels is None:
+            raise ValueError(
+                "a task-conditional model needs task labels, but the experience has none: build "
+                "the benchmark with avalanche's task_incremental_benchmark or with_task_labels"
+            )
+        if self.training:
+            for label in labels:
+                self.add_task(int(label))
+
+    def forward(self, tasks: list[int]) -> Tensor:
+        """The embeddings of k tasks.
+
+        Args:
+            tasks: k task labels.
+
+        Returns:
+            A `k x embedding_dim` tensor.
+
+        Raises:
+            ValueError: In training mode, a task has no embedding.
+        """
+        return torch.stack([self._embedding(label) for label in tasks])
+
+    def _embedding(self, label: int) -> Tensor:
+        key = str(label)
+        if key in self.embeddings:
+            return self.embeddings[key]
+        if self.training:
+            raise ValueError(
+                f"task {label} has no embedding yet, only {self.tasks} have; Avalanche strategies "
+                "add it when they adapt the model, elsewhere call add_task"
+            )
+        return self.untrained
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        stored = f"{prefix}embeddings."
+        for name in state_dict:
+            if name.startswith(stored):
+                self.add_task(int(name[len(stored) :]))
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,0 +1,115 @@
+"""Batches that mix tasks: rows grouped by task, so that weights exist once per task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def check_task_label(label: object) -> int:
+    """A task label: an integer of at least 0.
+
+    Raises:
+        TypeError: It is no integer.
+        ValueError: It is negative.
+    """
+    if isinstance(label, bool) or not isinstance(label, int):
+        raise TypeError(f"a task label must be an integer, got {label!r}")
+    if label < 0:
+        raise ValueError(f"a task label must be at least 0, got {label}")
+    return label
+
+
+@dataclass(frozen=True)
+class TaskGroups:
+    """Which rows of a batch belong to which task.
+
+    Work that needs task-specific weights runs on a padded `k x m x d` layout, one slice for each
+    of the k distinct tasks, with m the size of the largest group: one batched matrix product
+    instead of a loop over tasks, and weights generated k times, not once per row.
+
+    Attributes:
+        tasks: The k distinct task labels, ascending.
+        rows: A `k x m` index: the batch row in each slot. Slots beyond a group's size repeat a
+            row and are never read back. None if there is one task.
+        slots: A `n` index: the slot, in 0..k*m-1, of each batch row. None if there is one task.
+
+    Example:
+        >>> groups = TaskGroups.from_labels(torch.tensor([4, 2, 4]), n=3)
+        >>> groups.tasks
+        [2, 4]
+        >>> x = torch.tensor([[10.0], [20.0], [30.0]])
+        >>> groups.scatter(x)[1].flatten()
+        tensor([10., 30.])
+        >>> groups.gather(groups.scatter(x)).flatten()
+        tensor([10., 20., 30.])
+    """
+
+    tasks: list[int]
+    rows: Tensor | None = None
+    slots: Tensor | None = None
+
+    @classmethod
+    def from_labels(cls, task_labels: Tensor | int, n: int) -> TaskGroups:
+        """Groups the n rows of a batch.
+
+        Args:
+            task_labels: One integer for the whole batch, or an integer tensor of shape (n,).
+            n: Rows of the batch, at least 1.
+
+        Raises:
+            TypeError: The labels are no integers.
+            ValueError: A label is negative, or there is not one for each row.
+        """
+        if not isinstance(task_labels, Tensor):
+            return cls([check_task_label(task_labels)])
+        dtype = task_labels.dtype
+        if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
+            raise TypeError(f"task labels must be integers, got a tensor of {dtype}")
+        if task_labels.shape != (n,):
+            raise ValueError(
+                f"task labels must be one per sample, shape ({n},), got {tuple(task_labels.shape)}"
+            )
+        uniques, group_of_row, sizes = torch.unique(
+            task_labels, return_inverse=True, return_counts=True
+        )
+        tasks = [check_task_label(label) for label in uniques.tolist()]
+        if len(tasks) == 1:
+            return cls(tasks)
+        by_group = torch.argsort(group_of_row, stable=True)
+        group = group_of_row[by_group]
+        starts = sizes.cumsum(0) - sizes
+        m = int(sizes.max())
+        slot = group * m + torch.arange(n, device=group.device) - starts[group]
+        rows = by_group[starts].repeat_interleave(m).scatter(0, slot, by_group).view(-1, m)
+        return cls(tasks, rows, torch.empty_like(slot).scatter(0, by_group, slot))
+
+    def scatter(self, x: Tensor) -> Tensor:
+        """From batch order to groups: a `n x d` tensor to a `k x m x d` tensor."""
+        return x.unsqueeze(0) if self.rows is None else x[self.rows]
+
+    def gather(self, grouped: Tensor) -> Tensor:
+        """From groups back to batch order: a `k x m x d` tensor to a `n x d` tensor."""
+        return grouped[0] if self.slots is None else grouped.flatten(0, 1)[self.slots]
+
+
+def task_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A linear layer with weights of its own for each task: y[i] = x[i] W[i]^T + b[i].
+
+    Args:
+        x: A `k x m x in_features` tensor, one slice per task, as `TaskGroups.scatter` gives it.
+        weight: A `k x out_features x in_features` tensor.
+        bias: A `k x out_features` tensor.
+
+    Returns:
+        A `k x m x out_features` tensor.
+
+    Example:
+        >>> task_linear(torch.ones(2, 5, 3), torch.ones(2, 4, 3), torch.zeros(2, 4)).shape
+        torch.Size([2, 5, 4])
+    """
+    if len(x) == 1:
+        return torch.nn.functional.linear(x[0], weight[0], bias[0]).unsqueeze(0)
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
