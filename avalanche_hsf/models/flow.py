@@ -91,20 +91,15 @@ class _Coupling(AffineCouplingTransform):
         self._sizes = [n_kept, dim - n_kept] if keep_first else [dim - n_kept, n_kept]
         self._keep_first = keep_first
 
-    def _scale_and_shift(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        shift, log_scale = params.chunk(2, dim=1)
-        scale = torch.exp(log_scale)
-        return scale, shift * scale
-
     def forward(self, inputs: Tensor, context: None = None) -> tuple[Tensor, Tensor]:
         kept, moved = self._split(inputs)
-        moved, log_det = self._coupling_transform_forward(moved, self.transform_net(kept))
-        return self._join(kept, moved), log_det
+        t, s = self.transform_net(kept)
+        return self._join(kept, (moved + t) * torch.exp(s)), s.sum(dim=1)
 
     def inverse(self, inputs: Tensor, context: None = None) -> tuple[Tensor, Tensor]:
         kept, moved = self._split(inputs)
-        moved, log_det = self._coupling_transform_inverse(moved, self.transform_net(kept))
-        return self._join(kept, moved), log_det
+        t, s = self.transform_net(kept)
+        return self._join(kept, moved * torch.exp(-s) - t), -s.sum(dim=1)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         first, last = x.split(self._sizes, dim=1)
@@ -115,7 +110,7 @@ class _Coupling(AffineCouplingTransform):
 
 
 class _ShiftAndScale(nn.Module):
-    """t(a) and s(a) = c * t(a), concatenated."""
+    """The shift t(a) = tanh(net(a)) and the log scale s(a) = c * t(a) of one coupling."""
 
     def __init__(self, n_in: int, n_out: int, hidden_dim: int) -> None:
         super().__init__()
@@ -124,6 +119,6 @@ class _ShiftAndScale(nn.Module):
         )
         self.scale = nn.Parameter(torch.randn(n_out) * 0.01)
 
-    def forward(self, kept: Tensor) -> Tensor:
+    def forward(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         t = self.net(kept)
-        return torch.cat((t, self.scale * t), dim=1)
+        return t, self.scale * t

@@ -93,6 +93,7 @@ class HypernetSDEFlow(MultiTaskModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.known_train_tasks_labels: set[int]  # set by Avalanche's base class
         self.input_dim = check_int("input_dim", input_dim, at_least=1)
         self.hidden_dim = check_int("hidden_dim", hidden_dim, at_least=1)
         self.latent_dim = check_int("latent_dim", latent_dim, at_least=2)
@@ -127,7 +128,7 @@ class HypernetSDEFlow(MultiTaskModule):
         """
         if self.training:
             labels = getattr(experience, "task_labels", ())
-            self.known_train_tasks_labels = self.known_train_tasks_labels | set(labels)
+            self.known_train_tasks_labels.update(labels)
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
         """The reconstruction alone, so that any Avalanche strategy can train the model.
@@ -166,7 +167,7 @@ class HypernetSDEFlow(MultiTaskModule):
 
     def encode(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
         """z0, a `n x latent_dim` tensor; arguments as in `forward`."""
-        flat, groups, weights = self._prepare(x, task_labels)
+        flat, groups, weights = self._prepare(x, task_labels, prefix="encoder_")
         return self._encode(flat, groups, weights)
 
     def evolve(self, z0: Tensor) -> Tensor:
@@ -176,7 +177,7 @@ class HypernetSDEFlow(MultiTaskModule):
     def decode(self, z_T: Tensor, task_labels: Tensor | int) -> Tensor:
         """From z_T, `n x latent_dim`, to a flat reconstruction, `n x input_dim`."""
         groups = TaskGroups.from_labels(task_labels, len(z_T))
-        return self._decode(z_T, groups, self._weights(groups))
+        return self._decode(z_T, groups, self._weights(groups, prefix="decoder_"))
 
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:
         """log p(z0) of the encoded samples under the flow, in nats, shape (n,).
@@ -210,7 +211,7 @@ class HypernetSDEFlow(MultiTaskModule):
         return self.decode(self.evolve(self.flow.sample(n, generator=generator)), task)
 
     def _prepare(
-        self, x: Tensor, task_labels: Tensor | int
+        self, x: Tensor, task_labels: Tensor | int, prefix: str = ""
     ) -> tuple[Tensor, TaskGroups, dict[str, Tensor]]:
         flat = x.flatten(1) if x.dim() > 1 else x
         if flat.dim() != 2 or flat.shape[1] != self.input_dim:
@@ -221,10 +222,10 @@ class HypernetSDEFlow(MultiTaskModule):
         if not x.is_floating_point():
             check_samples("x", x)
         groups = TaskGroups.from_labels(task_labels, len(flat))
-        return flat, groups, self._weights(groups)
+        return flat, groups, self._weights(groups, prefix)
 
-    def _weights(self, groups: TaskGroups) -> dict[str, Tensor]:
-        return self.hypernetwork(self.task_embedding(groups.tasks))
+    def _weights(self, groups: TaskGroups, prefix: str) -> dict[str, Tensor]:
+        return self.hypernetwork(self.task_embedding(groups.tasks), prefix)
 
     def _encode(self, x: Tensor, groups: TaskGroups, weights: dict[str, Tensor]) -> Tensor:
         h = groups.scatter(x)

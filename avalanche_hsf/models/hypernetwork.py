@@ -58,20 +58,20 @@ class HyperNetwork(nn.Module):
             for name, shape in self.shapes.items()
         )
 
-    def forward(self, e: Tensor) -> dict[str, Tensor]:
+    def forward(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         """Writes the weights of k tasks.
 
         Args:
             e: A `k x embedding_dim` tensor of task embeddings.
+            prefix: Write only the tensors whose name begins so.
 
         Returns:
             For each name a `k x *shape` tensor.
         """
         return {
             name: generator(e).view(-1, *shape)
-            for (name, shape), generator in zip(
-                self.shapes.items(), self.generators, strict=True
-            )
+            for (name, shape), generator in zip(self.shapes.items(), self.generators, strict=True)
+            if name.startswith(prefix)
         }
 
 
@@ -92,9 +92,7 @@ def linear_shapes(layers: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int,
     return shapes
 
 
-def paper_hidden_dims(
-    embedding_dim: int, layers: Mapping[str, tuple[int, int]]
-) -> dict[str, int]:
+def paper_hidden_dims(embedding_dim: int, layers: Mapping[str, tuple[int, int]]) -> dict[str, int]:
     """Hidden widths of the author's hypernetworks, for the names of `linear_shapes`.
 
     The generator of a weight has h = (embedding_dim + in * out) // 4 hidden units, that of the

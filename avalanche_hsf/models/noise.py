@@ -36,9 +36,7 @@ class SeededNoise(nn.Module):
         return self._generators[0 if self.training else 1]
 
     def _seeded(self, device: torch.device) -> list[torch.Generator]:
-        return [
-            torch.Generator(device).manual_seed(2 * self.seed + mode) for mode in range(2)
-        ]
+        return [torch.Generator(device).manual_seed(2 * self.seed + mode) for mode in range(2)]
 
     def get_extra_state(self) -> Tensor:
         return torch.stack([generator.get_state() for generator in self._generators])

@@ -59,9 +59,10 @@ class NeuralSDE(nn.Module):
         # Time runs in units of one step, s = t/h, so that its floats are exact integers: with
         # dt = T/n torchsde takes an extra, tiny step in about half of all (T, n). It stays on
         # the CPU, where the solver compares it after every step.
+        h = self.horizon / self.n_steps
         times = torch.tensor([0.0, float(self.n_steps)])
-        noise = _UnitIncrements(z0, generator)
-        steps = _PerStep(self.drift, self.diffusion, self.horizon / self.n_steps)
+        steps = _PerStep(self.drift, self.diffusion, h)
+        noise = _Increments(z0, math.sqrt(h), generator)
         return torchsde.sdeint(steps, z0, times, bm=noise, method="euler", dt=1.0)[-1]
 
     def diffusion_at(self, z: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ def _field(dim: int, hidden_dim: int) -> nn.Sequential:
 
 
 class _PerStep:
-    """The SDE in time s = t/h: drift h f, diffusion sqrt(h) g.
+    """The SDE in time s = t/h: drift h f, and diffusion g against increments of variance h.
 
     f and g have the same shape, so their weights are stacked and each layer is one batched
     product for both: fewer, larger operations.
@@ -90,22 +91,10 @@ class _PerStep:
     sde_type = "ito"
 
     def __init__(self, drift: nn.Sequential, diffusion: nn.Sequential, h: float) -> None:
-        pairs = [
-            (f, g) for f, g in zip(drift, diffusion, strict=True) if isinstance(f, nn.Linear)
-        ]
-        (first_f, first_g), *rest = pairs
-        self._first = (
-            torch.cat((first_f.weight, first_g.weight)),
-            torch.cat((first_f.bias, first_g.bias)),
-        )
-        self._rest = [
-            (
-                torch.stack((f.weight, g.weight)).transpose(1, 2),
-                torch.stack((f.bias, g.bias)).unsqueeze(1),
-            )
-            for f, g in rest
-        ]
-        self._h = h
+        first, middle, last = zip(_linears(drift), _linears(diffusion), strict=True)
+        self._first = torch.cat([n.weight for n in first]), torch.cat([n.bias for n in first])
+        self._middle = _stacked(middle, scale_of_first=1.0)
+        self._last_layer = _stacked(last, scale_of_first=h)
         self._last: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
     def f_and_g(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,14 +106,25 @@ class _PerStep:
     def _evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
         a = torch.tanh(linear(z, *self._first))
         a = a.view(len(z), 2, -1).transpose(0, 1)
-        (weight, bias), (last_weight, last_bias) = self._rest
+        weight, bias = self._middle
         a = torch.tanh(torch.baddbmm(bias, a, weight))
-        f, g = torch.baddbmm(last_bias, a, last_weight)
-        return f * self._h, torch.sigmoid(g) * math.sqrt(self._h)
+        weight, bias = self._last_layer
+        hf, g = torch.baddbmm(bias, a, weight)
+        return hf, torch.sigmoid(g)
 
 
-class _UnitIncrements(torchsde.BaseBrownian):
-    """Brownian increments over unit intervals: independent standard normal draws.
+def _linears(field: nn.Sequential) -> list[nn.Linear]:
+    return [layer for layer in field if isinstance(layer, nn.Linear)]
+
+
+def _stacked(pair: tuple[nn.Linear, nn.Linear], *, scale_of_first: float) -> tuple[Tensor, Tensor]:
+    f, g = pair
+    weight = torch.stack((f.weight * scale_of_first, g.weight)).transpose(1, 2)
+    return weight, torch.stack((f.bias * scale_of_first, g.bias)).unsqueeze(1)
+
+
+class _Increments(torchsde.BaseBrownian):
+    """Brownian increments over one solver step each: independent draws of N(0, std^2).
 
     torchsde's own BrownianInterval takes its entropy from numpy's global state, so that
     `torch.manual_seed` does not repeat a path, and it costs more than the solve itself. Valid
@@ -133,9 +133,10 @@ class _UnitIncrements(torchsde.BaseBrownian):
 
     levy_area_approximation = "none"
 
-    def __init__(self, like: Tensor, generator: torch.Generator | None) -> None:
+    def __init__(self, like: Tensor, std: float, generator: torch.Generator | None) -> None:
         super().__init__()
-        self._like = like
+        self._like = like.detach()
+        self._std = std
         self._generator = generator
 
     def __call__(
@@ -145,12 +146,7 @@ class _UnitIncrements(torchsde.BaseBrownian):
         return_U: bool = False,
         return_A: bool = False,
     ) -> Tensor:
-        return torch.randn(
-            self._like.shape,
-            generator=self._generator,
-            dtype=self._like.dtype,
-            device=self._like.device,
-        )
+        return torch.empty_like(self._like).normal_(std=self._std, generator=self._generator)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={tuple(self.shape)})"

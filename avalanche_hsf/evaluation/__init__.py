@@ -1,0 +1,39 @@
+"""How well it learns: metrics as Avalanche plugin metrics, and figures."""
+
+from avalanche_hsf.evaluation.figures import plot_mse_matrices, plot_task_over_stream
+from avalanche_hsf.evaluation.forgetting import (
+    ExperienceMSEBWT,
+    ExperienceMSEForgetting,
+    StreamMSEBWT,
+    StreamMSEForgetting,
+    mse_bwt_metrics,
+    mse_forgetting_metrics,
+)
+from avalanche_hsf.evaluation.matrix import MSEMatrix, forgetting
+from avalanche_hsf.evaluation.mse import (
+    EpochMSE,
+    ExperienceMSE,
+    MeanSquaredError,
+    MinibatchMSE,
+    StreamMSE,
+    mse_metrics,
+)
+
+__all__ = [
+    "EpochMSE",
+    "ExperienceMSE",
+    "ExperienceMSEBWT",
+    "ExperienceMSEForgetting",
+    "MSEMatrix",
+    "MeanSquaredError",
+    "MinibatchMSE",
+    "StreamMSE",
+    "StreamMSEBWT",
+    "StreamMSEForgetting",
+    "forgetting",
+    "mse_bwt_metrics",
+    "mse_forgetting_metrics",
+    "mse_metrics",
+    "plot_mse_matrices",
+    "plot_task_over_stream",
+]

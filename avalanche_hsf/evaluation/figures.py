@@ -1,0 +1,85 @@
+"""Figures of R[i, j]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+
+def plot_mse_matrices(matrices: Mapping[str, Tensor]) -> Figure:
+    """The matrices R of several learners as heat maps on one logarithmic colour scale.
+
+    Args:
+        matrices: R by the name of the learner, `T x T` each; cells above the diagonal are left
+            blank.
+
+    Returns:
+        A matplotlib figure, one panel per learner.
+    """
+    lower = {name: _lower_triangle(matrix) for name, matrix in matrices.items()}
+    values = np.concatenate([r[np.isfinite(r)] for r in lower.values()])
+    norm = LogNorm(vmin=max(values[values > 0].min(), 1e-9), vmax=values.max())
+    figure = Figure(figsize=(4.6 * len(lower) + 1.2, 4.4), layout="constrained")
+    panels = figure.subplots(1, len(lower), squeeze=False)[0]
+    for panel, (name, r) in zip(panels, lower.items(), strict=True):
+        image = panel.imshow(r, norm=norm, cmap="viridis")
+        for i, j in zip(*np.nonzero(np.isfinite(r)), strict=True):
+            dark = norm(r[i, j]) < 0.6
+            text = f"{r[i, j]:.4f}" if r[i, j] >= 5e-5 else f"{r[i, j]:.0e}"
+            panel.text(j, i, text, ha="center", va="center", fontsize=9, color="w" if dark else "k")
+        panel.set(
+            title=name,
+            xlabel="evaluated on task",
+            ylabel="after training task",
+            xticks=range(r.shape[1]),
+            yticks=range(r.shape[0]),
+            xticklabels=[f"T{j}" for j in range(r.shape[1])],
+            yticklabels=[f"T{i}" for i in range(r.shape[0])],
+        )
+    figure.colorbar(image, ax=list(panels), label="MSE", shrink=0.85)
+    return figure
+
+
+def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -> Figure:
+    """The MSE on one task after each later task, on a logarithmic axis.
+
+    Args:
+        runs: For each learner the matrices R of its runs, one per seed; `T x T` each.
+        task: The task to follow.
+
+    Returns:
+        A matplotlib figure: per learner the median over runs as a line and, if there are
+        several runs, their range as a band.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    panel = figure.subplots()
+    for name, matrices in runs.items():
+        curves = np.stack([matrix[task:, task].numpy() for matrix in matrices])
+        after = np.arange(task, task + curves.shape[1])
+        label = name if len(curves) == 1 else f"{name}, median and range of {len(curves)} seeds"
+        (line,) = panel.plot(after, np.median(curves, axis=0), marker="o", label=label)
+        if len(curves) > 1:
+            panel.fill_between(
+                after, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.2
+            )
+    panel.set(
+        yscale="log",
+        xlabel="after training task",
+        ylabel=f"MSE on task T{task}",
+        xticks=after,
+        xticklabels=[f"T{i}" for i in after],
+        title=f"What is left of T{task}",
+    )
+    panel.grid(True, which="major", alpha=0.3)
+    panel.legend()
+    return figure
+
+
+def _lower_triangle(matrix: Tensor) -> np.ndarray:
+    r = matrix.numpy().copy()
+    r[np.triu_indices_from(r, k=1)] = np.nan
+    return r

@@ -1,0 +1,119 @@
+"""Forgetting and backward transfer of an error measure, as Avalanche metrics.
+
+Avalanche's forgetting is the initial value minus the last, made for accuracies: on an error
+measure what is forgotten comes out negative. Here the sign is turned, so that in this package
+positive forgetting is worse, everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metrics.forgetting_bwt import (
+    GenericExperienceForgetting,
+    GenericStreamForgetting,
+)
+
+from avalanche_hsf.evaluation.mse import MeanSquaredError
+
+
+class ExperienceMSEForgetting(GenericExperienceForgetting):
+    """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j]. Positive is worse.
+
+    R[i, j] is the MSE on the evaluation experience j after training experience i. Reported for
+    experiences trained before the last one. (Avalanche's own sign, R[j, j] - R[now, j], would
+    be negative for a model that forgets.)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MeanSquaredError())
+
+    def result_key(self, k: int) -> float | None:
+        """F_k, or None if experience k was not evaluated right after its training and since."""
+        difference = self.forgetting.result_key(k=k)
+        return None if difference is None else -difference
+
+    def result(self) -> dict[int, float]:
+        """F_j by experience."""
+        return {k: -difference for k, difference in self.forgetting.result().items()}
+
+    def metric_update(self, strategy: Any) -> None:
+        self._current_metric.update(strategy.mb_output, strategy.mb_y)
+
+    def metric_result(self, strategy: Any) -> float:
+        return self._current_metric.result()
+
+    def __str__(self) -> str:
+        return "ExperienceMSEForgetting"
+
+
+class StreamMSEForgetting(GenericStreamForgetting):
+    """The mean of `ExperienceMSEForgetting` over the earlier experiences. Positive is worse."""
+
+    def __init__(self) -> None:
+        super().__init__(MeanSquaredError())
+
+    def result_key(self, k: int) -> float | None:
+        """F_k, see `ExperienceMSEForgetting`."""
+        difference = self.forgetting.result_key(k=k)
+        return None if difference is None else -difference
+
+    def metric_update(self, strategy: Any) -> None:
+        self._current_metric.update(strategy.mb_output, strategy.mb_y)
+
+    def metric_result(self, strategy: Any) -> float:
+        return self._current_metric.result()
+
+    def __str__(self) -> str:
+        return "StreamMSEForgetting"
+
+
+class ExperienceMSEBWT(ExperienceMSEForgetting):
+    """Backward transfer to an earlier experience j: R[j, j] - R[now, j]. Positive is better."""
+
+    def result_key(self, k: int) -> float | None:
+        """-F_k."""
+        forgetting = super().result_key(k)
+        return None if forgetting is None else -forgetting
+
+    def result(self) -> dict[int, float]:
+        """-F_j by experience."""
+        return {k: -forgetting for k, forgetting in super().result().items()}
+
+    def __str__(self) -> str:
+        return "ExperienceMSEBWT"
+
+
+class StreamMSEBWT(StreamMSEForgetting):
+    """The mean of `ExperienceMSEBWT` over the earlier experiences. Positive is better."""
+
+    def result_key(self, k: int) -> float | None:
+        """-F_k."""
+        forgetting = super().result_key(k)
+        return None if forgetting is None else -forgetting
+
+    def __str__(self) -> str:
+        return "StreamMSEBWT"
+
+
+def mse_forgetting_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
+    """The chosen forgetting metrics, positive is worse.
+
+    Args:
+        experience: `ExperienceMSEForgetting`.
+        stream: `StreamMSEForgetting`.
+    """
+    chosen = {ExperienceMSEForgetting: experience, StreamMSEForgetting: stream}
+    return [metric() for metric, wanted in chosen.items() if wanted]
+
+
+def mse_bwt_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
+    """The chosen backward transfer metrics, positive is better.
+
+    Args:
+        experience: `ExperienceMSEBWT`.
+        stream: `StreamMSEBWT`.
+    """
+    chosen = {ExperienceMSEBWT: experience, StreamMSEBWT: stream}
+    return [metric() for metric, wanted in chosen.items() if wanted]

@@ -1,0 +1,96 @@
+"""The matrix R[i, j] and what is read off it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
+from avalanche.evaluation.metric_utils import phase_and_task, stream_type
+from torch import Tensor
+
+from avalanche_hsf.evaluation.mse import MeanSquaredError
+
+
+class MSEMatrix(PluginMetric[Tensor]):
+    """R[i, j]: the MSE on evaluation experience j after the i-th training experience.
+
+    Rows count trained experiences, columns are the indices of evaluation experiences; a cell
+    that was never measured is NaN. Evaluations before the first training are not part of it.
+    One matrix for each stream that is evaluated.
+
+    Example:
+        >>> from avalanche.training.plugins import EvaluationPlugin
+        >>> matrix = MSEMatrix()
+        >>> evaluator = EvaluationPlugin(matrix, loggers=[])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._mse = MeanSquaredError()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything that was measured."""
+        self._row = -1
+        self._cells: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
+
+    def result(self, stream: str = "test") -> Tensor:
+        """R of a stream so far, float64, one row per trained experience.
+
+        Raises:
+            ValueError: No such stream was evaluated; the message lists those that were.
+        """
+        if stream not in self._cells:
+            raise ValueError(
+                f"no stream {stream!r} was evaluated after training, only {sorted(self._cells)}"
+            )
+        cells = self._cells[stream]
+        shape = self._row + 1, max(j for _, j in cells) + 1
+        matrix = torch.full(shape, float("nan"), dtype=torch.float64)
+        for (i, j), mse in cells.items():
+            matrix[i, j] = mse
+        return matrix
+
+    def before_training_exp(self, strategy: Any) -> None:
+        self._row += 1
+
+    def before_eval_exp(self, strategy: Any) -> None:
+        self._mse.reset()
+
+    def after_eval_iteration(self, strategy: Any) -> None:
+        self._mse.update(strategy.mb_output, strategy.mb_y)
+
+    def after_eval_exp(self, strategy: Any) -> None:
+        if self._row >= 0:
+            j = strategy.experience.current_experience
+            self._cells[stream_type(strategy.experience)][self._row, j] = self._mse.result()
+
+    def after_eval(self, strategy: Any) -> list[MetricValue] | None:
+        if self._row < 0:
+            return None
+        stream = stream_type(strategy.experience)
+        phase, _ = phase_and_task(strategy)
+        name = f"{self}/{phase}_phase/{stream}_stream"
+        return [MetricValue(self, name, self.result(stream), strategy.clock.train_iterations)]
+
+    def __str__(self) -> str:
+        return "MSEMatrix"
+
+
+def forgetting(matrix: Tensor) -> Tensor:
+    """F[j] = R[last, j] - R[j, j], per task. Positive is worse; the last task's is 0.
+
+    Args:
+        matrix: R, a square `T x T` tensor; above the diagonal anything.
+
+    Returns:
+        A tensor of shape (T,).
+
+    Example:
+        >>> forgetting(torch.tensor([[0.1, 9.0], [0.4, 0.2]]))
+        tensor([0.3000, 0.0000])
+    """
+    return matrix[-1] - matrix.diagonal()

@@ -1,0 +1,91 @@
+"""The four terms of the paper's loss and the schedule of beta, as pure functions.
+
+L = recon + beta * nll + gamma * replay + delta * sep  (section 2.5, equation (3))
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from avalanche_hsf.checks import check_int, check_non_negative
+
+
+def negative_log_likelihood(u: Tensor, log_det: Tensor) -> Tensor:
+    r"""nll = -mean_n [log N(u_n; 0, I) + log_det_n], in nats per sample, summed over dimensions.
+
+    Unbounded below when z0 is not held: shrinking z0 raises log_det for ever, since the density
+    is one of z0 and has no volume term of the encoder.
+
+    Source: section 2.4, equation (2) of the paper.
+
+    Args:
+        u: A `n x d` tensor, the flow's output.
+        log_det: log |det du/dz0| in nats, shape (n,).
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> negative_log_likelihood(torch.zeros(4, 2), torch.zeros(4))  # log(2 pi)
+        tensor(1.8379)
+    """
+    log_p_u = -0.5 * (u.square().sum(dim=1) + u.shape[1] * math.log(2 * math.pi))
+    return -(log_p_u + log_det).mean()
+
+
+def separation(current: Tensor, others: Tensor) -> Tensor:
+    r"""sep = sum_t sum_k exp(-||e_t - e_k||), between current and other task embeddings.
+
+    In (0, 1] per pair, 1 where two embeddings coincide. The gradient reaches both.
+
+    Source: section 2.5 of the paper; the form from the author's public code.
+
+    Args:
+        current: A `a x dim` tensor, the embeddings of the tasks in training.
+        others: A `b x dim` tensor, those of all other tasks known.
+
+    Returns:
+        A scalar, 0 if there are no others.
+
+    Example:
+        >>> separation(torch.zeros(1, 16), torch.zeros(3, 16))
+        tensor(3.)
+    """
+    distance = torch.linalg.vector_norm(current.unsqueeze(1) - others.unsqueeze(0), dim=2)
+    return torch.exp(-distance).sum()
+
+
+@dataclass(frozen=True)
+class BetaSchedule:
+    """beta(epoch) = scale * min(1, start + (1 - start) * epoch / epochs), anew for each task.
+
+    Source: section 2.5 of the paper ("the weight beta is annealed"); constants from the author's
+    public code.
+
+    Args:
+        scale: Final value, at least 0.
+        start: First value as a share of the last, in [0, 1].
+        epochs: Epochs until the final value, at least 1.
+
+    Example:
+        >>> BetaSchedule()(0), BetaSchedule()(300)
+        (0.01, 1.0)
+    """
+
+    scale: float = 1.0
+    start: float = 0.01
+    epochs: int = 300
+
+    def __post_init__(self) -> None:
+        check_non_negative("scale of beta", self.scale)
+        if check_non_negative("start of beta", self.start) > 1:
+            raise ValueError(f"start of beta must be at most 1, got {self.start}")
+        check_int("epochs of beta", self.epochs, at_least=1)
+
+    def __call__(self, epoch: int) -> float:
+        """beta in the given epoch of an experience, counted from 0."""
+        return self.scale * min(1.0, self.start + (1 - self.start) * epoch / self.epochs)

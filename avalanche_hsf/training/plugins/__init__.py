@@ -1,0 +1,6 @@
+"""One plugin a file, each usable with any supervised Avalanche strategy."""
+
+from avalanche_hsf.training.plugins.replay import LatentReplayPlugin
+from avalanche_hsf.training.plugins.separation import SeparationPlugin
+
+__all__ = ["LatentReplayPlugin", "SeparationPlugin"]

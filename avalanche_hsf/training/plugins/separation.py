@@ -1,0 +1,56 @@
+"""The task separation loss as an Avalanche plugin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+
+from avalanche_hsf.checks import check_non_negative
+from avalanche_hsf.models import TaskEmbedding
+from avalanche_hsf.training.losses import separation
+
+
+class SeparationPlugin(SupervisedPlugin):
+    """Adds delta * sep to the loss: embeddings of different tasks are pushed apart.
+
+    For any supervised strategy whose model has a `TaskEmbedding` somewhere inside. The current
+    tasks are those of the experience in training, the others all tasks known besides. As in the
+    paper the gradient moves both, finished tasks too.
+
+    Source: section 2.5 of the paper, see `separation`.
+
+    Args:
+        weight: delta, at least 0; the paper's final experiments use 1.5.
+    """
+
+    def __init__(self, weight: float = 1.5) -> None:
+        super().__init__()
+        self.weight = check_non_negative("weight of SeparationPlugin", weight)
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Finds the embeddings; raises TypeError before any training if there are none."""
+        embedding_of(strategy.model, "SeparationPlugin")
+
+    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+        embedding = embedding_of(strategy.model, "SeparationPlugin")
+        current = sorted(strategy.experience.task_labels)
+        others = [label for label in embedding.tasks if label not in current]
+        if others and self.weight > 0:
+            sep = separation(embedding(current), embedding(others))
+            strategy.loss = strategy.loss + self.weight * sep
+
+
+def embedding_of(model: Any, who: str) -> TaskEmbedding:
+    """The first `TaskEmbedding` inside a model.
+
+    Raises:
+        TypeError: The model has none.
+    """
+    for module in model.modules():
+        if isinstance(module, TaskEmbedding):
+            return module
+    raise TypeError(
+        f"{who} needs a model with task embeddings (a TaskEmbedding module), "
+        f"{type(model).__name__} has none"
+    )
