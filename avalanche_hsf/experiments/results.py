@@ -1,0 +1,145 @@
+"""The results file that every command writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avalanche_hsf import __version__
+from avalanche_hsf.evaluation import forgetting
+
+
+@dataclass(frozen=True)
+class Run:
+    """One learner on one stream with one seed.
+
+    Attributes:
+        benchmark: Name of the stream, such as "synthetic".
+        strategy: Name of the learner, such as "hsf-paper".
+        seed: Its seed.
+        epochs: Training epochs an experience.
+        mse_matrix: R[i][j], row i measured after task i; None above the diagonal.
+        forgetting: R[last][j] - R[j][j] by task; positive is worse.
+        final_mean_mse: Mean of the last row.
+        seconds: Wall time of training and evaluation.
+        n_parameters: Trainable numbers of the model at the end.
+    """
+
+    benchmark: str
+    strategy: str
+    seed: int
+    epochs: int
+    mse_matrix: list[list[float | None]]
+    forgetting: list[float]
+    final_mean_mse: float
+    seconds: float
+    n_parameters: int
+
+    @classmethod
+    def from_matrix(cls, matrix: Tensor, **fields: Any) -> Run:
+        """A run from its square matrix R and the other fields, see the attributes."""
+        return cls(
+            mse_matrix=[
+                [float(mse) if j <= i else None for j, mse in enumerate(row)]
+                for i, row in enumerate(matrix)
+            ],
+            forgetting=forgetting(matrix).tolist(),
+            final_mean_mse=float(matrix[-1].mean()),
+            **fields,
+        )
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What makes two runs the same experiment: benchmark, strategy, seed, epochs."""
+        return self.benchmark, self.strategy, self.seed, self.epochs
+
+    @property
+    def matrix(self) -> Tensor:
+        """R as a float64 tensor, NaN above the diagonal."""
+        return torch.tensor(
+            [[float("nan") if mse is None else mse for mse in row] for row in self.mse_matrix],
+            dtype=torch.float64,
+        )
+
+
+class ResultsFile:
+    """`results.json` in an output folder: `{"versions": {...}, "runs": [...]}`.
+
+    It is written after every run, so a command that is stopped loses at most the run it was in,
+    and finds the others when it is started again.
+
+    Args:
+        out: The folder; made if it does not exist.
+        fresh: Start from an empty file instead of the runs that are there.
+
+    Raises:
+        OSError: The folder cannot be made or written.
+        ValueError: The file that is there is no results file, or was written by other versions
+            of this package or of what it computes with.
+    """
+
+    def __init__(self, out: str | Path, *, fresh: bool = False) -> None:
+        self.folder = Path(out)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.folder):
+            pass
+        self.path = self.folder / "results.json"
+        self.versions = versions()
+        self.runs: list[Run] = []
+        if self.path.exists() and not fresh:
+            self.runs = self._read()
+
+    def find(self, key: tuple[str, str, int, int]) -> Run | None:
+        """The run with that `Run.key`, or None."""
+        return next((run for run in self.runs if run.key == key), None)
+
+    def add(self, run: Run) -> None:
+        """Adds a run and writes the file, whole or not at all."""
+        self.runs.append(run)
+        content = {"versions": self.versions, "runs": [asdict(each) for each in self.runs]}
+        scratch = self.path.with_suffix(".json.part")
+        scratch.write_text(json.dumps(content, indent=1) + "\n")
+        os.replace(scratch, self.path)
+
+    def _read(self) -> list[Run]:
+        try:
+            content = json.loads(self.path.read_text())
+            found, runs = content["versions"], [Run(**run) for run in content["runs"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self.path} is not a results file of this package ({error}); choose another "
+                "--out, or --fresh to write it anew"
+            ) from error
+        other = {
+            name: f"{found.get(name)} there, {now} now"
+            for name, now in self.versions.items()
+            if found.get(name) != now
+        }
+        if other:
+            differences = "; ".join(f"{name} {both}" for name, both in other.items())
+            raise ValueError(
+                f"{self.path} was written with other versions ({differences}): choose another "
+                "--out, or --fresh to train anew"
+            )
+        return runs
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package and of everything its numbers depend on."""
+    return {
+        "avalanche_hsf": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "avalanche": version("avalanche-lib"),
+        "torchsde": version("torchsde"),
+        "nflows": version("nflows"),
+    }
