@@ -51,7 +51,7 @@ class HypernetSDEFlow(MultiTaskModule):
     An Avalanche `MultiTaskModule`: a strategy passes it task labels and grows it by an embedding
     when a new task arrives. Evaluating a task that was never trained is allowed and uses the
     zero embedding, see `TaskEmbedding`. A pass draws noise, in evaluation too; where it comes
-    from is said in `SeededNoise`. Initial weights come from torch's global generator.
+    from is said in `SeededNoise`. Initial weights come from torch's global generator, as usual.
 
     Source: section 2 of the paper; sizes and horizons from the author's public code.
 
@@ -67,7 +67,8 @@ class HypernetSDEFlow(MultiTaskModule):
         encoder_horizon: T_enc, dimensionless, above 0.
         decoder_horizon: T_dec, likewise.
         solver_steps: Euler-Maruyama steps of each of the two SDEs.
-        seed: Seed of the SDE's noise, at least 0.
+        seed: Seed of the SDE's noise and of new task embeddings, at least 0; if None it is drawn
+            from torch's global generator.
 
     Example:
         >>> model = HypernetSDEFlow(input_dim=64)
@@ -90,7 +91,7 @@ class HypernetSDEFlow(MultiTaskModule):
         encoder_horizon: float = 1.0,
         decoder_horizon: float = 0.5,
         solver_steps: int = 10,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.known_train_tasks_labels: set[int]  # set by Avalanche's base class
@@ -102,7 +103,10 @@ class HypernetSDEFlow(MultiTaskModule):
             "encoder_2": (hidden_dim, hidden_dim),
             "decoder_1": (latent_dim, hidden_dim),
         }
-        self.task_embedding = TaskEmbedding(task_embedding_dim, std=embedding_std)
+        self.noise = SeededNoise(seed)
+        self.task_embedding = TaskEmbedding(
+            task_embedding_dim, std=embedding_std, seed=self.noise.seed
+        )
         self.hypernetwork = HyperNetwork(
             task_embedding_dim,
             linear_shapes(layers),
@@ -119,7 +123,6 @@ class HypernetSDEFlow(MultiTaskModule):
             latent_dim, hidden_dim=sde_hidden_dim, horizon=decoder_horizon, n_steps=solver_steps
         )
         self.decoder_2 = nn.Linear(hidden_dim, input_dim)
-        self.noise = SeededNoise(seed)
 
     def adaptation(self, experience: Any) -> None:
         """Notes the tasks of an experience; the embedding, a child module, grows by itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.seeds import resolve_seed
 
 
 class SeededNoise(nn.Module):
@@ -16,7 +16,8 @@ class SeededNoise(nn.Module):
     of `state_dict`, so a model that is saved and loaded goes on with the same noise.
 
     Args:
-        seed: An integer of at least 0.
+        seed: An integer of at least 0; if None it is drawn from torch's global generator.
+        stream: Sets apart several sources that share a seed, 0 to 127.
 
     Example:
         >>> a, b = (torch.randn(3, generator=SeededNoise(7).generator("cpu")) for _ in range(2))
@@ -24,9 +25,10 @@ class SeededNoise(nn.Module):
         True
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int | None = None, *, stream: int = 0) -> None:
         super().__init__()
-        self.seed = check_int("seed", seed, at_least=0)
+        self.seed = resolve_seed(seed)
+        self.stream = stream
         self._generators = self._seeded(torch.device("cpu"))
 
     def generator(self, device: torch.device | str) -> torch.Generator:
@@ -36,7 +38,8 @@ class SeededNoise(nn.Module):
         return self._generators[0 if self.training else 1]
 
     def _seeded(self, device: torch.device) -> list[torch.Generator]:
-        return [torch.Generator(device).manual_seed(2 * self.seed + mode) for mode in range(2)]
+        first = 256 * self.seed + 2 * self.stream
+        return [torch.Generator(device).manual_seed(first + mode) for mode in range(2)]
 
     def get_extra_state(self) -> Tensor:
         return torch.stack([generator.get_state() for generator in self._generators])
@@ -45,4 +48,5 @@ class SeededNoise(nn.Module):
         # A state of another length was saved on another kind of device: start anew there.
         if state.shape[1] == len(self._generators[0].get_state()):
             for generator, stored in zip(self._generators, state, strict=True):
-                generator.set_state(stored.cpu().contiguous())
+                # A clone, since torch 2.15 misreads, and can crash on, a view into a larger tensor.
+                generator.set_state(stored.cpu().clone())

@@ -9,15 +9,17 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.task_groups import check_task_label
 
 
 class TaskEmbedding(DynamicModule):
     """One learnable vector e_t for each task, grown as tasks arrive.
 
-    e_t ~ N(0, std^2 I) when task t is first trained, drawn from torch's global generator like
-    any other initial weight. Each is a parameter of its own, so an optimizer that learns of a
-    new one keeps its state for the old ones, and a finished one can be frozen alone.
+    e_t ~ N(0, std^2 I), drawn when task t is first trained from a generator of the module's own,
+    so that what happens between tasks, such as an evaluation, does not change it. Each is a
+    parameter of its own, so an optimizer that learns of a new one keeps its state for the old
+    ones, and a finished one can be frozen alone.
 
     A task that was never trained has no embedding: in training mode asking for it raises, in
     evaluation mode it is represented by the mean of the prior, the zero vector. So a stream
@@ -28,6 +30,7 @@ class TaskEmbedding(DynamicModule):
     Args:
         embedding_dim: Size of e_t, at least 1.
         std: Standard deviation of a new embedding, at least 0.
+        seed: Seed of the draws; if None it is drawn from torch's global generator.
 
     Example:
         >>> embedding = TaskEmbedding(16)
@@ -38,10 +41,11 @@ class TaskEmbedding(DynamicModule):
         tensor(0.)
     """
 
-    def __init__(self, embedding_dim: int, *, std: float = 0.02) -> None:
+    def __init__(self, embedding_dim: int, *, std: float = 0.02, seed: int | None = None) -> None:
         super().__init__()
         self.embedding_dim = check_int("embedding_dim", embedding_dim, at_least=1)
         self.std = check_non_negative("std", std)
+        self.noise = SeededNoise(seed, stream=1)
         self.embeddings = nn.ParameterDict()
         self.register_buffer("untrained", torch.zeros(embedding_dim))
 
@@ -54,7 +58,8 @@ class TaskEmbedding(DynamicModule):
         """Draws an embedding for a task; does nothing if the task has one."""
         key = str(check_task_label(label))
         if key not in self.embeddings:
-            e = torch.empty_like(self.untrained).normal_(std=self.std)
+            e = torch.empty_like(self.untrained)
+            e.normal_(std=self.std, generator=self.noise.generator(e.device))
             self.embeddings[key] = nn.Parameter(e)
 
     def adaptation(self, experience: Any) -> None:

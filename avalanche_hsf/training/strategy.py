@@ -51,7 +51,7 @@ class HSFStrategy(SupervisedTemplate):
         eval_every: As in Avalanche: -1 never, 0 after each experience, n every n epochs.
         in_memory: Cut minibatches from tensors where that changes nothing but the time, see
             `avalanche_hsf.training.in_memory`.
-        replay_seed: Seed of the replay memory's draws.
+        replay_seed: Seed of the replay memory's draws, see `LatentReplayPlugin`.
         **base_kwargs: Further arguments of Avalanche's `SupervisedTemplate`.
 
     Raises:
@@ -85,7 +85,7 @@ class HSFStrategy(SupervisedTemplate):
         evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = None,
         eval_every: int = -1,
         in_memory: bool = True,
-        replay_seed: int = 0,
+        replay_seed: int | None = None,
         **base_kwargs: Any,
     ) -> None:
         if not isinstance(model, HypernetSDEFlow):
@@ -131,15 +131,15 @@ class HSFStrategy(SupervisedTemplate):
 
     @classmethod
     def from_preset(
-        cls, name: str, *, input_dim: int, seed: int = 0, **overrides: Any
+        cls, name: str, *, input_dim: int, seed: int | None = None, **overrides: Any
     ) -> HSFStrategy:
         """Model, optimizer and strategy of a named configuration.
 
         Args:
             name: A name in `PRESETS`, such as "paper".
             input_dim: Number of features of one sample.
-            seed: Seed of the SDE's noise and the replay memory's draws. The initial weights come
-                from torch's global generator.
+            seed: Seed of the SDE's noise, new task embeddings and the replay memory's draws; if
+                None it is drawn from torch's global generator, whence the initial weights come.
             **overrides: Arguments of this class that replace the preset's.
 
         Raises:

@@ -15,6 +15,7 @@ from torch.nn.functional import mse_loss
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.seeds import resolve_seed
 
 
 @runtime_checkable
@@ -49,7 +50,7 @@ class LatentReplayPlugin(SupervisedPlugin):
             exceed `mem_size`.
         batch_size: Samples drawn at a time, at least 1.
         every: Rehearse in every epoch whose number within the experience is a multiple of this.
-        seed: Seed of the draws, at least 0.
+        seed: Seed of the draws, at least 0; if None it is drawn from torch's global generator.
 
     Attributes:
         storage_policy: The buffer.
@@ -63,7 +64,7 @@ class LatentReplayPlugin(SupervisedPlugin):
         samples_per_experience: int = 50,
         batch_size: int = 32,
         every: int = 5,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         self.weight = check_non_negative("weight of LatentReplayPlugin", weight)
@@ -73,7 +74,7 @@ class LatentReplayPlugin(SupervisedPlugin):
         )
         self.batch_size = check_int("batch_size of LatentReplayPlugin", batch_size, at_least=1)
         self.every = check_int("every", every, at_least=1)
-        self.generator = torch.Generator().manual_seed(check_int("seed", seed, at_least=0))
+        self.generator = torch.Generator().manual_seed(resolve_seed(seed))
         self.storage_policy = ExperienceBalancedBuffer(mem_size)
         self._n_experiences = 0
         # The buffer's samples as tensors: reading it sample by sample would cost more than the
@@ -118,7 +119,9 @@ class LatentReplayPlugin(SupervisedPlugin):
         samples = AvalancheDataset(
             [TensorDataset(x, z_T)], data_attributes=[TaskLabels(task_labels.tolist())]
         )
-        self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
+        with torch.random.fork_rng(devices=[]):  # Avalanche's reservoir draws from the global one
+            torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
+            self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
         stored = list(self.storage_policy.buffer)
         self._memory = (
             torch.stack([item[0] for item in stored]),

@@ -1,0 +1,26 @@
+# Both targets set everything up by themselves on first use, in $(VENV).
+# To use packages that are installed already (torch is the large one):
+#   make test VENV_FLAGS=--system-site-packages
+PYTHON ?= python3
+VENV ?= .venv
+VENV_FLAGS ?=
+ARGS ?=
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: reproduce test
+
+reproduce: $(INSTALLED)
+	$(BIN)/avalanche-hsf reproduce $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+$(INSTALLED): setup.cfg pyproject.toml
+	@echo "Setting up $(VENV); the first time this downloads torch, several GB on Linux."
+	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@

@@ -1,0 +1,21 @@
+"""Where seeds come from when nobody gives one."""
+
+from __future__ import annotations
+
+import torch
+
+from avalanche_hsf.checks import check_int
+
+
+def resolve_seed(seed: int | None) -> int:
+    """The given seed, or one drawn from torch's global generator.
+
+    So that `torch.manual_seed`, or Avalanche's `RNGManager.set_random_seeds`, governs whatever
+    is not seeded by hand.
+
+    >>> resolve_seed(7)
+    7
+    """
+    if seed is None:
+        return int(torch.randint(2**31, ()))
+    return check_int("seed", seed, at_least=0)
