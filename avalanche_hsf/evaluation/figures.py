@@ -69,13 +69,13 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
     panel.set(
         yscale="log",
         xlabel="after training task",
-        ylabel=f"MSE on task T{task}",
+        ylabel=f"MSE on T{task}",
         xticks=after,
         xticklabels=[f"T{i}" for i in after],
         title=f"What is left of T{task}",
     )
     panel.grid(True, which="major", alpha=0.3)
-    panel.legend()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

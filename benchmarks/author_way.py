@@ -1,0 +1,82 @@
+"""The author's way of computing a training step, on the weights of one of our models.
+
+Weights are written once per sample instead of once per task, drift and diffusion are evaluated
+one after the other in a bare Euler-Maruyama loop, stored latents are decoded one at a time, and
+the optimizer is torch's default AdamW. The mathematics is that of `HSFStrategy` with the preset
+"paper"; only the time differs.
+
+Source: the author's public code, vandoanh1999/hypernet-sde-learner, read and written anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, mse_loss
+
+from avalanche_hsf.models import HypernetSDEFlow, NeuralSDE
+from avalanche_hsf.training import BetaSchedule, negative_log_likelihood
+
+
+class AuthorWay:
+    """One learner that trains in the author's way.
+
+    Args:
+        model: Where the weights come from; it is copied.
+        memory: Stored samples x, latents z_T and task labels, or None in the first task.
+    """
+
+    def __init__(
+        self, model: HypernetSDEFlow, memory: tuple[Tensor, Tensor, Tensor] | None = None
+    ) -> None:
+        self.model = copy.deepcopy(model)
+        self.memory = memory
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=5e-4)
+        self.beta = BetaSchedule()
+
+    def step(self, x: Tensor, task: int, epoch: int) -> float:
+        """One full-batch training step; returns the loss."""
+        self.optimizer.zero_grad()
+        model = self.model
+        h = gelu(self._dynamic(x, "encoder_1", task))
+        h = gelu(self._dynamic(h, "encoder_2", task))
+        z0 = model.to_latent(h)
+        u, log_det = model.flow(z0)
+        reconstruction = self._decode(self._solve(model.encoder_sde, z0), task)
+        loss = mse_loss(reconstruction, x)
+        loss = loss + self.beta(epoch) * negative_log_likelihood(u, log_det)
+        if self.memory is not None and epoch % 5 == 0:
+            drawn = torch.randperm(len(self.memory[0]))[:32]
+            replay = torch.zeros(())
+            for i in drawn.tolist():
+                x_i, z_i, task_i = (column[i : i + 1] for column in self.memory)
+                replay = replay + mse_loss(self._decode(z_i, int(task_i)), x_i)
+            loss = loss + 2.0 * replay / len(drawn)
+        for other in model.task_embedding.tasks:
+            if other != task:
+                distance = torch.norm(model.task_embedding([task]) - model.task_embedding([other]))
+                loss = loss + 1.5 * torch.exp(-distance)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _dynamic(self, x: Tensor, layer: str, task: int) -> Tensor:
+        e = self.model.task_embedding([task]).expand(len(x), -1)
+        weights = self.model.hypernetwork(e, layer)
+        weight, bias = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
+        return torch.baddbmm(bias.unsqueeze(1), x.unsqueeze(1), weight.transpose(1, 2)).squeeze(1)
+
+    def _decode(self, z: Tensor, task: int) -> Tensor:
+        h = gelu(self._dynamic(self._solve(self.model.decoder_sde, z), "decoder_1", task))
+        return self.model.decoder_2(h)
+
+    def _solve(self, sde: NeuralSDE, z: Tensor) -> Tensor:
+        h = sde.horizon / sde.n_steps
+        generator = self.model.noise.generator("cpu")
+        for _ in range(sde.n_steps):
+            noise = torch.randn(z.shape, generator=generator) * math.sqrt(h)
+            z = z + sde.drift(z) * h + torch.sigmoid(sde.diffusion(z)) * noise
+        return z

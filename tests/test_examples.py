@@ -1,0 +1,30 @@
+"""Every example runs, and so does the pipeline in the README."""
+
+import importlib.util
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_example(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    results = module.main(train_epochs=2)
+    numbers = [value for value in results.values() if isinstance(value, float)]
+    assert numbers
+    assert all(math.isfinite(number) for number in numbers)
+
+
+def test_the_pipeline_in_the_readme(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert "train_epochs=300" in code
+    names = {}
+    exec(code.replace("train_epochs=300", "train_epochs=2"), names)
+    assert "StreamMSEForgetting/eval_phase/test_stream" in names["metrics"]
+    assert "StreamMSEForgetting/eval_phase/test_stream = " in capsys.readouterr().out

@@ -1,0 +1,45 @@
+"""Imports point one way: a layer knows only the layers below it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "avalanche_hsf"
+# Each layer may import itself and what is listed.
+BELOW = {
+    "checks": set(),
+    "seeds": {"checks"},
+    "benchmarks": {"checks", "seeds"},
+    "models": {"checks", "seeds"},
+    "evaluation": {"checks", "seeds"},
+    "training": {"checks", "seeds", "benchmarks", "models", "evaluation"},
+    "experiments": {"checks", "seeds", "benchmarks", "models", "evaluation", "training"},
+    "cli": {"checks", "experiments"},
+}
+# The one file that may name a library whose traps should stay in one place.
+ONLY = {"nflows": "models/flow.py", "torchsde": "models/sde.py"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_imports(path):
+    where = path.relative_to(PACKAGE)
+    layer = where.parts[0].removesuffix(".py")
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "avalanche_hsf" and len(parts) > 1 and layer != "__init__":
+            assert parts[1] == layer or parts[1] in BELOW[layer], f"{where} imports {name}"
+        if parts[0] in ONLY:
+            assert str(where) == ONLY[parts[0]], f"{where} imports {name}"
+        if parts[0] == "avalanche" and layer == "models":
+            assert name == "avalanche.models", f"{where} imports {name}"
