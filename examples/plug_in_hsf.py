@@ -1,6 +1,6 @@
 """HSFStrategy in an Avalanche pipeline, with an evaluation plugin and a logger.
 
-    python examples/plug_in_hsf.py [--train-epochs 300]
+python examples/plug_in_hsf.py [--train-epochs 300]
 """
 
 from __future__ import annotations

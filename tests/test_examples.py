@@ -21,10 +21,9 @@ def test_example(path):
     assert all(math.isfinite(number) for number in numbers)
 
 
-def test_the_pipeline_in_the_readme(capsys):
+def test_the_pipeline_in_the_readme():
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert "train_epochs=300" in code
     names = {}
     exec(code.replace("train_epochs=300", "train_epochs=2"), names)
     assert "StreamMSEForgetting/eval_phase/test_stream" in names["metrics"]
-    assert "StreamMSEForgetting/eval_phase/test_stream = " in capsys.readouterr().out

@@ -7,7 +7,6 @@ import math
 import torch
 import torchsde
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from avalanche_hsf.checks import check_int, check_positive
 
@@ -91,10 +90,9 @@ class _PerStep:
     sde_type = "ito"
 
     def __init__(self, drift: nn.Sequential, diffusion: nn.Sequential, h: float) -> None:
-        first, middle, last = zip(_linears(drift), _linears(diffusion), strict=True)
-        self._first = torch.cat([n.weight for n in first]), torch.cat([n.bias for n in first])
-        self._middle = _stacked(middle, scale_of_first=1.0)
-        self._last_layer = _stacked(last, scale_of_first=h)
+        *hidden, (f, g) = zip(_linears(drift), _linears(diffusion), strict=True)
+        self._hidden = [_stacked(layer_f, layer_g) for layer_f, layer_g in hidden]
+        self._out = _stacked(f, g, scale_of_f=h)
         self._last: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
     def f_and_g(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,11 +102,10 @@ class _PerStep:
         return self._last[1]
 
     def _evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        a = torch.tanh(linear(z, *self._first))
-        a = a.view(len(z), 2, -1).transpose(0, 1)
-        weight, bias = self._middle
-        a = torch.tanh(torch.baddbmm(bias, a, weight))
-        weight, bias = self._last_layer
+        a = z.expand(2, -1, -1)
+        for weight, bias in self._hidden:
+            a = torch.tanh(torch.baddbmm(bias, a, weight))
+        weight, bias = self._out
         hf, g = torch.baddbmm(bias, a, weight)
         return hf, torch.sigmoid(g)
 
@@ -117,10 +114,9 @@ def _linears(field: nn.Sequential) -> list[nn.Linear]:
     return [layer for layer in field if isinstance(layer, nn.Linear)]
 
 
-def _stacked(pair: tuple[nn.Linear, nn.Linear], *, scale_of_first: float) -> tuple[Tensor, Tensor]:
-    f, g = pair
-    weight = torch.stack((f.weight * scale_of_first, g.weight)).transpose(1, 2)
-    return weight, torch.stack((f.bias * scale_of_first, g.bias)).unsqueeze(1)
+def _stacked(f: nn.Linear, g: nn.Linear, *, scale_of_f: float = 1.0) -> tuple[Tensor, Tensor]:
+    weight = torch.stack((f.weight * scale_of_f, g.weight)).transpose(1, 2)
+    return weight, torch.stack((f.bias * scale_of_f, g.bias)).unsqueeze(1)
 
 
 class _Increments(torchsde.BaseBrownian):

@@ -21,6 +21,8 @@ class Preset:
         beta: The schedule of the weight of nll.
         gamma: The weight of replay.
         delta: The weight of sep.
+        embedding_table: Whether new embeddings are optimized as rows of a fixed table, see
+            `EmbeddingTablePlugin`.
         source: Where the numbers come from.
     """
 
@@ -29,6 +31,7 @@ class Preset:
     beta: BetaSchedule
     gamma: float
     delta: float
+    embedding_table: bool
     source: str
     model: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
@@ -56,6 +59,7 @@ PRESETS: Mapping[str, Preset] = {
         beta=BetaSchedule(scale=1.0, start=0.01, epochs=300),
         gamma=2.0,
         delta=1.5,
+        embedding_table=True,
         model=_PAPER_MODEL,
         optimizer=_PAPER_OPTIMIZER,
         source="section 3.1 of the paper and the commit of the author's code that added it",
@@ -66,6 +70,7 @@ PRESETS: Mapping[str, Preset] = {
         beta=BetaSchedule(scale=0.1, start=0.01, epochs=150),
         gamma=0.5,
         delta=0.3,
+        embedding_table=True,
         model=_PAPER_MODEL,
         optimizer=_PAPER_OPTIMIZER,
         source="the loss weights of the author's benchmark before the paper",

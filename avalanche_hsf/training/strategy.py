@@ -16,7 +16,11 @@ from avalanche_hsf.checks import check_int, check_non_negative, check_samples
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
 from avalanche_hsf.training.in_memory import in_memory
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
-from avalanche_hsf.training.plugins import LatentReplayPlugin, SeparationPlugin
+from avalanche_hsf.training.plugins import (
+    EmbeddingTablePlugin,
+    LatentReplayPlugin,
+    SeparationPlugin,
+)
 from avalanche_hsf.training.presets import get_preset
 
 
@@ -41,6 +45,8 @@ class HSFStrategy(SupervisedTemplate):
         beta: Schedule of the weight of nll over the epochs of an experience, or a constant.
         gamma: Weight of replay, at least 0.
         delta: Weight of sep, at least 0.
+        embedding_table: Optimize new task embeddings as rows of a fixed table, as the author
+            did, see `EmbeddingTablePlugin`. False: each from its own first step.
         train_mb_size: Samples a training minibatch.
         train_epochs: Epochs an experience.
         eval_mb_size: Samples an evaluation minibatch; default: as in training.
@@ -77,6 +83,7 @@ class HSFStrategy(SupervisedTemplate):
         beta: BetaSchedule | float | None = None,
         gamma: float = 2.0,
         delta: float = 1.5,
+        embedding_table: bool = True,
         train_mb_size: int = 300,
         train_epochs: int = 300,
         eval_mb_size: int | None = None,
@@ -113,6 +120,8 @@ class HSFStrategy(SupervisedTemplate):
                     f"it would count twice; set {weight}=0 to use your own"
                 )
             plugins.append(term)
+        if embedding_table:
+            plugins.append(EmbeddingTablePlugin())
         self.in_memory = in_memory
         self._output: HSFOutput | None = None
         super().__init__(
@@ -153,6 +162,7 @@ class HSFStrategy(SupervisedTemplate):
             "beta": preset.beta,
             "gamma": preset.gamma,
             "delta": preset.delta,
+            "embedding_table": preset.embedding_table,
             "train_mb_size": preset.train_mb_size,
             "train_epochs": preset.train_epochs,
             "replay_seed": seed,

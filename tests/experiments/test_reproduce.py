@@ -96,7 +96,7 @@ def test_tables_stand_beside_the_published_figures():
     table_2, table_3, table_4 = tables(published())
     assert len(table_2.rows) == 15
     assert ["Task 4", "ours", "0.3905", "0.5956", "0.6441", "0.0926", "0.0087"] in table_3.rows
-    assert table_4.rows[-1][-2:] == ["239x", "238x"]
+    assert table_4.rows[-1][-2:] == ["239 times", "238 times"]
     assert "| Task 0" in table_2.markdown()
 
 

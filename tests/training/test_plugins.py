@@ -9,7 +9,7 @@ from torch import nn
 
 from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmark
 from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder
-from avalanche_hsf.training import LatentReplayPlugin, SeparationPlugin
+from avalanche_hsf.training import EmbeddingTablePlugin, LatentReplayPlugin, SeparationPlugin
 
 
 def naive(*plugins, model=None, train_epochs=1):
@@ -104,7 +104,9 @@ def test_separation_drives_embeddings_apart():
     assert not torch.equal(e0, first[0])
 
 
-@pytest.mark.parametrize("plugin", [LatentReplayPlugin(), SeparationPlugin()])
+@pytest.mark.parametrize(
+    "plugin", [LatentReplayPlugin(), SeparationPlugin(), EmbeddingTablePlugin()]
+)
 def test_a_model_without_what_they_need(plugin):
     strategy = naive(plugin, model=MLPAutoencoder(3))
     with pytest.raises(TypeError, match="MLPAutoencoder"):
@@ -131,3 +133,44 @@ def test_bad_arguments(bad):
 def test_bad_separation_weight():
     with pytest.raises(ValueError, match="at least 0"):
         SeparationPlugin(-1)
+
+
+def test_embeddings_move_as_the_rows_of_one_table():
+    # The rival: an AdamW that holds all rows from the start, those of tasks to come with gradient
+    # zero. Gradients are prescribed; without weight decay the two must agree exactly.
+    gradients = torch.randn(3, 20, 16)
+    model = HypernetSDEFlow(3)
+
+    class Prescribe(SupervisedPlugin):
+        def after_backward(self, strategy, **kwargs):
+            task, step = strategy.experience.task_label, strategy.clock.train_exp_epochs
+            for p in model.parameters():
+                p.grad = None
+            for label, e in model.task_embedding.embeddings.items():
+                e.grad = gradients[task, step] * (1.0 if int(label) == task else 0.1)
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+    strategy = Naive(
+        model=model,
+        optimizer=optimizer,
+        criterion=nn.MSELoss(),
+        train_mb_size=5,
+        train_epochs=20,
+        plugins=[EmbeddingTablePlugin(), Prescribe()],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    stream = SyntheticManifolds(5).train_stream[:3]
+    start = []
+    for experience in stream:
+        model.pre_adapt(None, experience)  # grows the embedding, so that its start can be noted
+        start.append(model.task_embedding([experience.task_label])[0].detach().clone())
+        strategy.train(experience)
+    table = nn.Parameter(torch.stack(start))
+    rows = torch.optim.AdamW([table], lr=1e-2, weight_decay=0.0)
+    for task in range(3):
+        for step in range(20):
+            table.grad = torch.zeros(3, 16)
+            table.grad[: task + 1] = gradients[task, step] * 0.1
+            table.grad[task] = gradients[task, step]
+            rows.step()
+    assert torch.allclose(model.task_embedding([0, 1, 2]), table, atol=1e-6)

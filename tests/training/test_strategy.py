@@ -127,8 +127,9 @@ def test_evaluation_reports_the_plain_mse(benchmark):
         assert math.isclose(loss, float(matrix.result()[0, j]), rel_tol=1e-5)
 
 
-def test_new_tasks_join_the_optimizer_which_keeps_its_state(benchmark):
-    strategy = make(train_epochs=3, train_mb_size=20)
+@pytest.mark.parametrize(("embedding_table", "steps"), [(True, 6), (False, 3)])
+def test_new_tasks_join_the_optimizer_which_keeps_its_state(benchmark, embedding_table, steps):
+    strategy = make(train_epochs=3, train_mb_size=20, embedding_table=embedding_table)
     strategy.train(benchmark.train_stream[0])
     optimizer, shared = strategy.optimizer, strategy.model.to_latent.weight
     first = strategy.model.task_embedding.embeddings["0"]
@@ -136,7 +137,7 @@ def test_new_tasks_join_the_optimizer_which_keeps_its_state(benchmark):
     strategy.train(benchmark.train_stream[1])
     assert optimizer.state[shared]["step"] == 6
     assert optimizer.state[first]["step"] == 6  # the separation loss still moves it
-    assert optimizer.state[strategy.model.task_embedding.embeddings["1"]]["step"] == 3
+    assert optimizer.state[strategy.model.task_embedding.embeddings["1"]]["step"] == steps
 
 
 def test_unseen_tasks_are_evaluated_and_training_goes_on(benchmark):
