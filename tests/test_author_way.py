@@ -28,7 +28,12 @@ def test_losses_are_equal_step_by_step():
             losses.append((float(strategy.loss.detach()), rival))
 
     strategy = HSFStrategy.from_preset(
-        "paper", input_dim=3, train_epochs=15, train_mb_size=60, plugins=[Beside()]
+        "paper",
+        input_dim=3,
+        train_epochs=15,
+        train_mb_size=60,
+        plugins=[Beside()],
+        evaluator=None,
     )
     strategy.train(SyntheticManifolds(60).train_stream[0], shuffle=False)
     assert len(losses) == 15

@@ -16,6 +16,7 @@ from avalanche_hsf.evaluation.mse import (
     MeanSquaredError,
     MinibatchMSE,
     StreamMSE,
+    default_evaluator,
     mse_metrics,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "StreamMSE",
     "StreamMSEBWT",
     "StreamMSEForgetting",
+    "default_evaluator",
     "forgetting",
     "mse_bwt_metrics",
     "mse_forgetting_metrics",

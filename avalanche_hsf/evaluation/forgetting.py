@@ -11,6 +11,7 @@ from typing import Any
 
 from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metrics.forgetting_bwt import (
+    Forgetting,
     GenericExperienceForgetting,
     GenericStreamForgetting,
 )
@@ -18,7 +19,33 @@ from avalanche.evaluation.metrics.forgetting_bwt import (
 from avalanche_hsf.evaluation.mse import MeanSquaredError
 
 
-class ExperienceMSEForgetting(GenericExperienceForgetting):
+class _OfMSE:
+    """What the four metrics share; the rest is Avalanche's."""
+
+    sign: float  # of R[j, j] - R[now, j], which Avalanche calls forgetting
+    forgetting: Forgetting
+    _current_metric: MeanSquaredError
+
+    def __init__(self) -> None:
+        super().__init__(MeanSquaredError())  # type: ignore[call-arg]
+
+    def result_key(self, k: int) -> float | None:
+        """The value for experience k; None if k was not evaluated right after its training and
+        again since."""
+        difference = self.forgetting.result_key(k=k)
+        return None if difference is None else self.sign * difference
+
+    def metric_update(self, strategy: Any) -> None:
+        self._current_metric.update(strategy.mb_output, strategy.mb_y)
+
+    def metric_result(self, strategy: Any) -> float:
+        return self._current_metric.result()
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+
+class ExperienceMSEForgetting(_OfMSE, GenericExperienceForgetting):
     """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j]. Positive is worse.
 
     R[i, j] is the MSE on the evaluation experience j after training experience i. Reported for
@@ -26,75 +53,32 @@ class ExperienceMSEForgetting(GenericExperienceForgetting):
     be negative for a model that forgets.)
     """
 
-    def __init__(self) -> None:
-        super().__init__(MeanSquaredError())
-
-    def result_key(self, k: int) -> float | None:
-        """F_k, or None if experience k was not evaluated right after its training and since."""
-        difference = self.forgetting.result_key(k=k)
-        return None if difference is None else -difference
+    sign = -1.0
 
     def result(self) -> dict[int, float]:
-        """F_j by experience."""
-        return {k: -difference for k, difference in self.forgetting.result().items()}
-
-    def metric_update(self, strategy: Any) -> None:
-        self._current_metric.update(strategy.mb_output, strategy.mb_y)
-
-    def metric_result(self, strategy: Any) -> float:
-        return self._current_metric.result()
-
-    def __str__(self) -> str:
-        return "ExperienceMSEForgetting"
+        """The value by experience."""
+        return {k: self.sign * difference for k, difference in self.forgetting.result().items()}
 
 
-class StreamMSEForgetting(GenericStreamForgetting):
-    """The mean of `ExperienceMSEForgetting` over the earlier experiences. Positive is worse."""
+class StreamMSEForgetting(_OfMSE, GenericStreamForgetting):
+    """The mean of `ExperienceMSEForgetting` over the earlier experiences. Positive is worse.
 
-    def __init__(self) -> None:
-        super().__init__(MeanSquaredError())
+    As in Avalanche it is 0 when no earlier experience was evaluated.
+    """
 
-    def result_key(self, k: int) -> float | None:
-        """F_k, see `ExperienceMSEForgetting`."""
-        difference = self.forgetting.result_key(k=k)
-        return None if difference is None else -difference
-
-    def metric_update(self, strategy: Any) -> None:
-        self._current_metric.update(strategy.mb_output, strategy.mb_y)
-
-    def metric_result(self, strategy: Any) -> float:
-        return self._current_metric.result()
-
-    def __str__(self) -> str:
-        return "StreamMSEForgetting"
+    sign = -1.0
 
 
 class ExperienceMSEBWT(ExperienceMSEForgetting):
     """Backward transfer to an earlier experience j: R[j, j] - R[now, j]. Positive is better."""
 
-    def result_key(self, k: int) -> float | None:
-        """-F_k."""
-        forgetting = super().result_key(k)
-        return None if forgetting is None else -forgetting
-
-    def result(self) -> dict[int, float]:
-        """-F_j by experience."""
-        return {k: -forgetting for k, forgetting in super().result().items()}
-
-    def __str__(self) -> str:
-        return "ExperienceMSEBWT"
+    sign = 1.0
 
 
 class StreamMSEBWT(StreamMSEForgetting):
     """The mean of `ExperienceMSEBWT` over the earlier experiences. Positive is better."""
 
-    def result_key(self, k: int) -> float | None:
-        """-F_k."""
-        forgetting = super().result_key(k)
-        return None if forgetting is None else -forgetting
-
-    def __str__(self) -> str:
-        return "StreamMSEBWT"
+    sign = 1.0
 
 
 def mse_forgetting_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from avalanche.evaluation import GenericPluginMetric, Metric
+from avalanche.logging import InteractiveLogger
+from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor
 
 
@@ -121,3 +123,13 @@ def mse_metrics(
         StreamMSE: stream,
     }
     return [metric() for metric, wanted in chosen.items() if wanted]
+
+
+def default_evaluator() -> EvaluationPlugin:
+    """What `HSFStrategy` reports unless told otherwise: the MSE, in the terminal.
+
+    Avalanche's own default reports an accuracy, which means nothing for vector targets.
+    """
+    return EvaluationPlugin(
+        mse_metrics(epoch=True, experience=True, stream=True), loggers=[InteractiveLogger()]
+    )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from avalanche_hsf.checks import check_int, check_non_negative, check_samples
+from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
 from avalanche_hsf.training.in_memory import in_memory
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
@@ -52,8 +53,8 @@ class HSFStrategy(SupervisedTemplate):
         eval_mb_size: Samples an evaluation minibatch; default: as in training.
         device: Where to run.
         plugins: Further plugins.
-        evaluator: Metrics and loggers; default: none. Avalanche's own default reports an
-            accuracy, which means nothing for vectors; `mse_metrics` and its kin do.
+        evaluator: Metrics and loggers. Default: the MSE in the terminal, see
+            `default_evaluator`; None: nothing.
         eval_every: As in Avalanche: -1 never, 0 after each experience, n every n epochs.
         in_memory: Cut minibatches from tensors where that changes nothing but the time, see
             `avalanche_hsf.training.in_memory`.
@@ -66,7 +67,7 @@ class HSFStrategy(SupervisedTemplate):
 
     Example:
         >>> from avalanche_hsf.benchmarks import SyntheticManifolds
-        >>> strategy = HSFStrategy.from_preset("paper", input_dim=3, train_epochs=1)
+        >>> strategy = HSFStrategy.from_preset("paper", input_dim=3, train_epochs=1, evaluator=None)
         >>> benchmark = SyntheticManifolds(n_samples=20)
         >>> for experience in benchmark.train_stream:
         ...     _ = strategy.train(experience)
@@ -89,7 +90,7 @@ class HSFStrategy(SupervisedTemplate):
         eval_mb_size: int | None = None,
         device: str | torch.device = "cpu",
         plugins: Sequence[BasePlugin] | None = None,
-        evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = None,
+        evaluator: EvaluationPlugin | Callable[[], EvaluationPlugin] | None = default_evaluator,
         eval_every: int = -1,
         in_memory: bool = True,
         replay_seed: int | None = None,

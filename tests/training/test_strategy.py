@@ -42,11 +42,12 @@ from avalanche_hsf.training import (
 
 def make(**options):
     torch.manual_seed(0)
-    options = {"input_dim": 3, "train_epochs": 2, "train_mb_size": 16} | options
+    options = {"input_dim": 3, "train_epochs": 2, "train_mb_size": 16, "evaluator": None} | options
     return HSFStrategy.from_preset("paper", **options)
 
 
 def make_directly(**options):
+    options = {"evaluator": None} | options
     model = HypernetSDEFlow(3)
     return HSFStrategy(model=model, optimizer=torch.optim.AdamW(model.parameters()), **options)
 
@@ -219,6 +220,14 @@ def test_built_in_strategies_train_the_model(benchmark, built_in, options):
             strategy.train(experience)
     strategy.eval(benchmark.test_stream)
     assert torch.isfinite(matrix.result()[-1]).all()
+
+
+def test_without_an_evaluator_it_reports_the_mse(benchmark):
+    strategy = HSFStrategy.from_preset("paper", input_dim=3, train_epochs=1)
+    strategy.train(benchmark.train_stream[0])
+    values = strategy.eval(benchmark.test_stream[:1])
+    assert "MSE_Stream/eval_phase/test_stream/Task000" in values
+    assert not any("Acc" in name for name in values)
 
 
 def test_stock_plugins_on_top(benchmark):
