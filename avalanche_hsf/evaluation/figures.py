@@ -60,19 +60,20 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
     for name, matrices in runs.items():
         curves = np.stack([matrix[task:, task].numpy() for matrix in matrices])
         after = np.arange(task, task + curves.shape[1])
-        label = name if len(curves) == 1 else f"{name}, median and range of {len(curves)} seeds"
-        (line,) = panel.plot(after, np.median(curves, axis=0), marker="o", label=label)
+        (line,) = panel.plot(after, np.median(curves, axis=0), marker="o", label=name)
         if len(curves) > 1:
             panel.fill_between(
                 after, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.2
             )
+    n_runs = max(len(matrices) for matrices in runs.values())
+    spread = f" (median and range, {n_runs} seeds)" if n_runs > 1 else ""
     panel.set(
         yscale="log",
         xlabel="after training task",
         ylabel=f"MSE on T{task}",
         xticks=after,
         xticklabels=[f"T{i}" for i in after],
-        title=f"What is left of T{task}",
+        title=f"T{task} while later tasks are learned{spread}",
     )
     panel.grid(True, which="major", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)

@@ -54,4 +54,4 @@ def signed(value: float) -> str:
     >>> signed(0.38221)
     '+0.3822'
     """
-    return f"{value:+.4f}"
+    return f"{round(value, 4) + 0.0:+.4f}"  # + 0.0 turns a rounded -0.0 into 0.0
