@@ -159,6 +159,10 @@ class HypernetSDEFlow(MultiTaskModule):
         """`forward` for one task; part of Avalanche's `MultiTaskModule`."""
         return self(x, task_label)
 
+    def forward_all_tasks(self, x: Tensor) -> dict[int, Tensor]:
+        """`forward` for every task that has an embedding, by task label."""
+        return {task: self(x, task) for task in self.task_embedding.tasks}
+
     def forward_with_latents(self, x: Tensor, task_labels: Tensor | int) -> HSFOutput:
         """The reconstruction and everything on the way to it; arguments as in `forward`."""
         flat, groups, weights = self._prepare(x, task_labels)
