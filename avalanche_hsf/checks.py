@@ -67,7 +67,8 @@ def check_samples(name: str, x: object) -> Tensor:
     torch.Size([4, 3])
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
+        hint = "; use torch.from_numpy" if type(x).__module__ == "numpy" else ""
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}{hint}")
     if not x.is_floating_point():
         raise TypeError(
             f"{name} must be a floating-point tensor, got {x.dtype}; convert it with .float()"

@@ -9,8 +9,10 @@ reconstruction alone, then with each of the two terms that are meant against for
 from __future__ import annotations
 
 import argparse
+import io
 
 import torch
+from avalanche.logging import TextLogger
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 
@@ -39,7 +41,7 @@ def main(train_epochs: int = 60) -> dict[str, float]:
             train_epochs=train_epochs,
             eval_mb_size=300,
             plugins=plugins,
-            evaluator=EvaluationPlugin(matrix, loggers=[]),
+            evaluator=EvaluationPlugin(matrix, loggers=[TextLogger(io.StringIO())]),
         )
         for experience in benchmark.train_stream:
             strategy.train(experience)

@@ -57,6 +57,8 @@ def reconstruction_benchmark(
         >>> benchmark.train_stream[1].task_label
         1
     """
+    if not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating-point type, got {dtype}")
     train = _check_stream("train", train)
     if test_task_labels is None and test is not None and not _one_label_each(task_labels):
         raise ValueError(
@@ -86,7 +88,8 @@ def reconstruction_benchmark(
 def _check_stream(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence):
         raise TypeError(
-            f"{name} must be a list with one tensor per experience, got {type(tensors).__name__}"
+            f"{name} must be a list with one tensor per experience, got {type(tensors).__name__}; "
+            "list(x) makes one of a tensor whose first dimension counts experiences"
         )
     if len(tensors) == 0:
         raise ValueError(f"{name} must hold at least one experience, got an empty list")
@@ -101,7 +104,8 @@ def _check_stream(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def _one_label_each(task_labels: Sequence[LabelsOfExperience] | None) -> bool:
     return task_labels is None or not any(
-        isinstance(label, (Sequence, Tensor)) for label in task_labels
+        isinstance(label, (Sequence, Tensor)) and not isinstance(label, str)
+        for label in task_labels
     )
 
 
@@ -117,7 +121,7 @@ def _datasets(
         )
     datasets = []
     for i, (x, label) in enumerate(zip(tensors, labels, strict=True)):
-        x = x.detach().to(dtype)
+        x = check_samples(f"a tensor converted to {dtype}", x.detach().to(dtype))
         datasets.append(
             AvalancheDataset(
                 [TensorDataset(x, x)],
@@ -130,7 +134,7 @@ def _datasets(
 def _labels_of(name: str, label: LabelsOfExperience, n: int) -> Sequence[int]:
     if isinstance(label, Tensor):
         label = label.tolist()
-    if not isinstance(label, Sequence):
+    if not isinstance(label, Sequence) or isinstance(label, str):
         return ConstantSequence(check_int(name, label, at_least=0), n)
     if len(label) != n:
         raise ValueError(f"{name} must hold one label per sample: {n}, got {len(label)}")

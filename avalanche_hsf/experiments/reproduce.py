@@ -76,14 +76,13 @@ def tables(runs: Sequence[Run]) -> list[Table]:
 def verdict(runs: Sequence[Run]) -> list[str]:
     """What did and what did not reproduce, a plain sentence each."""
     seeds = [run.seed for run in runs if run.strategy == "mlp-naive"]
-    sentences = []
-    comparable = runs[0].epochs == PAPER_EPOCHS
-    if not comparable:
-        sentences.append(
+    if runs[0].epochs != PAPER_EPOCHS:
+        return [
             f"This ran {runs[0].epochs} epochs a task where the paper has {PAPER_EPOCHS}: the "
             "figures are not comparable with the published ones."
-        )
-    if comparable and PAPER_SEED in seeds:
+        ]
+    sentences = []
+    if PAPER_SEED in seeds:
         equal, n = _equal_cells(runs)
         sentences.append(
             f"The MLP's table {'reproduces' if equal == n else 'does not reproduce'}: with seed "
@@ -91,7 +90,7 @@ def verdict(runs: Sequence[Run]) -> list[str]:
         )
     hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-naive"))
     sentences.append(
-        ("The failure reproduces: the " if comparable and hsf > 0 and hsf >= 50 * mlp else "The ")
+        ("The failure reproduces: the " if hsf > 0 and hsf >= 50 * mlp else "The ")
         + f"Hypernet-SDE-Flow forgets T0 by {signed(hsf)}"
         + ("" if len(seeds) == 1 else " in the median")
         + f", the MLP by {signed(mlp)}: {_ratio(runs)} (paper: "
@@ -104,13 +103,13 @@ def verdict(runs: Sequence[Run]) -> list[str]:
             f"That is {hsf / worst:.0f} times what the MLP forgets of T0 with its worst seed, "
             f"{signed(worst)}."
         )
-    if comparable and len(seeds) == 1:
+    if len(seeds) == 1:
         sentences.append(
             "The Hypernet-SDE-Flow's single cells do not reproduce and cannot: they depend on the "
             "noise stream of the author's code. Run several seeds (--seeds 0,1,2,...) to see "
             "where the paper's lie among them."
         )
-    elif comparable:
+    else:
         for name, model in (("mlp-naive", "MLP"), ("hsf-paper", "Hypernet-SDE-Flow")):
             outside = _outside(runs, name)
             n = sum(len(row) for row in PUBLISHED_MATRICES[name])

@@ -116,8 +116,8 @@ class ResultsFile:
             found, runs = content["versions"], [Run(**run) for run in content["runs"]]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{self.path} is not a results file of this package ({error}); choose another "
-                "--out, or --fresh to write it anew"
+                f"{self.path} is not a results file of this package; choose another --out, or "
+                "--fresh to write it anew"
             ) from error
         other = {
             name: f"{found.get(name)} there, {now} now"

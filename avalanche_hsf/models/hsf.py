@@ -226,8 +226,10 @@ class HypernetSDEFlow(MultiTaskModule):
                 f"x must be (n, *features) with {self.input_dim} features a sample, "
                 f"got shape {tuple(x.shape)}"
             )
-        if not x.is_floating_point():
-            check_samples("x", x)
+        if len(x) == 0 or not x.is_floating_point():
+            check_samples("x", x)  # says what is wrong
+        if x.dtype != self.to_latent.weight.dtype:
+            raise TypeError(f"x must be {self.to_latent.weight.dtype} as the model, got {x.dtype}")
         groups = TaskGroups.from_labels(task_labels, len(flat))
         return flat, groups, self._weights(groups, prefix)
 

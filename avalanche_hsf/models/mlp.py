@@ -35,7 +35,12 @@ class MLPAutoencoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of a `n x *features` tensor, in its shape."""
-        return self.decoder(self.encoder(x.flatten(1))).view(x.shape)
+        flat = x.flatten(1)
+        if flat.shape[1] != self.input_dim:
+            raise ValueError(
+                f"x must have {self.input_dim} features a sample, got shape {tuple(x.shape)}"
+            )
+        return self.decoder(self.encoder(flat)).view(x.shape)
 
 
 def _mlp(n_in: int, hidden_dim: int, n_out: int) -> nn.Sequential:

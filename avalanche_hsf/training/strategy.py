@@ -100,6 +100,12 @@ class HSFStrategy(SupervisedTemplate):
             raise TypeError(f"model must be a HypernetSDEFlow, got {type(model).__name__}")
         check_int("train_mb_size", train_mb_size, at_least=1)
         check_int("train_epochs", train_epochs, at_least=1)
+        if eval_mb_size is not None:
+            check_int("eval_mb_size", eval_mb_size, at_least=1)
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
+        if criterion is not None and not callable(criterion):
+            raise TypeError(f"criterion must be callable, got {criterion!r}")
         if beta is None:
             beta = BetaSchedule()
         elif not isinstance(beta, BetaSchedule):

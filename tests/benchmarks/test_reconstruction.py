@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from avalanche.benchmarks import CLScenario
@@ -45,6 +46,10 @@ def test_double_precision_becomes_the_models_type():
         ([], {}, ValueError, "at least one experience"),
         (torch.zeros(4, 2), {}, TypeError, "a list with one tensor per experience"),
         ([[1.0, 2.0]], {}, TypeError, r"train\[0\] must be a torch.Tensor"),
+        ([np.zeros((3, 2))], {}, TypeError, r"use torch.from_numpy"),
+        ([torch.zeros(3, 2)], {"dtype": torch.int64}, TypeError, "floating-point type"),
+        ([torch.full((3, 2), 1e300, dtype=torch.float64)], {}, ValueError, "NaN or infinite"),
+        ([torch.zeros(3, 2)], {"task_labels": ["a"]}, TypeError, "must be an integer, got 'a'"),
         ([torch.zeros(0, 3)], {}, ValueError, "at least one sample"),
         ([torch.zeros(3)], {}, ValueError, "at least one feature"),
         ([torch.ones(3, 2).long()], {}, TypeError, "floating-point"),

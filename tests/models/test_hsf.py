@@ -145,6 +145,8 @@ def test_evaluation_noise_is_drawn_anew_each_time():
         (torch.zeros(5, 4), 0, ValueError, "3 features a sample"),
         (torch.zeros(5), 0, ValueError, "3 features a sample"),
         (torch.zeros(5, 3).long(), 0, TypeError, "floating-point"),
+        (torch.zeros(5, 3).double(), 0, TypeError, "must be torch.float32"),
+        (torch.zeros(0, 3), 0, ValueError, "at least one sample"),
         (torch.zeros(5, 3), -1, ValueError, "at least 0"),
         (torch.zeros(5, 3), 0.0, TypeError, "integer"),
         (torch.zeros(5, 3), torch.zeros(5), TypeError, "integers"),
@@ -154,6 +156,11 @@ def test_evaluation_noise_is_drawn_anew_each_time():
 def test_bad_input(x, labels, error, message):
     with pytest.raises(error, match=message):
         make(0)(x, labels)
+
+
+def test_the_mlp_names_a_wrong_width():
+    with pytest.raises(ValueError, match="3 features a sample"):
+        MLPAutoencoder(3)(torch.zeros(5, 4))
 
 
 @pytest.mark.parametrize(

@@ -287,11 +287,16 @@ def test_bad_arguments():
         {"gamma": math.nan},
         {"train_epochs": -1},
         {"train_mb_size": 0},
+        {"eval_mb_size": 0},
     ):
         with pytest.raises(ValueError):
             make_directly(**bad)
     with pytest.raises(TypeError, match="integer"):
         make_directly(train_epochs=1.5)
+    with pytest.raises(TypeError, match="criterion must be callable"):
+        make_directly(criterion="mse")
+    with pytest.raises(TypeError, match="must be a torch Optimizer"):
+        HSFStrategy(model=HypernetSDEFlow(3), optimizer=None)
     with pytest.raises(ValueError, match=r"count twice; set delta=0"):
         make_directly(plugins=[SeparationPlugin()])
     with pytest.raises(ValueError, match=r"count twice; set gamma=0"):
