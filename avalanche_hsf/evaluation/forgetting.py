@@ -7,9 +7,11 @@ positive forgetting is worse, everywhere.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_utils import stream_type
 from avalanche.evaluation.metrics.forgetting_bwt import (
     Forgetting,
     GenericExperienceForgetting,
@@ -28,6 +30,23 @@ class _OfMSE:
 
     def __init__(self) -> None:
         super().__init__(MeanSquaredError())  # type: ignore[call-arg]
+        # Avalanche 0.6 keys its memory by experience alone, so that evaluating a second stream
+        # would overwrite the first one's.
+        self._by_stream: dict[str, Forgetting] = defaultdict(Forgetting)
+
+    def reset(self) -> None:
+        """Forgets everything that was measured."""
+        super().reset()  # type: ignore[misc]
+        self._by_stream.clear()
+
+    def before_eval(self, strategy: Any) -> None:
+        super().before_eval(strategy)  # type: ignore[misc]
+        for forgetting in self._by_stream.values():
+            forgetting.reset_last()
+
+    def before_eval_exp(self, strategy: Any) -> None:
+        super().before_eval_exp(strategy)  # type: ignore[misc]
+        self.forgetting = self._by_stream[stream_type(strategy.experience)]
 
     def result_key(self, k: int) -> float | None:
         """The value for experience k; None if k was not evaluated right after its training and
@@ -49,7 +68,8 @@ class ExperienceMSEForgetting(_OfMSE, GenericExperienceForgetting):
     """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j]. Positive is worse.
 
     R[i, j] is the MSE on the evaluation experience j after training experience i. Reported for
-    experiences trained before the last one. (Avalanche's own sign, R[j, j] - R[now, j], would
+    experiences trained before the last one, for each stream apart; an experience that is trained
+    again counts from then on, as in Avalanche. (Avalanche's own sign, R[j, j] - R[now, j], would
     be negative for a model that forgets.)
     """
 

@@ -84,13 +84,22 @@ def forgetting(matrix: Tensor) -> Tensor:
     """F[j] = R[last, j] - R[j, j], per task. Positive is worse; the last task's is 0.
 
     Args:
-        matrix: R, a square `T x T` tensor; above the diagonal anything.
+        matrix: R, a square `T x T` tensor; above the diagonal anything. Its i-th row must be
+            that of experience i: the stream was trained once, in order.
 
     Returns:
         A tensor of shape (T,).
+
+    Raises:
+        ValueError: The matrix is not square.
 
     Example:
         >>> forgetting(torch.tensor([[0.1, 9.0], [0.4, 0.2]]))
         tensor([0.3000, 0.0000])
     """
+    if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(
+            "forgetting needs one row and one column of R per task, got shape "
+            f"{tuple(matrix.shape)}"
+        )
     return matrix[-1] - matrix.diagonal()

@@ -13,7 +13,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
 from avalanche.benchmarks.utils.flat_data import FlatData
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 MAX_BYTES = 256 * 2**20
 
@@ -30,12 +30,14 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
 
     Returns:
         The faster loader where it is exact: an Avalanche loader without worker processes over
-        datasets of plain tensors with no transformation, small enough. Otherwise the loader that
+        datasets of plain tensors with no transformation and no collate function of their own, small
+        enough. Otherwise the loader that
         was given.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
         and loader.loader_kwargs.get("num_workers", 0) == 0
+        and loader.loader_kwargs["collate_fn"] is default_collate
         and all(_bytes_if_plain(dataset) <= max_bytes for dataset in loader.datasets)
     )
     return _InMemoryLoader(loader) if eligible else loader
@@ -45,7 +47,7 @@ class _InMemoryLoader:
     def __init__(self, loader: MultiDatasetDataLoader) -> None:
         self._loader = loader
         samples = [sample for dataset in loader.datasets for sample in dataset]
-        self._columns = _Columns(loader.loader_kwargs["collate_fn"](samples))
+        self._columns = _Columns(default_collate(samples))
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         # The private method of Avalanche 0.6 that makes the torch loader of one epoch: the only

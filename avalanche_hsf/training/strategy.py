@@ -187,6 +187,14 @@ class HSFStrategy(SupervisedTemplate):
         if self.in_memory:
             self.dataloader: Any = in_memory(self.dataloader)
 
+    def eval(self, exp_list: Any, **kwargs: Any) -> Any:
+        """Avalanche's evaluation, kept from changing what is learned afterwards.
+
+        Its data loaders draw from torch's global generator, which shuffles the training data.
+        """
+        with torch.random.fork_rng(devices=[]):
+            return super().eval(exp_list, **kwargs)
+
     def _unpack_minibatch(self) -> None:
         check_samples("a minibatch", self.mbatch[0])
         super()._unpack_minibatch()

@@ -92,6 +92,32 @@ def test_mse_forgetting_and_backward_transfer(strategy):
     assert forgetting(r).tolist() == [3.0, -5.0, 0.0]
 
 
+def test_streams_are_kept_apart():
+    model = Constant()
+    metrics = mse_forgetting_metrics(experience=True)
+    learner = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.0),
+        criterion=nn.MSELoss(),
+        plugins=[SetLevel()],
+        evaluator=EvaluationPlugin(metrics, loggers=[]),
+    )
+    # Samples are 0 in the training stream and 1 in the test stream.
+    benchmark = reconstruction_benchmark([torch.zeros(4, 3)] * 2, [torch.ones(4, 3)] * 2)
+    for experience in benchmark.train_stream:
+        learner.train(experience)
+        learner.eval(benchmark.train_stream)
+        values = learner.eval(benchmark.test_stream)
+    name = "ExperienceMSEForgetting/eval_phase/{}_stream/Task000/Exp000"
+    assert values[name.format("train")] == 3.0**2 - 1.0**2
+    assert values[name.format("test")] == (3.0 - 1.0) ** 2 - 0.0
+
+
+def test_forgetting_needs_a_square_matrix():
+    with pytest.raises(ValueError, match=r"got shape \(2, 3\)"):
+        forgetting(torch.zeros(2, 3))
+
+
 def test_training_metrics():
     values = run(mse_metrics(minibatch=True, epoch=True))[-1]
     where = "train_phase/train_stream/Task002"

@@ -26,7 +26,7 @@ from avalanche.training import (
 )
 from avalanche.training.plugins import EvaluationPlugin, LRSchedulerPlugin
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import TensorDataset, default_collate
 
 from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmark
 from avalanche_hsf.evaluation import MSEMatrix
@@ -150,11 +150,15 @@ def test_unseen_tasks_are_evaluated_and_training_goes_on(benchmark):
     assert strategy.model.task_embedding.tasks == [0, 1, 2, 3, 4]
 
 
-def test_how_often_it_is_evaluated_does_not_change_what_is_learned(benchmark):
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_how_often_it_is_evaluated_does_not_change_what_is_learned(benchmark, shuffle):
     often, never = make(eval_every=1), make()
     for strategy in (often, never):
+        torch.manual_seed(1)
         for experience in benchmark.train_stream[:3]:
-            strategy.train(experience, eval_streams=[benchmark.test_stream], shuffle=False)
+            strategy.train(experience, eval_streams=[benchmark.test_stream], shuffle=shuffle)
+            if strategy is often:
+                strategy.eval(benchmark.test_stream)
     assert torch.equal(weights(often), weights(never))
 
 
@@ -257,6 +261,27 @@ def test_in_memory_loading_changes_nothing_but_the_time():
             strategy.train(experience, shuffle=True)
         trained.append(weights(strategy))
     assert torch.equal(*trained)
+
+
+def test_a_collate_function_of_ones_own_sees_single_minibatches():
+    def centred(samples):
+        x, _, labels = default_collate(samples)
+        return [x - x.mean(dim=0), x, labels]
+
+    dataset = AvalancheDataset(
+        [TensorDataset(torch.randn(8, 3), torch.zeros(8, 3))],
+        data_attributes=[TaskLabels([0] * 8)],
+        collate_fn=centred,
+    )
+    stream = with_task_labels(benchmark_from_datasets(train=[dataset])).train_stream
+    means = []
+
+    class Watch(SupervisedPlugin):
+        def before_forward(self, strategy, **kwargs):
+            means.append(float(strategy.mb_x.mean(dim=0).abs().max()))
+
+    make(plugins=[Watch()], train_epochs=1, train_mb_size=4).train(stream)
+    assert len(means) == 2 and max(means) < 1e-6
 
 
 def test_samples_with_a_transformation_are_loaded_by_avalanche():

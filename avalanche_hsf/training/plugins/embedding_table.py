@@ -14,13 +14,16 @@ class EmbeddingTablePlugin(SupervisedPlugin):
     """A new embedding joins the optimizer with the age of the first one.
 
     The author keeps the embeddings of all tasks in one table, made before the first task. Adam
-    counts its steps per parameter, so the row of a later task starts with the step count of the
-    whole table: its second moment, still near zero, gets no bias correction any more, and the
-    row moves faster than its learning rate says: under a constant gradient by
-    (1 - beta1^k) / sqrt(1 - beta2^k) in its k-th step, 3.2 at first, 6.5 after 10 and still 2.0
-    after 300. Embeddings that grow one by one, as Avalanche does it,
-    start at step 0 and move as intended. The difference is visible in how much is forgotten, so
-    reproducing the paper needs it.
+    counts its steps per parameter, so the row of a later task starts with the step count n of the
+    whole table: its second moment, still near zero, gets hardly any bias correction, and the row
+    moves faster than its learning rate says. Under a constant gradient its k-th step is
+
+    (1 - beta1^k) sqrt((1 - beta2^(n+k)) / (1 - beta2^k))
+
+    times as long: at 300 epochs a task at most 3.4 times in the second task, 5.5 in the fifth. A
+    row without a gradient is not skipped either: momentum and weight decay go on moving it.
+    Embeddings that grow one by one, as Avalanche does it, start at step 0 and move as intended.
+    The difference is visible in how much is forgotten, so reproducing the paper needs it.
 
     What is left out: the table's weight decay reaches a later task's row before its time, which
     shrinks it by 0.6 % until the fifth task.
@@ -41,3 +44,9 @@ class EmbeddingTablePlugin(SupervisedPlugin):
                     name: torch.zeros_like(value) if value.shape == first.shape else value.clone()
                     for name, value in state[first].items()
                 }
+
+    def before_update(self, strategy: Any, **kwargs: Any) -> None:
+        """Lets the optimizer step every embedding, with gradient zero where there is none."""
+        for e in embedding_of(strategy.model, type(self).__name__).embeddings.values():
+            if e.grad is None:
+                e.grad = torch.zeros_like(e)
