@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,13 +27,20 @@ class AuthorWay:
 
     Args:
         model: Where the weights come from; it is copied.
-        memory: Stored samples x, latents z_T and task labels, or None in the first task.
+        memory: Stored samples x, latents z_T and task labels, or None for no replay.
+        tasks: Tasks to come. Their embeddings are made and optimized from the start, with gradient
+            zero as long as they are not in use: to Adam the same as rows of one table.
     """
 
     def __init__(
-        self, model: HypernetSDEFlow, memory: tuple[Tensor, Tensor, Tensor] | None = None
+        self,
+        model: HypernetSDEFlow,
+        memory: tuple[Tensor, Tensor, Tensor] | None = None,
+        tasks: Sequence[int] = (),
     ) -> None:
         self.model = copy.deepcopy(model)
+        for task in tasks:
+            self.model.task_embedding.add_task(task)
         self.memory = memory
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=5e-4)
         self.beta = BetaSchedule()
@@ -56,10 +64,13 @@ class AuthorWay:
                 replay = replay + mse_loss(self._decode(z_i, int(task_i)), x_i)
             loss = loss + 2.0 * replay / len(drawn)
         for other in model.task_embedding.tasks:
-            if other != task:
+            if other < task:
                 distance = torch.norm(model.task_embedding([task]) - model.task_embedding([other]))
                 loss = loss + 1.5 * torch.exp(-distance)
         loss.backward()
+        for e in model.task_embedding.embeddings.values():
+            if e.grad is None:
+                e.grad = torch.zeros_like(e)
         self.optimizer.step()
         return float(loss.detach())
 
