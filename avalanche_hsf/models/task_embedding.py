@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.models.noise import SeededNoise
-from avalanche_hsf.models.task_groups import check_task_label
 
 
 class TaskEmbedding(DynamicModule):
@@ -56,7 +55,7 @@ class TaskEmbedding(DynamicModule):
 
     def add_task(self, label: int) -> None:
         """Draws an embedding for a task; does nothing if the task has one."""
-        key = str(check_task_label(label))
+        key = str(check_int("a task label", label, at_least=0))
         if key not in self.embeddings:
             e = torch.empty_like(self.untrained)
             e.normal_(std=self.std, generator=self.noise.generator(e.device))

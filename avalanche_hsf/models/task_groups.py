@@ -7,19 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
-def check_task_label(label: object) -> int:
-    """A task label: an integer of at least 0.
-
-    Raises:
-        TypeError: It is no integer.
-        ValueError: It is negative.
-    """
-    if isinstance(label, bool) or not isinstance(label, int):
-        raise TypeError(f"a task label must be an integer, got {label!r}")
-    if label < 0:
-        raise ValueError(f"a task label must be at least 0, got {label}")
-    return label
+from avalanche_hsf.checks import check_int
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,7 @@ class TaskGroups:
             ValueError: A label is negative, or there is not one for each row.
         """
         if not isinstance(task_labels, Tensor):
-            return cls([check_task_label(task_labels)])
+            return cls([check_int("a task label", task_labels, at_least=0)])
         dtype = task_labels.dtype
         if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
             raise TypeError(f"task labels must be integers, got a tensor of {dtype}")
@@ -75,7 +63,7 @@ class TaskGroups:
         uniques, group_of_row, sizes = torch.unique(
             task_labels, return_inverse=True, return_counts=True
         )
-        tasks = [check_task_label(label) for label in uniques.tolist()]
+        tasks = [check_int("a task label", label, at_least=0) for label in uniques.tolist()]
         if len(tasks) == 1:
             return cls(tasks)
         by_group = torch.argsort(group_of_row, stable=True)

@@ -31,8 +31,7 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
     Returns:
         The faster loader where it is exact: an Avalanche loader without worker processes over
         datasets of plain tensors with no transformation and no collate function of their own, small
-        enough. Otherwise the loader that
-        was given.
+        enough. Otherwise the loader that was given.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
