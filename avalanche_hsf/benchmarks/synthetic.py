@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
 from avalanche.benchmarks import CLScenario
 from torch import Tensor
 
-from avalanche_hsf.benchmarks.reconstruction import reconstruction_benchmark
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.benchmarks.curves import curves_benchmark
 
 PAPER_MANIFOLDS: tuple[tuple[Callable[[Tensor], Tensor], ...], ...] = (
     (torch.sin, torch.cos, lambda x: x**2 / 16),
@@ -62,15 +62,11 @@ def SyntheticManifolds(
         >>> len(benchmark.train_stream), len(benchmark.test_stream[0].dataset)
         (5, 299)
     """
-    check_int("n_samples", n_samples, at_least=2)
-    if test not in ("train", "midpoints"):
-        raise ValueError(f'test must be "train" or "midpoints", got {test!r}')
-    grid = torch.linspace(-4, 4, n_samples).unsqueeze(1)
-    midpoints = (grid[1:] + grid[:-1]) / 2
-    return reconstruction_benchmark(
-        [_curve(task, grid) for task in PAPER_MANIFOLDS],
-        [_curve(task, midpoints) for task in PAPER_MANIFOLDS] if test == "midpoints" else None,
-        task_labels=None if return_task_id else [0] * len(PAPER_MANIFOLDS),
+    return curves_benchmark(
+        [partial(_curve, task) for task in PAPER_MANIFOLDS],
+        n_samples=n_samples,
+        test=test,
+        return_task_id=return_task_id,
     )
 
 

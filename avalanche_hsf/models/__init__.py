@@ -1,23 +1,33 @@
 """Who learns: torch modules that know no strategy."""
 
+from avalanche_hsf.models.delta import DeltaHyperNetwork
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
-from avalanche_hsf.models.hsf import HSFOutput, HypernetSDEFlow
+from avalanche_hsf.models.hsf import GENERATED, HYPERNETWORKS, HSFOutput, HypernetSDEFlow
 from avalanche_hsf.models.hypernetwork import HyperNetwork
+from avalanche_hsf.models.isolated import IsolatedHyperNetwork
 from avalanche_hsf.models.mlp import MLPAutoencoder
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.task_embedding import TaskEmbedding
-from avalanche_hsf.models.task_groups import TaskGroups, task_linear
+from avalanche_hsf.models.task_groups import TaskGroups
+from avalanche_hsf.models.task_weights import TaskWeights, call_per_task
+from avalanche_hsf.models.whitening import TaskWhitening
 
 __all__ = [
+    "GENERATED",
+    "HYPERNETWORKS",
+    "DeltaHyperNetwork",
     "HSFOutput",
     "HyperNetwork",
     "HypernetSDEFlow",
+    "IsolatedHyperNetwork",
     "MLPAutoencoder",
     "ManifoldNormalizingFlow",
     "NeuralSDE",
     "SeededNoise",
     "TaskEmbedding",
     "TaskGroups",
-    "task_linear",
+    "TaskWeights",
+    "TaskWhitening",
+    "call_per_task",
 ]

@@ -62,9 +62,18 @@ class ManifoldNormalizingFlow(nn.Module):
         z0, _ = self._flow._transform.inverse(u)
         return z0
 
+    @property
+    def inverted(self) -> nn.Module:
+        """The inverse as a module of its own, with the same parameters under the same names."""
+        return _Inverted(self)
+
     def log_prob(self, z0: Tensor) -> Tensor:
         """log p(z0) in nats, for a `n x dim` tensor a tensor of shape (n,)."""
         return self._flow.log_prob(z0)
+
+    def base_log_prob(self, u: Tensor) -> Tensor:
+        """log N(u; 0, I) in nats, for a `n x dim` tensor a tensor of shape (n,)."""
+        return self._flow._distribution.log_prob(u)
 
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """n draws of z0, a `n x dim` tensor, through the inverse of the flow."""
@@ -72,6 +81,15 @@ class ManifoldNormalizingFlow(nn.Module):
         like = next(self.parameters())
         u = torch.randn(n, self.dim, generator=generator, device=like.device, dtype=like.dtype)
         return self.inverse(u)
+
+
+class _Inverted(nn.Module):
+    def __init__(self, flow: ManifoldNormalizingFlow) -> None:
+        super().__init__()
+        self._flow = flow._flow
+
+    def forward(self, u: Tensor) -> Tensor:
+        return self._flow._transform.inverse(u)[0]
 
 
 class _Coupling(AffineCouplingTransform):

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
-from torch.nn.functional import gelu
 
 from avalanche_hsf.checks import check_int, check_samples
+from avalanche_hsf.models.delta import DeltaHyperNetwork
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
-from avalanche_hsf.models.hypernetwork import HyperNetwork, linear_shapes, paper_hidden_dims
+from avalanche_hsf.models.hypernetwork import HyperNetwork
+from avalanche_hsf.models.isolated import IsolatedHyperNetwork
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
-from avalanche_hsf.models.task_embedding import TaskEmbedding
-from avalanche_hsf.models.task_groups import TaskGroups, task_linear
+from avalanche_hsf.models.task_groups import TaskGroups
+from avalanche_hsf.models.task_weights import TaskWeights, call_per_task, release
+from avalanche_hsf.models.whitening import TaskWhitening
+
+GENERATED: Mapping[str, tuple[str, ...]] = {
+    "paper": ("encoder.hidden_1.", "encoder.hidden_2.", "decoder.hidden."),
+    "autoencoder": ("encoder.", "decoder."),
+    "all-but-sdes": ("encoder.", "decoder.", "flow."),
+    "all": ("encoder.", "decoder.", "flow.", "encoder_sde.", "decoder_sde."),
+}
+"""Which tensors of the main network the hypernetwork writes: prefixes of their names."""
+
+HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
+    "paper": HyperNetwork,
+    "isolated": IsolatedHyperNetwork,
+    "delta": DeltaHyperNetwork,
+}
+"""Kinds of hypernetworks by name."""
 
 
 class HSFOutput(NamedTuple):
-    """Everything one pass through `HypernetSDEFlow` computes, for a batch of n samples.
+    """What one pass through `HypernetSDEFlow` computes, for a batch of n samples.
 
     Attributes:
         reconstruction: In the shape of x.
-        u: The flow's image of z0, `n x latent_dim`.
-        log_det: log |det du/dz0| in nats, shape (n,).
         z0: The encoder's output, `n x latent_dim`.
         z_T: z0 after the first SDE, `n x latent_dim`.
     """
 
     reconstruction: Tensor
-    u: Tensor
-    log_det: Tensor
     z0: Tensor
     z_T: Tensor
 
@@ -39,19 +54,18 @@ class HSFOutput(NamedTuple):
 class HypernetSDEFlow(MultiTaskModule):
     r"""Hypernet-SDE-Flow, a task-conditional stochastic autoencoder.
 
-    With weights W_t, b_t written by a hypernetwork from the task embedding e_t:
-
     encoder:  z0  = L_z gelu(W_2 gelu(W_1 x + b_1) + b_2)
     flow:     u   = F(z0),  log p(z0) = log N(u; 0, I) + log |det dF/dz0|
     SDE:      z_T = Z(T_enc),  dZ = f(Z) dt + g(Z) dW,  Z(0) = z0
     decoder:  x^  = L_x gelu(W_3 Z'(T_dec) + b_3),  Z' a second SDE, Z'(0) = z_T
 
-    Layers 1, 2 and 3 are written per task, everything else is shared by all tasks.
+    The main network's tensors named by `generated` are written per task by a hypernetwork,
+    everything else is shared by all tasks. In the paper these are W_1, W_2, W_3 and their biases.
 
-    An Avalanche `MultiTaskModule`: a strategy passes it task labels and grows it by an embedding
-    when a new task arrives. Evaluating a task that was never trained is allowed and uses the
-    zero embedding, see `TaskEmbedding`. A pass draws noise, in evaluation too; where it comes
-    from is said in `SeededNoise`. Initial weights come from torch's global generator, as usual.
+    An Avalanche `MultiTaskModule`: a strategy passes it task labels and grows it when a new task
+    arrives. Evaluating a task that was never trained is allowed; with what weights is said by
+    the hypernetwork's class. A pass draws noise, in evaluation too; where it comes from is said
+    in `SeededNoise`. Initial weights come from torch's global generator, as usual.
 
     Source: section 2 of the paper; sizes and horizons from the author's public code.
 
@@ -59,20 +73,27 @@ class HypernetSDEFlow(MultiTaskModule):
         input_dim: Number of features of one sample, all dimensions but the first multiplied.
         hidden_dim: Width of encoder and decoder.
         latent_dim: Size of z0, at least 2 (the flow needs two halves).
-        task_embedding_dim: Size of e_t.
-        embedding_std: Standard deviation of a new e_t.
+        generated: A name in `GENERATED`: "paper", "autoencoder" (encoder and decoder),
+            "all-but-sdes" or "all".
+        hypernetwork: A name in `HYPERNETWORKS`, or a class or function like those there.
+        hypernetwork_options: Its further arguments.
         flow_layers: Number of affine couplings.
         flow_hidden_dim: Hidden width of each coupling.
         sde_hidden_dim: Hidden width of drift and diffusion.
         encoder_horizon: T_enc, dimensionless, above 0.
         decoder_horizon: T_dec, likewise.
-        solver_steps: Euler-Maruyama steps of each of the two SDEs.
-        seed: Seed of the SDE's noise and of new task embeddings, at least 0; if None it is drawn
-            from torch's global generator.
+        encoder_steps: Euler-Maruyama steps of the encoder's SDE.
+        decoder_steps: Of the decoder's.
+        sde_options: Further arguments of both `NeuralSDE`s.
+        seed: Seed of the SDE's noise and of the hypernetwork's draws for new tasks, at least 0; if
+            None it is drawn from torch's global generator.
+
+    Raises:
+        ValueError: A name is not among those there are, or a number is out of its range.
 
     Example:
         >>> model = HypernetSDEFlow(input_dim=64)
-        >>> model.task_embedding.add_task(0)
+        >>> model.hypernetwork.add_task(0)
         >>> model(torch.zeros(5, 1, 8, 8), 0).shape
         torch.Size([5, 1, 8, 8])
     """
@@ -83,14 +104,17 @@ class HypernetSDEFlow(MultiTaskModule):
         *,
         hidden_dim: int = 64,
         latent_dim: int = 24,
-        task_embedding_dim: int = 16,
-        embedding_std: float = 0.02,
+        generated: str = "all",
+        hypernetwork: str | Callable[..., TaskWeights] = "isolated",
+        hypernetwork_options: Mapping[str, Any] | None = None,
         flow_layers: int = 4,
         flow_hidden_dim: int = 64,
         sde_hidden_dim: int = 64,
         encoder_horizon: float = 1.0,
         decoder_horizon: float = 0.5,
-        solver_steps: int = 10,
+        encoder_steps: int = 4,
+        decoder_steps: int = 2,
+        sde_options: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -98,34 +122,46 @@ class HypernetSDEFlow(MultiTaskModule):
         self.input_dim = check_int("input_dim", input_dim, at_least=1)
         self.hidden_dim = check_int("hidden_dim", hidden_dim, at_least=1)
         self.latent_dim = check_int("latent_dim", latent_dim, at_least=2)
-        layers = {
-            "encoder_1": (input_dim, hidden_dim),
-            "encoder_2": (hidden_dim, hidden_dim),
-            "decoder_1": (latent_dim, hidden_dim),
-        }
         self.noise = SeededNoise(seed)
-        self.task_embedding = TaskEmbedding(
-            task_embedding_dim, std=embedding_std, seed=self.noise.seed
+        self.encoder = nn.Sequential(
+            OrderedDict(
+                hidden_1=nn.Linear(input_dim, hidden_dim),
+                gelu_1=nn.GELU(),
+                hidden_2=nn.Linear(hidden_dim, hidden_dim),
+                gelu_2=nn.GELU(),
+                to_latent=nn.Linear(hidden_dim, latent_dim),
+            )
         )
-        self.hypernetwork = HyperNetwork(
-            task_embedding_dim,
-            linear_shapes(layers),
-            hidden_dims=paper_hidden_dims(task_embedding_dim, layers),
-        )
-        self.to_latent = nn.Linear(hidden_dim, latent_dim)
+        self.whitening = TaskWhitening(latent_dim)
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
+        of_both = {"hidden_dim": sde_hidden_dim, **(sde_options or {})}
         self.encoder_sde = NeuralSDE(
-            latent_dim, hidden_dim=sde_hidden_dim, horizon=encoder_horizon, n_steps=solver_steps
+            latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **of_both
         )
         self.decoder_sde = NeuralSDE(
-            latent_dim, hidden_dim=sde_hidden_dim, horizon=decoder_horizon, n_steps=solver_steps
+            latent_dim, horizon=decoder_horizon, n_steps=decoder_steps, **of_both
         )
-        self.decoder_2 = nn.Linear(hidden_dim, input_dim)
+        self.decoder = nn.Sequential(
+            OrderedDict(
+                hidden=nn.Linear(latent_dim, hidden_dim),
+                gelu=nn.GELU(),
+                to_output=nn.Linear(hidden_dim, input_dim),
+            )
+        )
+        prefixes = _named("generated", GENERATED, generated)
+        names = [name for name, _ in self.named_parameters() if name.startswith(prefixes)]
+        if isinstance(hypernetwork, str):
+            hypernetwork = _named("hypernetwork", HYPERNETWORKS, hypernetwork)
+        self.hypernetwork = hypernetwork(
+            {name: release(self, name) for name in names},
+            seed=self.noise.seed,
+            **(hypernetwork_options or {}),
+        )
 
     def adaptation(self, experience: Any) -> None:
-        """Notes the tasks of an experience; the embedding, a child module, grows by itself.
+        """Notes the tasks of an experience; the hypernetwork, a child module, grows by itself.
 
         Avalanche's own version looks for class labels, which a reconstruction stream has not.
         """
@@ -151,40 +187,55 @@ class HypernetSDEFlow(MultiTaskModule):
         """
         if task_labels is None:
             return self.forward_all_tasks(x)
-        flat, groups, weights = self._prepare(x, task_labels)
-        z0 = self._encode(flat, groups, weights)
-        return self._decode(self.evolve(z0), groups, weights).view(x.shape)
+        return self.forward_with_latents(x, task_labels).reconstruction
 
     def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
         """`forward` for one task; part of Avalanche's `MultiTaskModule`."""
         return self(x, task_label)
 
     def forward_all_tasks(self, x: Tensor) -> dict[int, Tensor]:
-        """`forward` for every task that has an embedding, by task label."""
-        return {task: self(x, task) for task in self.task_embedding.tasks}
+        """`forward` for every task that was trained, by task label."""
+        return {task: self(x, task) for task in self.hypernetwork.tasks}
 
     def forward_with_latents(self, x: Tensor, task_labels: Tensor | int) -> HSFOutput:
-        """The reconstruction and everything on the way to it; arguments as in `forward`."""
-        flat, groups, weights = self._prepare(x, task_labels)
-        z0 = self._encode(flat, groups, weights)
-        u, log_det = self.flow(z0)
-        z_T = self.evolve(z0)
-        reconstruction = self._decode(z_T, groups, weights).view(x.shape)
-        return HSFOutput(reconstruction, u, log_det, z0, z_T)
+        """The reconstruction and the latents on the way to it; arguments as in `forward`."""
+        flat, groups = self._prepare(x, task_labels)
+        weights = self.hypernetwork(groups.tasks)
+        z0 = self._run("encoder", weights, groups, flat)
+        z_T = self._solve("encoder_sde", weights, groups, z0)
+        z = self._solve("decoder_sde", weights, groups, z_T)
+        return HSFOutput(self._run("decoder", weights, groups, z).view(x.shape), z0, z_T)
 
     def encode(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
         """z0, a `n x latent_dim` tensor; arguments as in `forward`."""
-        flat, groups, weights = self._prepare(x, task_labels, prefix="encoder_")
-        return self._encode(flat, groups, weights)
+        flat, groups = self._prepare(x, task_labels)
+        weights = self.hypernetwork(groups.tasks, "encoder.")
+        return self._run("encoder", weights, groups, flat)
 
-    def evolve(self, z0: Tensor) -> Tensor:
+    def evolve(self, z0: Tensor, task_labels: Tensor | int) -> Tensor:
         """z_T, one path of the first SDE from each row of z0; both `n x latent_dim`."""
-        return self.encoder_sde(z0, generator=self.noise.generator(z0.device))
+        groups = TaskGroups.from_labels(task_labels, len(z0))
+        weights = self.hypernetwork(groups.tasks, "encoder_sde.")
+        return self._solve("encoder_sde", weights, groups, z0)
 
     def decode(self, z_T: Tensor, task_labels: Tensor | int) -> Tensor:
         """From z_T, `n x latent_dim`, to a flat reconstruction, `n x input_dim`."""
         groups = TaskGroups.from_labels(task_labels, len(z_T))
-        return self._decode(z_T, groups, self._weights(groups, prefix="decoder_"))
+        weights = self.hypernetwork(groups.tasks, "decoder")
+        z = self._solve("decoder_sde", weights, groups, z_T)
+        return self._run("decoder", weights, groups, z)
+
+    def flow_of(self, z0: Tensor, task_labels: Tensor | int) -> tuple[Tensor, Tensor]:
+        """u, `n x latent_dim`, and log |det du/dz0| in nats, shape (n,), for the z0 of some tasks.
+
+        z0 is whitened first where a task's mean and spread are known, see `TaskWhitening`.
+        """
+        groups = TaskGroups.from_labels(task_labels, len(z0))
+        whitened, log_det_w = self.whitening(z0, groups)
+        u, log_det = self._run(
+            "flow", self.hypernetwork(groups.tasks, "flow."), groups, whitened
+        )
+        return u, log_det + log_det_w
 
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:
         """log p(z0) of the encoded samples under the flow, in nats, shape (n,).
@@ -196,7 +247,8 @@ class HypernetSDEFlow(MultiTaskModule):
             x: A `n x *features` tensor.
             task: Task labels as in `forward`.
         """
-        return self.flow.log_prob(self.encode(x, task))
+        u, log_det = self.flow_of(self.encode(x, task), task)
+        return self.flow.base_log_prob(u) + log_det
 
     @torch.no_grad()
     def sample(
@@ -213,13 +265,18 @@ class HypernetSDEFlow(MultiTaskModule):
             A `n x input_dim` tensor.
         """
         check_int("n", n, at_least=1)
-        if generator is None:
-            generator = self.noise.generator(self.to_latent.weight.device)
-        return self.decode(self.evolve(self.flow.sample(n, generator=generator)), task)
+        groups = TaskGroups.from_labels(task, n)
+        u = self.whitening.mean.new_empty(n, self.latent_dim)
+        u.normal_(generator=generator or self._generator)
+        weights = self.hypernetwork(groups.tasks, "flow.")
+        whitened = call_per_task(self.flow.inverted, _stripped(weights, "flow."), groups, u)
+        return self.decode(self.evolve(self.whitening.inverse(whitened, groups), task), task)
 
-    def _prepare(
-        self, x: Tensor, task_labels: Tensor | int, prefix: str = ""
-    ) -> tuple[Tensor, TaskGroups, dict[str, Tensor]]:
+    @property
+    def _generator(self) -> torch.Generator:
+        return self.noise.generator(self.whitening.mean.device)
+
+    def _prepare(self, x: Tensor, task_labels: Tensor | int) -> tuple[Tensor, TaskGroups]:
         flat = x.flatten(1) if x.dim() > 1 else x
         if flat.dim() != 2 or flat.shape[1] != self.input_dim:
             raise ValueError(
@@ -228,22 +285,30 @@ class HypernetSDEFlow(MultiTaskModule):
             )
         if len(x) == 0 or not x.is_floating_point():
             check_samples("x", x)  # says what is wrong
-        if x.dtype != self.to_latent.weight.dtype:
-            raise TypeError(f"x must be {self.to_latent.weight.dtype} as the model, got {x.dtype}")
-        groups = TaskGroups.from_labels(task_labels, len(flat))
-        return flat, groups, self._weights(groups, prefix)
+        dtype = self.whitening.mean.dtype
+        if x.dtype != dtype:
+            raise TypeError(f"x must be {dtype} as the model, got {x.dtype}")
+        return flat, TaskGroups.from_labels(task_labels, len(flat))
 
-    def _weights(self, groups: TaskGroups, prefix: str) -> dict[str, Tensor]:
-        return self.hypernetwork(self.task_embedding(groups.tasks), prefix)
+    def _run(
+        self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, *inputs: Tensor
+    ) -> Any:
+        module = self.get_submodule(block)
+        return call_per_task(module, _stripped(weights, f"{block}."), groups, *inputs)
 
-    def _encode(self, x: Tensor, groups: TaskGroups, weights: dict[str, Tensor]) -> Tensor:
-        h = groups.scatter(x)
-        h = gelu(task_linear(h, weights["encoder_1.weight"], weights["encoder_1.bias"]))
-        h = gelu(task_linear(h, weights["encoder_2.weight"], weights["encoder_2.bias"]))
-        return self.to_latent(groups.gather(h))
+    def _solve(
+        self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, z: Tensor
+    ) -> Tensor:
+        noise = self.get_submodule(block).draw_noise(len(z), self._generator)
+        return self._run(block, weights, groups, z, noise)
 
-    def _decode(self, z_T: Tensor, groups: TaskGroups, weights: dict[str, Tensor]) -> Tensor:
-        z = self.decoder_sde(z_T, generator=self.noise.generator(z_T.device))
-        h = groups.scatter(z)
-        h = gelu(task_linear(h, weights["decoder_1.weight"], weights["decoder_1.bias"]))
-        return self.decoder_2(groups.gather(h))
+
+def _stripped(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights of one block, by their names inside it."""
+    return {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix)}
+
+
+def _named(what: str, there_are: Mapping[str, Any], name: str) -> Any:
+    if name not in there_are:
+        raise ValueError(f"there is no {what} {name!r}; there are {', '.join(there_are)}")
+    return there_are[name]

@@ -1,110 +1,91 @@
-"""Networks that write the weights of another network."""
+"""The paper's hypernetwork: one small network for each tensor that it writes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.task_embedding import TaskEmbedding
+from avalanche_hsf.models.task_weights import TaskWeights
 
 
-class HyperNetwork(nn.Module):
-    r"""Writes every named tensor of a main network from a task embedding.
+class HyperNetwork(TaskWeights):
+    r"""Writes every named tensor of a main network from a learned task embedding.
 
-    theta_name(e) = V ReLU(U e + a) + c, with U, a, V, c of its own for each name.
+    theta_name(e) = V ReLU(U e + a) + c, with U, a, V, c of its own for each name and
+    h = (embedding_dim + numel) // 4 hidden units for a matrix, half of that for its bias. So it
+    is larger than what it writes, by far: the author's sizes.
 
-    It knows nothing of the main network but the names and shapes of what it writes.
+    What a task owns is its embedding alone; U, a, V, c are shared by all tasks, and training a
+    new one moves the weights of the old ones unless something holds them.
 
-    Source: Ha et al. 2016, https://arxiv.org/abs/1609.09106; section 2.2 of the paper.
+    A task that was never trained is evaluated with the zero embedding, see `TaskEmbedding`.
+
+    Source: Ha et al. 2016, https://arxiv.org/abs/1609.09106; section 2.2 of the paper; sizes
+    from the author's public code.
 
     Args:
-        embedding_dim: Size of a task embedding.
-        shapes: Name and shape of each tensor to write.
-        hidden_dims: Hidden width of the generator of each name, the same names as `shapes`.
-
-    Raises:
-        ValueError: The names of `shapes` and `hidden_dims` differ.
+        initial: Initial value of each tensor to write, by name. Only names and shapes are used,
+            as in the paper: the first weights are whatever the generators' own draws give.
+        embedding_dim: Size of a task embedding, at least 1.
+        embedding_std: Standard deviation of a new embedding, at least 0.
+        seed: Seed of the embeddings' draws; if None it is drawn from torch's global generator.
 
     Example:
-        >>> import torch
-        >>> hypernetwork = HyperNetwork(16, {"weight": (64, 3)}, hidden_dims={"weight": 52})
-        >>> hypernetwork(torch.zeros(2, 16))["weight"].shape
-        torch.Size([2, 64, 3])
+        >>> hypernetwork = HyperNetwork({"weight": torch.zeros(64, 3)})
+        >>> hypernetwork.add_task(0)
+        >>> hypernetwork([0])["weight"].shape
+        torch.Size([1, 64, 3])
     """
 
     def __init__(
         self,
-        embedding_dim: int,
-        shapes: Mapping[str, Sequence[int]],
+        initial: Mapping[str, Tensor],
         *,
-        hidden_dims: Mapping[str, int],
+        embedding_dim: int = 16,
+        embedding_std: float = 0.02,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
-        check_int("embedding_dim", embedding_dim, at_least=1)
-        if set(shapes) != set(hidden_dims):
-            raise ValueError(
-                "shapes and hidden_dims must have the same names, got "
-                f"{sorted(shapes)} and {sorted(hidden_dims)}"
+        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.task_embedding = TaskEmbedding(embedding_dim, std=embedding_std, seed=seed)
+        self.generators = nn.ModuleList()
+        h = 1
+        for shape in self.shapes.values():
+            # The bias of a layer follows its weight and has half the hidden units.
+            h = (embedding_dim + prod(shape)) // 4 if len(shape) > 1 else h // 2
+            self.generators.append(
+                nn.Sequential(
+                    nn.Linear(embedding_dim, max(h, 1)),
+                    nn.ReLU(),
+                    nn.Linear(max(h, 1), prod(shape)),
+                )
             )
-        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
-        self.generators = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(embedding_dim, hidden_dims[name]),
-                nn.ReLU(),
-                nn.Linear(hidden_dims[name], prod(shape)),
-            )
-            for name, shape in self.shapes.items()
-        )
 
-    def forward(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
-        """Writes the weights of k tasks.
+    @property
+    def tasks(self) -> list[int]:
+        return self.task_embedding.tasks
 
-        Args:
-            e: A `k x embedding_dim` tensor of task embeddings.
-            prefix: Write only the tensors whose name begins so.
+    def add_task(self, label: int) -> None:
+        self.task_embedding.add_task(label)
 
-        Returns:
-            For each name a `k x *shape` tensor.
-        """
+    @torch.no_grad()
+    def copy_task(self, source: int, target: int) -> None:
+        for label in (source, target):
+            self.check_known(label)
+        embeddings = self.task_embedding.embeddings
+        embeddings[str(target)].copy_(embeddings[str(source)])
+
+    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        return self.write(self.task_embedding(tasks), prefix)
+
+    def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
+        """The weights for k embeddings, a `k x embedding_dim` tensor; else as `forward`."""
         return {
             name: generator(e).view(-1, *shape)
             for (name, shape), generator in zip(self.shapes.items(), self.generators, strict=True)
             if name.startswith(prefix)
         }
-
-
-def linear_shapes(layers: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights and biases of linear layers.
-
-    Args:
-        layers: (in_features, out_features) of each layer by its name.
-
-    Example:
-        >>> linear_shapes({"encoder_1": (3, 64)})
-        {'encoder_1.weight': (64, 3), 'encoder_1.bias': (64,)}
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, (n_in, n_out) in layers.items():
-        shapes[f"{name}.weight"] = (n_out, n_in)
-        shapes[f"{name}.bias"] = (n_out,)
-    return shapes
-
-
-def paper_hidden_dims(embedding_dim: int, layers: Mapping[str, tuple[int, int]]) -> dict[str, int]:
-    """Hidden widths of the author's hypernetworks, for the names of `linear_shapes`.
-
-    The generator of a weight has h = (embedding_dim + in * out) // 4 hidden units, that of the
-    bias of the same layer h // 2. So a hypernetwork is larger than what it writes, by far.
-
-    Example:
-        >>> paper_hidden_dims(16, {"encoder_1": (3, 64)})
-        {'encoder_1.weight': 52, 'encoder_1.bias': 26}
-    """
-    hidden_dims = {}
-    for name, (n_in, n_out) in layers.items():
-        h = (embedding_dim + n_in * n_out) // 4
-        hidden_dims[f"{name}.weight"] = max(h, 1)
-        hidden_dims[f"{name}.bias"] = max(h // 2, 1)
-    return hidden_dims

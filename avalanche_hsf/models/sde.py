@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torchsde
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int, check_positive
+from avalanche_hsf.checks import check_int, check_non_negative, check_positive
 
 
 class NeuralSDE(nn.Module):
     r"""An Ito SDE with learned drift and diffusion: dZ = f(Z) dt + g(Z) dW, t in [0, T].
 
-    f and g are networks of two hidden tanh layers, g with a sigmoid on top and one Wiener
-    process per dimension. Solved by Euler-Maruyama in n steps of h = T/n:
+    f is a network of two hidden tanh layers, g = floor + scale * sigmoid of another, with one
+    Wiener process per dimension. Solved by Euler-Maruyama in n steps of h = T/n:
 
     z <- z + f(z) h + g(z) sqrt(h) xi,  xi ~ N(0, I)
 
-    Source: section 2.3, equation (1) of the paper; Li et al. 2020,
+    Source: section 2.3, equation (1) of the paper, where g is a plain sigmoid; Li et al. 2020,
     https://arxiv.org/abs/2001.01328
 
     Args:
@@ -27,6 +28,12 @@ class NeuralSDE(nn.Module):
         hidden_dim: Width of the hidden layers of f and g.
         horizon: T, dimensionless, above 0.
         n_steps: Solver steps n, at least 1.
+        diffusion_scale: How far the learned part of g can go, above 0.
+        diffusion_floor: What g cannot fall below, at least 0. Without one a learner that is
+            rewarded for reconstruction lets g shrink until the SDE is an ODE.
+        diffusion_bias: First value of g's output bias (g = floor + scale * sigmoid(bias) when its
+            weights are small); None: torch's usual draw, which starts g near its middle.
+        drift_gain: Factor on f's first output weights; small: the SDE starts as the identity.
 
     Example:
         >>> sde = NeuralSDE(24, horizon=0.5)
@@ -35,38 +42,70 @@ class NeuralSDE(nn.Module):
     """
 
     def __init__(
-        self, dim: int, *, hidden_dim: int = 64, horizon: float = 1.0, n_steps: int = 10
+        self,
+        dim: int,
+        *,
+        hidden_dim: int = 64,
+        horizon: float = 1.0,
+        n_steps: int = 10,
+        diffusion_scale: float = 1.0,
+        diffusion_floor: float = 0.0,
+        diffusion_bias: float | None = None,
+        drift_gain: float = 1.0,
     ) -> None:
         super().__init__()
-        check_int("dim of the SDE", dim, at_least=1)
+        self.dim = check_int("dim of the SDE", dim, at_least=1)
         check_int("hidden_dim of the SDE", hidden_dim, at_least=1)
         self.horizon = check_positive("horizon", horizon)
         self.n_steps = check_int("n_steps", n_steps, at_least=1)
+        self.diffusion_scale = check_positive("diffusion_scale", diffusion_scale)
+        self.diffusion_floor = check_non_negative("diffusion_floor", diffusion_floor)
         self.drift = _field(dim, hidden_dim)
         self.diffusion = _field(dim, hidden_dim)
+        with torch.no_grad():
+            _linears(self.drift)[-1].weight.mul_(check_non_negative("drift_gain", drift_gain))
+            if diffusion_bias is not None:
+                _linears(self.diffusion)[-1].bias.fill_(diffusion_bias)
 
-    def forward(self, z0: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    def draw_noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """The xi of n paths: a `n x n_steps x dim` tensor of independent N(0, 1)."""
+        like = self.drift[0].weight
+        steps = torch.randn(
+            self.n_steps, n, self.dim, generator=generator, device=like.device, dtype=like.dtype
+        )
+        return steps.transpose(0, 1)  # each step's draws lie together
+
+    def forward(
+        self,
+        z0: Tensor,
+        noise: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """The state at time T, one path per row.
 
         Args:
             z0: A `n x dim` tensor, the state at time 0.
+            noise: The xi of each path, see `draw_noise`; drawn if None.
             generator: Source of the noise, on the device of z0; torch's global one if None.
 
         Returns:
             A `n x dim` tensor.
         """
+        if noise is None:
+            noise = self.draw_noise(len(z0), generator)
         # Time runs in units of one step, s = t/h, so that its floats are exact integers: with
         # dt = T/n torchsde takes an extra, tiny step in about half of all (T, n). It stays on
         # the CPU, where the solver compares it after every step.
         h = self.horizon / self.n_steps
         times = torch.tensor([0.0, float(self.n_steps)])
-        steps = _PerStep(self.drift, self.diffusion, h)
-        noise = _Increments(z0, math.sqrt(h), generator)
-        return torchsde.sdeint(steps, z0, times, bm=noise, method="euler", dt=1.0)[-1]
+        increments = _Increments((noise * math.sqrt(h)).unbind(1))
+        steps = _PerStep(self, h)
+        return torchsde.sdeint(steps, z0, times, bm=increments, method="euler", dt=1.0)[-1]
 
     def diffusion_at(self, z: Tensor) -> Tensor:
-        """g(z), `n x dim` to `n x dim`, each in (0, 1)."""
-        return torch.sigmoid(self.diffusion(z))
+        """g(z), `n x dim` to `n x dim`."""
+        return self.diffusion_floor + self.diffusion_scale * torch.sigmoid(self.diffusion(z))
 
 
 def _field(dim: int, hidden_dim: int) -> nn.Sequential:
@@ -89,10 +128,11 @@ class _PerStep:
     noise_type = "diagonal"
     sde_type = "ito"
 
-    def __init__(self, drift: nn.Sequential, diffusion: nn.Sequential, h: float) -> None:
-        *hidden, (f, g) = zip(_linears(drift), _linears(diffusion), strict=True)
+    def __init__(self, sde: NeuralSDE, h: float) -> None:
+        *hidden, (f, g) = zip(_linears(sde.drift), _linears(sde.diffusion), strict=True)
         self._hidden = [_stacked(layer_f, layer_g) for layer_f, layer_g in hidden]
         self._out = _stacked(f, g, scale_of_f=h)
+        self._scale, self._floor = sde.diffusion_scale, sde.diffusion_floor
         self._last: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
     def f_and_g(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +147,9 @@ class _PerStep:
             a = torch.tanh(torch.baddbmm(bias, a, weight))
         weight, bias = self._out
         hf, g = torch.baddbmm(bias, a, weight)
-        return hf, torch.sigmoid(g)
+        g = torch.sigmoid(g)
+        plain = self._scale == 1 and self._floor == 0
+        return hf, g if plain else self._floor + self._scale * g
 
 
 def _linears(field: nn.Sequential) -> list[nn.Linear]:
@@ -120,20 +162,19 @@ def _stacked(f: nn.Linear, g: nn.Linear, *, scale_of_f: float = 1.0) -> tuple[Te
 
 
 class _Increments(torchsde.BaseBrownian):
-    """Brownian increments over one solver step each: independent draws of N(0, std^2).
+    """Brownian increments over one solver step each, drawn beforehand.
 
     torchsde's own BrownianInterval takes its entropy from numpy's global state, so that
     `torch.manual_seed` does not repeat a path, and it costs more than the solve itself. Valid
-    for a fixed-step solver without Levy areas, which asks for each interval once.
+    for a fixed-step solver without Levy areas, which asks for each interval once, in order.
     """
 
     levy_area_approximation = "none"
 
-    def __init__(self, like: Tensor, std: float, generator: torch.Generator | None) -> None:
+    def __init__(self, steps: Sequence[Tensor]) -> None:
         super().__init__()
-        self._like = like.detach()
-        self._std = std
-        self._generator = generator
+        self._like = steps[0]
+        self._steps = iter(steps)
 
     def __call__(
         self,
@@ -142,7 +183,7 @@ class _Increments(torchsde.BaseBrownian):
         return_U: bool = False,
         return_A: bool = False,
     ) -> Tensor:
-        return torch.empty_like(self._like).normal_(std=self._std, generator=self._generator)
+        return next(self._steps)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={tuple(self.shape)})"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.models.noise import SeededNoise
 
 
-class TaskEmbedding(DynamicModule):
+class TaskEmbedding(nn.Module):
     """One learnable vector e_t for each task, grown as tasks arrive.
 
     e_t ~ N(0, std^2 I), drawn when task t is first trained from a generator of the module's own,
@@ -60,23 +59,6 @@ class TaskEmbedding(DynamicModule):
             e = torch.empty_like(self.untrained)
             e.normal_(std=self.std, generator=self.noise.generator(e.device))
             self.embeddings[key] = nn.Parameter(e)
-
-    def adaptation(self, experience: Any) -> None:
-        """Called by Avalanche before each experience, in training and in evaluation.
-
-        Raises:
-            ValueError: The experience has no task labels.
-        """
-        super().adaptation(experience)
-        labels = getattr(experience, "task_labels", None)
-        if labels is None:
-            raise ValueError(
-                "a task-conditional model needs task labels, but the experience has none: build "
-                "the benchmark with avalanche's task_incremental_benchmark or with_task_labels"
-            )
-        if self.training:
-            for label in labels:
-                self.add_task(int(label))
 
     def forward(self, tasks: list[int]) -> Tensor:
         """The embeddings of k tasks.

@@ -14,9 +14,9 @@ from avalanche_hsf.checks import check_int
 class TaskGroups:
     """Which rows of a batch belong to which task.
 
-    Work that needs task-specific weights runs on a padded `k x m x d` layout, one slice for each
+    Work that needs task-specific weights runs on a padded `k x m x *` layout, one slice for each
     of the k distinct tasks, with m the size of the largest group: one batched matrix product
-    instead of a loop over tasks, and weights generated k times, not once per row.
+    instead of a loop over tasks, and weights written k times, not once per row.
 
     Attributes:
         tasks: The k distinct task labels, ascending.
@@ -75,29 +75,9 @@ class TaskGroups:
         return cls(tasks, rows, torch.empty_like(slot).scatter(0, by_group, slot))
 
     def scatter(self, x: Tensor) -> Tensor:
-        """From batch order to groups: a `n x d` tensor to a `k x m x d` tensor."""
+        """From batch order to groups: a `n x *` tensor to a `k x m x *` tensor."""
         return x.unsqueeze(0) if self.rows is None else x[self.rows]
 
     def gather(self, grouped: Tensor) -> Tensor:
-        """From groups back to batch order: a `k x m x d` tensor to a `n x d` tensor."""
+        """From groups back to batch order: a `k x m x *` tensor to a `n x *` tensor."""
         return grouped[0] if self.slots is None else grouped.flatten(0, 1)[self.slots]
-
-
-def task_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """A linear layer with weights of its own for each task: y[i] = x[i] W[i]^T + b[i].
-
-    Args:
-        x: A `k x m x in_features` tensor, one slice per task, as `TaskGroups.scatter` gives it.
-        weight: A `k x out_features x in_features` tensor.
-        bias: A `k x out_features` tensor.
-
-    Returns:
-        A `k x m x out_features` tensor.
-
-    Example:
-        >>> task_linear(torch.ones(2, 5, 3), torch.ones(2, 4, 3), torch.zeros(2, 4)).shape
-        torch.Size([2, 5, 4])
-    """
-    if len(x) == 1:
-        return torch.nn.functional.linear(x[0], weight[0], bias[0]).unsqueeze(0)
-    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))

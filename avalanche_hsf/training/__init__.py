@@ -2,21 +2,38 @@
 
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood, separation
 from avalanche_hsf.training.plugins import (
+    CosineRestartPlugin,
+    DetachedLikelihoodPlugin,
+    DiffusionFloorPlugin,
     EmbeddingTablePlugin,
+    FreezeEmbeddingsPlugin,
+    FreezeSharedPlugin,
     LatentReplayPlugin,
+    OutputRegularizerPlugin,
+    RawReplayPlugin,
     SeparationPlugin,
+    WarmStartPlugin,
 )
-from avalanche_hsf.training.presets import PRESETS, Preset, get_preset
+from avalanche_hsf.training.presets import DEFAULT, PRESETS, Preset, get_preset
 from avalanche_hsf.training.strategy import HSFStrategy
 
 __all__ = [
+    "DEFAULT",
     "PRESETS",
     "BetaSchedule",
+    "CosineRestartPlugin",
+    "DetachedLikelihoodPlugin",
+    "DiffusionFloorPlugin",
     "EmbeddingTablePlugin",
+    "FreezeEmbeddingsPlugin",
+    "FreezeSharedPlugin",
     "HSFStrategy",
     "LatentReplayPlugin",
+    "OutputRegularizerPlugin",
     "Preset",
+    "RawReplayPlugin",
     "SeparationPlugin",
+    "WarmStartPlugin",
     "get_preset",
     "negative_log_likelihood",
     "separation",

@@ -14,68 +14,112 @@ class Preset:
     """One configuration of model, optimizer and loss.
 
     Attributes:
+        source: Where it comes from.
         model: Arguments of `HypernetSDEFlow` besides `input_dim` and `seed`.
         optimizer: Arguments of `torch.optim.AdamW`.
-        train_mb_size: Samples a minibatch.
-        train_epochs: Epochs an experience.
-        beta: The schedule of the weight of nll.
+        beta: The schedule of the weight of the attached nll, or a constant.
         gamma: The weight of replay.
         delta: The weight of sep.
         embedding_table: Whether new embeddings are optimized as rows of a fixed table, see
             `EmbeddingTablePlugin`.
-        source: Where the numbers come from.
+        protections: Arguments of further plugins, by the name of their class.
+        train_mb_size: Samples a minibatch.
+        train_epochs: Epochs an experience.
     """
 
-    train_mb_size: int
-    train_epochs: int
-    beta: BetaSchedule
-    gamma: float
-    delta: float
-    embedding_table: bool
     source: str
-    model: Mapping[str, Any] = field(default_factory=dict)
-    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
+    beta: BetaSchedule | float = 0.0
+    gamma: float = 0.0
+    delta: float = 0.0
+    embedding_table: bool = False
+    protections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    train_mb_size: int = 300
+    train_epochs: int = 300
 
 
 _PAPER_MODEL = {
-    "hidden_dim": 64,
-    "latent_dim": 24,
-    "task_embedding_dim": 16,
-    "embedding_std": 0.02,
-    "flow_layers": 4,
-    "flow_hidden_dim": 64,
-    "sde_hidden_dim": 64,
-    "encoder_horizon": 1.0,
-    "decoder_horizon": 0.5,
-    "solver_steps": 10,
+    "generated": "paper",
+    "hypernetwork": "paper",
+    "hypernetwork_options": {"embedding_dim": 16, "embedding_std": 0.02},
+    "encoder_steps": 10,
+    "decoder_steps": 10,
+}
+# A gentle SDE: it starts close to the identity, and fewer steps are enough for it.
+_GENTLE_SDE = {
+    "encoder_steps": 4,
+    "decoder_steps": 2,
+    "sde_options": {"diffusion_scale": 0.1, "diffusion_bias": -5.0, "drift_gain": 0.1},
 }
 # The fused kernel computes the same update as the default one, faster.
 _PAPER_OPTIMIZER = {"lr": 5e-4, "weight_decay": 0.01, "fused": True}
+_FAST_OPTIMIZER = {"lr": 8e-3, "betas": (0.9, 0.95), "weight_decay": 0.01, "fused": True}
 
 PRESETS: Mapping[str, Preset] = {
     "paper": Preset(
-        train_mb_size=300,
-        train_epochs=300,
+        source="section 3.1 of the paper and the commit of the author's code that added it",
+        model=_PAPER_MODEL,
+        optimizer=_PAPER_OPTIMIZER,
         beta=BetaSchedule(scale=1.0, start=0.01, epochs=300),
         gamma=2.0,
         delta=1.5,
         embedding_table=True,
-        model=_PAPER_MODEL,
-        optimizer=_PAPER_OPTIMIZER,
-        source="section 3.1 of the paper and the commit of the author's code that added it",
     ),
     "paper-early": Preset(
-        train_mb_size=300,
-        train_epochs=300,
+        source="the loss weights of the author's benchmark before the paper",
+        model=_PAPER_MODEL,
+        optimizer=_PAPER_OPTIMIZER,
         beta=BetaSchedule(scale=0.1, start=0.01, epochs=150),
         gamma=0.5,
         delta=0.3,
         embedding_table=True,
+    ),
+    "repaired": Preset(
+        source="the paper's network and loss with the fewest changes that cure it",
         model=_PAPER_MODEL,
-        optimizer=_PAPER_OPTIMIZER,
-        source="the loss weights of the author's benchmark before the paper",
+        optimizer=_FAST_OPTIMIZER | {"lr": 2e-3},
+        gamma=2.0,
+        delta=1.5,
+        protections={
+            "CosineRestartPlugin": {},
+            "DetachedLikelihoodPlugin": {},
+            "FreezeSharedPlugin": {"trainable": ("flow.",)},
+            "FreezeEmbeddingsPlugin": {},
+            "OutputRegularizerPlugin": {"weight": 100.0},
+        },
+    ),
+    "isolated": Preset(
+        source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
+        model={"generated": "all", "hypernetwork": "isolated", **_GENTLE_SDE},
+        optimizer=_FAST_OPTIMIZER,
+        protections={
+            "CosineRestartPlugin": {},
+            "WarmStartPlugin": {},
+            "DetachedLikelihoodPlugin": {},
+            "FreezeSharedPlugin": {},
+        },
+    ),
+    "compact": Preset(
+        source="low-rank changes of the first task's weights, DeltaHyperNetwork",
+        model={
+            "generated": "all",
+            "hypernetwork": "delta",
+            "hypernetwork_options": {"rank": 4, "adapted": ("encoder.", "decoder.")},
+            **_GENTLE_SDE,
+        },
+        optimizer=_FAST_OPTIMIZER,
+        protections={
+            "CosineRestartPlugin": {},
+            "WarmStartPlugin": {},
+            "DetachedLikelihoodPlugin": {},
+            "FreezeSharedPlugin": {},
+        },
     ),
 }
+
+DEFAULT = "isolated"
+"""The preset of an `HSFStrategy` without options."""
 
 
 def get_preset(name: str) -> Preset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,12 +17,14 @@ from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
 from avalanche_hsf.training.in_memory import in_memory
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
+from avalanche_hsf.training import plugins as protections_by_name
 from avalanche_hsf.training.plugins import (
+    DetachedLikelihoodPlugin,
     EmbeddingTablePlugin,
     LatentReplayPlugin,
     SeparationPlugin,
 )
-from avalanche_hsf.training.presets import get_preset
+from avalanche_hsf.training.presets import DEFAULT, get_preset
 
 
 class HSFStrategy(SupervisedTemplate):
@@ -31,23 +33,27 @@ class HSFStrategy(SupervisedTemplate):
     recon is the criterion between reconstruction and input, whatever the benchmark's y is, so
     the strategy runs on classification benchmarks too: `mb_y`, the target every plugin and
     metric sees, is the input. In evaluation the loss is recon alone, so that Avalanche's loss
-    metrics report the plain MSE. replay and sep are plugins (`LatentReplayPlugin`,
-    `SeparationPlugin`) that are added when their weight is above 0.
+    metrics report the plain MSE. The weights and the protections against forgetting are those of
+    a preset unless given. replay and sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`)
+    that are added when their weight is above 0; protections are plugins too.
 
     The training loop is Avalanche's; every hook of every plugin fires.
 
-    Source: section 2.5, equation (3) of the paper. The default weights are its final ones.
+    Source: section 2.5, equation (3) of the paper; `PRESETS` for the weights.
 
     Args:
         model: A `HypernetSDEFlow`.
-        optimizer: An optimizer of the model's parameters; the paper uses one `AdamW` for all
-            experiences. New embeddings are added to it, it keeps its state.
+        optimizer: An optimizer of the model's parameters. Parameters of new tasks are added to it.
         criterion: Of reconstruction and input. Default: the mean over samples and features.
-        beta: Schedule of the weight of nll over the epochs of an experience, or a constant.
+        preset: A name in `PRESETS`: what arguments that are None are taken from.
+        beta: Schedule of the weight of nll over the epochs of an experience, or a constant. This
+            is the paper's nll, which reaches the encoder; for the other kind see
+            `DetachedLikelihoodPlugin`.
         gamma: Weight of replay, at least 0.
         delta: Weight of sep, at least 0.
         embedding_table: Optimize new task embeddings as rows of a fixed table, as the author
             did, see `EmbeddingTablePlugin`. False: each from its own first step.
+        protections: The plugins that hold old tasks or steer the training.
         train_mb_size: Samples a training minibatch.
         train_epochs: Epochs an experience.
         eval_mb_size: Samples an evaluation minibatch; default: as in training.
@@ -61,17 +67,21 @@ class HSFStrategy(SupervisedTemplate):
         replay_seed: Seed of the replay memory's draws, see `LatentReplayPlugin`.
         **base_kwargs: Further arguments of Avalanche's `SupervisedTemplate`.
 
+    Attributes:
+        mb_latents: The `HSFOutput` of the current training minibatch.
+
     Raises:
         TypeError: The model is no `HypernetSDEFlow`, or an argument has the wrong type.
-        ValueError: An argument is out of its range, or replay or sep would count twice.
+        ValueError: An argument is out of its range, there is no such preset, a term would count
+            twice, or two protections contradict each other.
 
     Example:
         >>> from avalanche_hsf.benchmarks import SyntheticManifolds
-        >>> strategy = HSFStrategy.from_preset("paper", input_dim=3, train_epochs=1, evaluator=None)
+        >>> strategy = HSFStrategy.from_preset(input_dim=3, train_epochs=1, evaluator=None)
         >>> benchmark = SyntheticManifolds(n_samples=20)
         >>> for experience in benchmark.train_stream:
         ...     _ = strategy.train(experience)
-        >>> strategy.model.task_embedding.tasks
+        >>> strategy.model.hypernetwork.tasks
         [0, 1, 2, 3, 4]
     """
 
@@ -81,12 +91,14 @@ class HSFStrategy(SupervisedTemplate):
         model: HypernetSDEFlow,
         optimizer: Optimizer,
         criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
+        preset: str = DEFAULT,
         beta: BetaSchedule | float | None = None,
-        gamma: float = 2.0,
-        delta: float = 1.5,
-        embedding_table: bool = True,
-        train_mb_size: int = 300,
-        train_epochs: int = 300,
+        gamma: float | None = None,
+        delta: float | None = None,
+        embedding_table: bool | None = None,
+        protections: Sequence[BasePlugin] | None = None,
+        train_mb_size: int | None = None,
+        train_epochs: int | None = None,
         eval_mb_size: int | None = None,
         device: str | torch.device = "cpu",
         plugins: Sequence[BasePlugin] | None = None,
@@ -96,8 +108,11 @@ class HSFStrategy(SupervisedTemplate):
         replay_seed: int | None = None,
         **base_kwargs: Any,
     ) -> None:
+        given = get_preset(preset)
         if not isinstance(model, HypernetSDEFlow):
             raise TypeError(f"model must be a HypernetSDEFlow, got {type(model).__name__}")
+        train_mb_size = given.train_mb_size if train_mb_size is None else train_mb_size
+        train_epochs = given.train_epochs if train_epochs is None else train_epochs
         check_int("train_mb_size", train_mb_size, at_least=1)
         check_int("train_epochs", train_epochs, at_least=1)
         if eval_mb_size is not None:
@@ -106,31 +121,23 @@ class HSFStrategy(SupervisedTemplate):
             raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
         if criterion is not None and not callable(criterion):
             raise TypeError(f"criterion must be callable, got {criterion!r}")
-        if beta is None:
-            beta = BetaSchedule()
-        elif not isinstance(beta, BetaSchedule):
+        beta = given.beta if beta is None else beta
+        if not isinstance(beta, BetaSchedule):
             beta = BetaSchedule(scale=check_non_negative("beta", beta), start=1.0)
         self.beta: BetaSchedule = beta
-        self.gamma = check_non_negative("gamma", gamma)
-        self.delta = check_non_negative("delta", delta)
-        plugins = list(plugins or [])
-        terms = {
-            "gamma": LatentReplayPlugin(self.gamma, seed=replay_seed),
-            "delta": SeparationPlugin(self.delta),
-        }
-        for weight, term in terms.items():
-            if getattr(self, weight) == 0:
-                continue
-            if any(isinstance(plugin, type(term)) for plugin in plugins):
-                raise ValueError(
-                    f"{type(term).__name__} is among the plugins and {weight} is above 0: "
-                    f"it would count twice; set {weight}=0 to use your own"
-                )
-            plugins.append(term)
-        if embedding_table:
+        self.gamma = check_non_negative("gamma", given.gamma if gamma is None else gamma)
+        self.delta = check_non_negative("delta", given.delta if delta is None else delta)
+        if protections is None:
+            protections = [
+                getattr(protections_by_name, name)(**arguments)
+                for name, arguments in given.protections.items()
+            ]
+        plugins = [*(plugins or []), *protections]
+        self._add_terms(plugins, replay_seed)
+        if given.embedding_table if embedding_table is None else embedding_table:
             plugins.append(EmbeddingTablePlugin())
         self.in_memory = in_memory
-        self._output: HSFOutput | None = None
+        self.mb_latents: HSFOutput | None = None
         super().__init__(
             model=model,
             optimizer=optimizer,
@@ -147,39 +154,75 @@ class HSFStrategy(SupervisedTemplate):
 
     @classmethod
     def from_preset(
-        cls, name: str, *, input_dim: int, seed: int | None = None, **overrides: Any
+        cls,
+        name: str = DEFAULT,
+        *,
+        input_dim: int,
+        seed: int | None = None,
+        model_options: Mapping[str, Any] | None = None,
+        optimizer_options: Mapping[str, Any] | None = None,
+        **overrides: Any,
     ) -> HSFStrategy:
         """Model, optimizer and strategy of a named configuration.
 
         Args:
-            name: A name in `PRESETS`, such as "paper".
+            name: A name in `PRESETS`.
             input_dim: Number of features of one sample.
-            seed: Seed of the SDE's noise, new task embeddings and the replay memory's draws; if
-                None it is drawn from torch's global generator, whence the initial weights come.
+            seed: Seed of the SDE's noise, what is drawn for new tasks and the replay memory's
+                draws; if None it is drawn from torch's global generator, whence the initial
+                weights come.
+            model_options: Arguments of `HypernetSDEFlow` that replace the preset's.
+            optimizer_options: Arguments of `torch.optim.AdamW` that replace the preset's.
             **overrides: Arguments of this class that replace the preset's.
 
         Raises:
             ValueError: There is no such preset; the message lists those there are.
         """
         preset = get_preset(name)
-        model = HypernetSDEFlow(input_dim, seed=seed, **preset.model)
-        arguments: dict[str, Any] = {
+        options = {"seed": seed, **preset.model, **(model_options or {})}
+        model = HypernetSDEFlow(input_dim, **options)
+        optimizer = AdamW(model.parameters(), **{**preset.optimizer, **(optimizer_options or {})})
+        arguments = {
             "model": model,
-            "optimizer": AdamW(model.parameters(), **preset.optimizer),
-            "beta": preset.beta,
-            "gamma": preset.gamma,
-            "delta": preset.delta,
-            "embedding_table": preset.embedding_table,
-            "train_mb_size": preset.train_mb_size,
-            "train_epochs": preset.train_epochs,
+            "optimizer": optimizer,
+            "preset": name,
             "replay_seed": seed,
         }
         return cls(**(arguments | overrides))
+
+    def _add_terms(self, plugins: list[BasePlugin], replay_seed: int | None) -> None:
+        """Adds the plugins of the loss terms whose weight is above 0."""
+        terms = {
+            "gamma": LatentReplayPlugin(self.gamma, seed=replay_seed),
+            "delta": SeparationPlugin(self.delta),
+        }
+        for weight, term in terms.items():
+            if getattr(self, weight) == 0:
+                continue
+            if any(isinstance(plugin, type(term)) for plugin in plugins):
+                raise ValueError(
+                    f"{type(term).__name__} is among the plugins and {weight} is above 0: "
+                    f"it would count twice; set {weight}=0 to use your own"
+                )
+            plugins.append(term)
+        if self.beta.scale > 0 and any(isinstance(p, DetachedLikelihoodPlugin) for p in plugins):
+            raise ValueError(
+                "DetachedLikelihoodPlugin and a beta above 0 contradict each other: that one "
+                "reaches the encoder; set beta=0 or protections without it"
+            )
 
     def _before_training_exp(self, **kwargs: Any) -> None:
         if len(self.experience.dataset) == 0:
             raise ValueError(f"experience {self.experience.current_experience} has no samples")
         super()._before_training_exp(**kwargs)
+
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        super()._after_training_exp(**kwargs)
+        self.model.hypernetwork.commit()
+
+    def make_optimizer(self, remove_params: bool = True, **kwargs: Any) -> None:
+        """Avalanche's, letting go of parameters that the model has let go of."""
+        super().make_optimizer(remove_params=remove_params, **kwargs)
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Avalanche's loader, made faster where its samples are plain tensors."""
@@ -208,13 +251,14 @@ class HSFStrategy(SupervisedTemplate):
         """The reconstruction; in training the latents are kept for the likelihood term."""
         if not self.is_training:
             return super().forward()
-        self._output = self.model.forward_with_latents(self.mb_x, self.mb_task_id)
-        return self._output.reconstruction
+        self.mb_latents = self.model.forward_with_latents(self.mb_x, self.mb_task_id)
+        return self.mb_latents.reconstruction
 
     def criterion(self) -> Tensor:
         """recon + beta * nll in training, recon in evaluation."""
         recon = self._criterion(self.mb_output, self.mb_y)
-        if not self.is_training or self._output is None:
+        if not self.is_training or self.mb_latents is None or self.beta.scale == 0:
             return recon
         beta = self.beta(self.clock.train_exp_epochs)
-        return recon + beta * negative_log_likelihood(self._output.u, self._output.log_det)
+        u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_task_id)
+        return recon + beta * negative_log_likelihood(u, log_det)

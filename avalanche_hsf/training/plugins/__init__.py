@@ -1,7 +1,26 @@
 """One plugin a file, each usable with any supervised Avalanche strategy."""
 
+from avalanche_hsf.training.plugins.cosine_restart import CosineRestartPlugin
+from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
+from avalanche_hsf.training.plugins.diffusion_floor import DiffusionFloorPlugin
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
-from avalanche_hsf.training.plugins.replay import LatentReplayPlugin
+from avalanche_hsf.training.plugins.freeze_embeddings import FreezeEmbeddingsPlugin
+from avalanche_hsf.training.plugins.freeze_shared import FreezeSharedPlugin
+from avalanche_hsf.training.plugins.output_regularizer import OutputRegularizerPlugin
+from avalanche_hsf.training.plugins.replay import LatentReplayPlugin, RawReplayPlugin
 from avalanche_hsf.training.plugins.separation import SeparationPlugin
+from avalanche_hsf.training.plugins.warm_start import WarmStartPlugin
 
-__all__ = ["EmbeddingTablePlugin", "LatentReplayPlugin", "SeparationPlugin"]
+__all__ = [
+    "CosineRestartPlugin",
+    "DetachedLikelihoodPlugin",
+    "DiffusionFloorPlugin",
+    "EmbeddingTablePlugin",
+    "FreezeEmbeddingsPlugin",
+    "FreezeSharedPlugin",
+    "LatentReplayPlugin",
+    "OutputRegularizerPlugin",
+    "RawReplayPlugin",
+    "SeparationPlugin",
+    "WarmStartPlugin",
+]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from avalanche.core import SupervisedPlugin
 
-from avalanche_hsf.training.plugins.separation import embedding_of
+from avalanche_hsf.training.plugins._find import embedding_of
 
 
 class EmbeddingTablePlugin(SupervisedPlugin):

@@ -1,4 +1,4 @@
-"""The paper's replay: stored latents, decoded again."""
+"""Replay of finished tasks: the paper's, of stored latents, and one of raw inputs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from avalanche.core import SupervisedPlugin
+from avalanche.models import avalanche_forward
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -16,6 +17,81 @@ from torch.utils.data import TensorDataset
 
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.seeds import resolve_seed
+from avalanche_hsf.training.plugins._find import check_alone
+
+
+class _Replay(SupervisedPlugin):
+    """What both replays share: a balanced memory, its schedule and its draws."""
+
+    def __init__(
+        self,
+        weight: float = 2.0,
+        *,
+        mem_size: int = 500,
+        samples_per_experience: int = 50,
+        batch_size: int = 32,
+        every: int = 5,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = check_non_negative(f"weight of {type(self).__name__}", weight)
+        self.mem_size = check_int("mem_size", mem_size, at_least=1)
+        self.samples_per_experience = check_int(
+            "samples_per_experience", samples_per_experience, at_least=1
+        )
+        self.batch_size = check_int(f"batch_size of {type(self).__name__}", batch_size, at_least=1)
+        self.every = check_int("every", every, at_least=1)
+        self.generator = torch.Generator().manual_seed(resolve_seed(seed))
+        self.storage_policy = ExperienceBalancedBuffer(mem_size)
+        self._n_experiences = 0
+        # The buffer's samples as tensors: reading it sample by sample would cost more than the
+        # training step.
+        self._memory: tuple[Tensor, ...] | None = None
+
+    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> list[Tensor]:
+        """What is stored of some samples, a row for each."""
+        raise NotImplementedError
+
+    def _reconstructed(self, strategy: Any, columns: list[Tensor], task_labels: Tensor) -> Tensor:
+        """The reconstruction from what was stored."""
+        raise NotImplementedError
+
+    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+        due = strategy.clock.train_exp_epochs % self.every == 0
+        if not due or self._memory is None or self.weight == 0:
+            return
+        n = len(self._memory[0])
+        drawn = torch.randperm(n, generator=self.generator)[: self.batch_size]
+        *columns, task_labels = (column[drawn].to(strategy.device) for column in self._memory)
+        reconstruction = self._reconstructed(strategy, columns, task_labels)
+        replay = mse_loss(reconstruction, columns[0].view_as(reconstruction))
+        strategy.loss = strategy.loss + self.weight * replay
+
+    @torch.no_grad()
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Stores samples of the experience that was just trained."""
+        dataset = strategy.experience.dataset.eval()
+        chosen = torch.randperm(len(dataset), generator=self.generator)
+        chosen = chosen[: self.samples_per_experience]
+        items = [dataset[i] for i in chosen.tolist()]
+        x = torch.stack([item[0] for item in items])
+        task_labels = torch.tensor([int(item[-1]) for item in items])
+        columns = self._stored(strategy, x, task_labels)
+        self._n_experiences += 1
+        self.storage_policy.max_size = min(
+            self.mem_size, self._n_experiences * self.samples_per_experience
+        )
+        samples = AvalancheDataset(
+            [TensorDataset(*columns)], data_attributes=[TaskLabels(task_labels.tolist())]
+        )
+        with torch.random.fork_rng(devices=[]):  # Avalanche's reservoir draws from the global one
+            torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
+            self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
+        stored = list(self.storage_policy.buffer)
+        self._memory = (
+            *(torch.stack([item[i] for item in stored]) for i in range(len(columns))),
+            torch.tensor([item[-1] for item in stored]),
+        )
 
 
 @runtime_checkable
@@ -23,11 +99,11 @@ class LatentAutoencoder(Protocol):
     """What latent replay asks of a model, see `HypernetSDEFlow`."""
 
     def encode(self, x: Tensor, task_labels: Tensor) -> Tensor: ...
-    def evolve(self, z0: Tensor) -> Tensor: ...
+    def evolve(self, z0: Tensor, task_labels: Tensor) -> Tensor: ...
     def decode(self, z_T: Tensor, task_labels: Tensor) -> Tensor: ...
 
 
-class LatentReplayPlugin(SupervisedPlugin):
+class LatentReplayPlugin(_Replay):
     """Adds gamma * replay to the loss: samples of finished tasks decoded from stored latents.
 
     replay = mean over m drawn samples of MSE(decode(z_T, t), x)
@@ -56,75 +132,42 @@ class LatentReplayPlugin(SupervisedPlugin):
         storage_policy: The buffer.
     """
 
-    def __init__(
-        self,
-        weight: float = 2.0,
-        *,
-        mem_size: int = 500,
-        samples_per_experience: int = 50,
-        batch_size: int = 32,
-        every: int = 5,
-        seed: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.weight = check_non_negative("weight of LatentReplayPlugin", weight)
-        self.mem_size = check_int("mem_size", mem_size, at_least=1)
-        self.samples_per_experience = check_int(
-            "samples_per_experience", samples_per_experience, at_least=1
-        )
-        self.batch_size = check_int("batch_size of LatentReplayPlugin", batch_size, at_least=1)
-        self.every = check_int("every", every, at_least=1)
-        self.generator = torch.Generator().manual_seed(resolve_seed(seed))
-        self.storage_policy = ExperienceBalancedBuffer(mem_size)
-        self._n_experiences = 0
-        # The buffer's samples as tensors: reading it sample by sample would cost more than the
-        # training step.
-        self._memory: tuple[Tensor, Tensor, Tensor] | None = None
-
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises TypeError, before any training, if the model has no latents to replay."""
+        check_alone(self, strategy)
         if not isinstance(strategy.model, LatentAutoencoder):
             raise TypeError(
                 "LatentReplayPlugin needs a model with encode, evolve and decode, as "
                 f"HypernetSDEFlow has; {type(strategy.model).__name__} lacks them. To replay raw "
-                "inputs use avalanche.training.plugins.ReplayPlugin"
+                "inputs use RawReplayPlugin or avalanche.training.plugins.ReplayPlugin"
             )
 
-    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
-        due = strategy.clock.train_exp_epochs % self.every == 0
-        if not due or self._memory is None or self.weight == 0:
-            return
-        n = len(self._memory[0])
-        drawn = torch.randperm(n, generator=self.generator)[: self.batch_size]
-        x, z_T, task_labels = (column[drawn].to(strategy.device) for column in self._memory)
-        reconstruction = strategy.model.decode(z_T, task_labels)
-        replay = mse_loss(reconstruction, x.flatten(1))
-        strategy.loss = strategy.loss + self.weight * replay
+    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> list[Tensor]:
+        model, on_device = strategy.model, task_labels.to(strategy.device)
+        z0 = model.encode(x.to(strategy.device), on_device)
+        return [x, model.evolve(z0, on_device).cpu()]
 
-    @torch.no_grad()
-    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Stores samples of the experience that was just trained."""
-        dataset = strategy.experience.dataset.eval()
-        chosen = torch.randperm(len(dataset), generator=self.generator)
-        chosen = chosen[: self.samples_per_experience]
-        items = [dataset[i] for i in chosen.tolist()]
-        x = torch.stack([item[0] for item in items])
-        task_labels = torch.tensor([int(item[-1]) for item in items])
-        model, on_device = strategy.model, (x.to(strategy.device), task_labels.to(strategy.device))
-        z_T = model.evolve(model.encode(*on_device)).cpu()
-        self._n_experiences += 1
-        self.storage_policy.max_size = min(
-            self.mem_size, self._n_experiences * self.samples_per_experience
-        )
-        samples = AvalancheDataset(
-            [TensorDataset(x, z_T)], data_attributes=[TaskLabels(task_labels.tolist())]
-        )
-        with torch.random.fork_rng(devices=[]):  # Avalanche's reservoir draws from the global one
-            torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
-            self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
-        stored = list(self.storage_policy.buffer)
-        self._memory = (
-            torch.stack([item[0] for item in stored]),
-            torch.stack([item[1] for item in stored]),
-            torch.tensor([item[2] for item in stored]),
-        )
+    def _reconstructed(self, strategy: Any, columns: list[Tensor], task_labels: Tensor) -> Tensor:
+        return strategy.model.decode(columns[1], task_labels)
+
+
+class RawReplayPlugin(_Replay):
+    """Adds weight * replay to the loss: stored inputs of finished tasks, reconstructed end to end.
+
+    replay = mean over m drawn samples of MSE(model(x, t), x)
+
+    As `LatentReplayPlugin`, arguments included, but the whole model rehearses. What it keeps is
+    the raw samples, so it is no choice where data must not be stored. For any supervised strategy
+    that reconstructs its input.
+
+    Source: experience replay, Rolnick et al. 2019, https://arxiv.org/abs/1811.11682
+    """
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        check_alone(self, strategy)
+
+    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> list[Tensor]:
+        return [x]
+
+    def _reconstructed(self, strategy: Any, columns: list[Tensor], task_labels: Tensor) -> Tensor:
+        return avalanche_forward(strategy.model, columns[0], task_labels)

@@ -7,8 +7,8 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 
 from avalanche_hsf.checks import check_non_negative
-from avalanche_hsf.models import TaskEmbedding
 from avalanche_hsf.training.losses import separation
+from avalanche_hsf.training.plugins._find import embedding_of
 
 
 class SeparationPlugin(SupervisedPlugin):
@@ -16,7 +16,7 @@ class SeparationPlugin(SupervisedPlugin):
 
     For any supervised strategy whose model has a `TaskEmbedding` somewhere inside. The current
     tasks are those of the experience in training, the others all tasks known besides. As in the
-    paper the gradient moves both, finished tasks too.
+    paper the gradient moves both, finished tasks too, unless `FreezeEmbeddingsPlugin` holds them.
 
     Source: section 2.5 of the paper, see `separation`.
 
@@ -39,18 +39,3 @@ class SeparationPlugin(SupervisedPlugin):
         if others and self.weight > 0:
             sep = separation(embedding(current), embedding(others))
             strategy.loss = strategy.loss + self.weight * sep
-
-
-def embedding_of(model: Any, who: str) -> TaskEmbedding:
-    """The first `TaskEmbedding` inside a model.
-
-    Raises:
-        TypeError: The model has none.
-    """
-    for module in model.modules():
-        if isinstance(module, TaskEmbedding):
-            return module
-    raise TypeError(
-        f"{who} needs a model with task embeddings (a TaskEmbedding module), "
-        f"{type(model).__name__} has none"
-    )

@@ -1,0 +1,110 @@
+"""Real images without a download: scikit-learn's handwritten digits, split by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Real
+
+import torch
+from avalanche.benchmarks import NCScenario, nc_benchmark
+from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+from torch.utils.data import TensorDataset
+
+from avalanche_hsf.checks import check_int
+
+N_CLASSES = 10
+
+
+def SplitDigits(
+    n_experiences: int = 5,
+    *,
+    return_task_id: bool = True,
+    seed: int | None = None,
+    fixed_class_order: Sequence[int] | None = None,
+    shuffle: bool = True,
+    test_size: float = 0.2,
+) -> NCScenario:
+    """The 1797 handwritten digits of scikit-learn, each class in one experience.
+
+    The small sibling of Avalanche's `SplitMNIST`, with its arguments and, for the same seed, its
+    order of the classes: a class- or task-incremental classification stream. `as_reconstruction`
+    makes a stream for autoencoders of it.
+
+    Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
+    Learning Repository (1998), the test part, as bundled with scikit-learn.
+
+    Args:
+        n_experiences: Number of experiences, 1 to 10. Where it does not divide 10, the first
+            experiences have one class more.
+        return_task_id: True gives experience i the task label i; False gives all of them the
+            label 0. `SplitMNIST` has False by default.
+        seed: Shuffles the order of the classes, and nothing else. Default: the order that torch's
+            global generator is about to draw; it is read, not moved.
+        fixed_class_order: The ten classes in the order wanted; `seed` and `shuffle` are ignored.
+        shuffle: False keeps the order 0 to 9.
+        test_size: Share of the test images, 0.01 to 0.99, of each class alike. Which ones depends
+            on nothing else: all seeds and orders have the same test images.
+
+    Returns:
+        An `NCScenario` with items `[x, y, t]`: x of shape (1, 8, 8), float32 in [0, 1], y the
+        digit, t the task label. By default 1437 training images, 139 to 146 of each class, and
+        360 test images.
+
+    Raises:
+        TypeError, ValueError: An argument is out of its range.
+
+    Example:
+        >>> benchmark = SplitDigits(5, shuffle=False)
+        >>> experience = benchmark.train_stream[1]
+        >>> experience.classes_in_this_experience, experience.task_label
+        ([2, 3], 1)
+    """
+    if check_int("n_experiences", n_experiences, at_least=1) > N_CLASSES:
+        raise ValueError(
+            f"n_experiences must be at most {N_CLASSES}, one class each, got {n_experiences}"
+        )
+    each, remainder = divmod(N_CLASSES, n_experiences)
+    train, test = _datasets(test_size)
+    return nc_benchmark(
+        train,
+        test,
+        n_experiences,
+        return_task_id,
+        # Given a seed instead, Avalanche would seed torch's global generators with it.
+        fixed_class_order=_class_order(fixed_class_order, shuffle, seed),
+        per_exp_classes={i: each + (i < remainder) for i in range(n_experiences)},
+    )
+
+
+def _class_order(fixed: Sequence[int] | None, shuffle: bool, seed: int | None) -> list[int]:
+    if fixed is not None:
+        if not isinstance(fixed, Iterable):
+            raise TypeError(f"fixed_class_order must be a list of the ten classes, got {fixed!r}")
+        order = [check_int("a class in fixed_class_order", c, at_least=0) for c in fixed]
+        if sorted(order) != list(range(N_CLASSES)):
+            raise ValueError(
+                f"fixed_class_order must hold each of the classes 0 to 9 once, got {order}"
+            )
+        return order
+    if not shuffle:
+        return list(range(N_CLASSES))
+    generator = torch.Generator()
+    if seed is None:
+        generator.set_state(torch.get_rng_state())
+    else:
+        generator.manual_seed(check_int("seed", seed, at_least=0))
+    return torch.randperm(N_CLASSES, generator=generator).tolist()
+
+
+def _datasets(test_size: float) -> tuple[TensorDataset, TensorDataset]:
+    if isinstance(test_size, bool) or not isinstance(test_size, Real):
+        raise TypeError(f"test_size must be a number, got {test_size!r}")
+    if not 0.01 <= test_size <= 0.99:
+        raise ValueError(f"test_size must be a share between 0.01 and 0.99, got {test_size}")
+    digits = load_digits()
+    x = torch.from_numpy(digits.images).float().unsqueeze(1) / 16
+    y = torch.from_numpy(digits.target)
+    parts = train_test_split(range(len(y)), test_size=test_size, stratify=y, random_state=0)
+    train, test = (TensorDataset(x[part], y[part]) for part in parts)
+    return train, test

@@ -1,0 +1,186 @@
+"""A hypernetwork that writes small changes to the weights of the first task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.adapters import Adapter, LowRank, Scale, Shift
+from avalanche_hsf.models.noise import SeededNoise
+from avalanche_hsf.models.task_weights import TaskWeights
+
+
+class DeltaHyperNetwork(TaskWeights):
+    r"""theta_t = theta_0 + delta(e_t): the weights of the first task, changed by a short code.
+
+    The first task trains theta_0, which is frozen when another task comes. Every later task
+    trains nothing but its code e_t, and once finished keeps it: old tasks do not change, by
+    construction, and what a task costs is the length of its code.
+
+    Matrices change by a product of rank `rank` (or entry by entry where that is shorter), biases
+    entry by entry; rank 0 changes biases alone. A task that was never trained is evaluated with
+    theta_0.
+
+    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter a task as in progressive
+    and adapter-based continual learning; here the adapters are the hypernetwork's embeddings.
+
+    Args:
+        initial: Initial value of each tensor, by name; the first task starts there.
+        rank: Rank of the change of a matrix, at least 0.
+        scale: Scale the rows of each matrix as well.
+        adapted: Prefixes of the names that later tasks change; the others stay as the first task
+            left them.
+        seed: Seed of the codes' first values; if None it is drawn from torch's global generator.
+
+    Attributes:
+        code_size: Numbers kept for each task after the first.
+
+    Example:
+        >>> hypernetwork = DeltaHyperNetwork({"weight": torch.ones(64, 64)}, rank=2, seed=0)
+        >>> hypernetwork.add_task(0)
+        >>> hypernetwork.add_task(1)
+        >>> hypernetwork.code_size
+        256
+        >>> torch.equal(hypernetwork([1])["weight"], torch.ones(1, 64, 64))
+        True
+    """
+
+    def __init__(
+        self,
+        initial: Mapping[str, Tensor],
+        *,
+        rank: int = 4,
+        scale: bool = False,
+        adapted: tuple[str, ...] = ("",),
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_int("rank", rank, at_least=0)
+        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.noise = SeededNoise(seed, stream=3)
+        self.trunk = nn.Module()
+        for name, value in initial.items():
+            self.trunk.register_parameter(_key(name), nn.Parameter(value.detach().clone()))
+        self.adapters = nn.ModuleDict()
+        for name, shape in self.shapes.items():
+            adapter = _adapter(shape, rank, scale) if name.startswith(adapted) else None
+            if adapter is not None:
+                self.adapters[_key(name)] = adapter
+        self.code_size = sum(adapter.size for adapter in self.adapters.values())
+        self.codes = nn.ParameterDict()
+        self.labels: list[int] = []
+        self._current: list[int] = []
+
+    @property
+    def tasks(self) -> list[int]:
+        return list(self.labels)
+
+    @property
+    def holds_old_tasks(self) -> bool:
+        return True
+
+    def add_task(self, label: int) -> None:
+        self.begin([label])
+
+    def begin(self, labels: list[int]) -> None:
+        """Freezes what other tasks rely on and makes the codes of these trainable."""
+        labels = [check_int("a task label", label, at_least=0) for label in labels]
+        if self.labels and set(labels) != set(self._current):
+            self.trunk.requires_grad_(False)
+        for label in labels:
+            # The very first task has no code: it trains the trunk itself.
+            has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
+            if str(label) not in self.codes and not has_trunk:
+                self.codes[str(label)] = nn.Parameter(self._start())
+            if label not in self.labels:
+                self.labels.append(label)
+        for key, code in self.codes.items():
+            code.requires_grad_(int(key) in labels)
+            if int(key) not in labels:
+                code.grad = None
+        self._current = labels
+
+    @torch.no_grad()
+    def copy_task(self, source: int, target: int) -> None:
+        for label in (source, target):
+            self.check_known(label)
+        if str(target) not in self.codes or not self.codes[str(target)].requires_grad:
+            raise ValueError(f"task {target} is not in training: its weights stay as they are")
+        # A task without a code has the trunk's weights, where every new code starts.
+        code = self.codes[str(source)] if str(source) in self.codes else self._start()
+        self.codes[str(target)].copy_(code)
+
+    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        if self.training:
+            for label in tasks:
+                self.check_known(label)
+        written = {}
+        plain = [str(label) not in self.codes for label in tasks]
+        parts: dict[str, Tensor] = {}
+        if not all(plain):
+            code = torch.stack([self._code(label) for label in tasks])
+            sizes = [adapter.size for adapter in self.adapters.values()]
+            parts = dict(zip(self.adapters, code.split(sizes, dim=1), strict=True))
+        for name, shape in self.shapes.items():
+            if not name.startswith(prefix):
+                continue
+            key = _key(name)
+            W = self.trunk.get_parameter(key)
+            written[name] = (
+                self.adapters[key](parts[key], W)
+                if key in parts
+                else W.expand(len(tasks), *shape)
+            )
+        return written
+
+    @property
+    def _trunk_is_trained(self) -> bool:
+        return any(parameter.requires_grad for parameter in self.trunk.parameters())
+
+    def _code(self, label: int) -> Tensor:
+        if str(label) in self.codes:
+            return self.codes[str(label)]
+        return next(self.trunk.parameters()).new_zeros(self.code_size)
+
+    def _start(self) -> Tensor:
+        generator = self.noise.generator("cpu")
+        return torch.cat([adapter.start(generator) for adapter in self.adapters.values()]).to(
+            next(self.trunk.parameters())
+        )
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"labels": self.labels, "current": self._current, "open": self._trunk_is_trained}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Already read by `_load_from_state_dict`, which needs it first."""
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        stored = state_dict.get(f"{prefix}_extra_state")
+        if stored is not None:
+            self.labels, self._current = list(stored["labels"]), list(stored["current"])
+            self.trunk.requires_grad_(stored["open"])
+            self.codes = nn.ParameterDict()
+            for label in self.labels:
+                if f"{prefix}codes.{label}" in state_dict:
+                    self.codes[str(label)] = nn.Parameter(
+                        self._code(-1), requires_grad=label in self._current
+                    )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _adapter(shape: tuple[int, ...], rank: int, scale: bool) -> Adapter | None:
+    if len(shape) != 2:
+        return Shift(shape)
+    if rank == 0:
+        return Scale(shape) if scale else None
+    low_rank, shift = LowRank(shape, rank), Shift(shape)
+    return low_rank if low_rank.size < shift.size else shift
+
+
+def _key(name: str) -> str:
+    """A parameter's name must not have dots."""
+    return name.replace(".", "/")

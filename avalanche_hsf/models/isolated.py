@@ -1,0 +1,254 @@
+"""A hypernetwork whose old outputs stay put when a new task is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.noise import SeededNoise
+from avalanche_hsf.models.task_weights import TaskWeights
+
+
+class IsolatedHyperNetwork(TaskWeights):
+    r"""A linear read-out of fixed random features of a fixed random embedding: h(e) = W^T phi(e).
+
+    phi(e) = [tanh(A e + a), 1]; A, a and the embeddings are drawn once and never trained. A task
+    in training owns a draft of its weights theta, an ordinary set of parameters. When the draft
+    is committed the read-out takes it in along a direction that no other task sees:
+
+    W += q (theta - W^T phi_t)^T / (q . phi_t),  q = phi_t minus its part in span{phi_k, k != t}
+
+    so that h(e_t) = theta and h(e_k) is unchanged, up to rounding. Exact, and priced as such: a
+    row of W, a full set of weights, for each task. Capacity grows by a feature when phi_t would
+    lie too close to the span of the others.
+
+    Drafts are committed when training moves on to other tasks, or by `commit`. A new task starts
+    at the weights of the task before it. A task that was never trained is evaluated with the
+    weights of the first one.
+
+    Source: orthogonal weight modification, Zeng et al. 2019, https://arxiv.org/abs/1810.01256,
+    applied to the read-out of a hypernetwork.
+
+    Args:
+        initial: Initial value of each tensor to write, by name; the first task starts there.
+        embedding_dim: Size of a task embedding, at least 1.
+        n_features: Random features at the start, at least 1; they are good for n_features + 1
+            tasks at most, and grow.
+        grow: Whether capacity grows. If not, a task beyond it is refused when it is added.
+        seed: Seed of all draws; if None it is drawn from torch's global generator.
+
+    Attributes:
+        drafts: The weights in training, by task label.
+
+    Raises:
+        ValueError: From `add_task`: capacity is spent and `grow` is False.
+
+    Example:
+        >>> hypernetwork = IsolatedHyperNetwork({"weight": torch.ones(64, 3)}, seed=0)
+        >>> hypernetwork.add_task(0)
+        >>> hypernetwork.commit()
+        >>> torch.allclose(hypernetwork([0])["weight"], torch.ones(1, 64, 3))
+        True
+    """
+
+    # A task is taken in only if at least this share of phi_t (squared) is new: below it, dividing
+    # by q . phi_t would amplify rounding in the weights of all tasks.
+    MIN_NEW = 0.05
+
+    def __init__(
+        self,
+        initial: Mapping[str, Tensor],
+        *,
+        embedding_dim: int = 16,
+        n_features: int = 16,
+        grow: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_int("embedding_dim", embedding_dim, at_least=1)
+        check_int("n_features", n_features, at_least=1)
+        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.grow = grow
+        self.noise = SeededNoise(seed, stream=2)
+        self.labels: list[int] = []
+        self.drafts = nn.ModuleDict()
+        self.register_buffer("embeddings", torch.zeros(0, embedding_dim))
+        self.register_buffer("features", self._draw(n_features, embedding_dim + 1))
+        n_weights = sum(prod(shape) for shape in self.shapes.values())
+        self.register_buffer("readout", torch.zeros(n_features + 1, n_weights))
+        # There from the start, so that an optimizer can be made before the first task is known.
+        self._open(_FIRST, torch.cat([value.detach().flatten() for value in initial.values()]))
+
+    @property
+    def tasks(self) -> list[int]:
+        return list(self.labels)
+
+    @property
+    def holds_old_tasks(self) -> bool:
+        return True
+
+    def add_task(self, label: int) -> None:
+        self.begin([label])
+
+    def begin(self, labels: list[int]) -> None:
+        """Commits the drafts of all other tasks and opens drafts of these.
+
+        Raises:
+            ValueError: Capacity is spent and must not grow; nothing has changed then.
+        """
+        new = [
+            label
+            for label in dict.fromkeys(labels)
+            if check_int("a task label", label, at_least=0) not in self.labels
+        ]
+        if new and not self.grow:
+            self._check_capacity(len(new))
+        self.commit([label for label in self._in_training if label not in labels])
+        for label in new:
+            if self.labels:
+                self._open(str(label), self._theta(self.labels[-1]))
+            else:
+                self.drafts[str(label)] = self.drafts.pop(_FIRST)
+            self.labels.append(label)
+            self.embeddings = torch.cat((self.embeddings, self._draw(1, self.embeddings.shape[1])))
+            while self._new_share(len(self.labels) - 1) < self.MIN_NEW:
+                self._add_feature()
+        for label in labels:
+            if str(label) not in self.drafts:
+                self._open(str(label), self._theta(label))
+
+    @torch.no_grad()
+    def copy_task(self, source: int, target: int) -> None:
+        for label in (source, target):
+            self.check_known(label)
+        if str(target) not in self.drafts:
+            raise ValueError(f"task {target} is not in training: its weights stay as they are")
+        self._open(str(target), self._theta(source))
+
+    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        chosen = [name for name in self.shapes if name.startswith(prefix)]
+        written = [self._tensors(label, chosen) for label in tasks]
+        if len(written) == 1:
+            return {name: tensor.unsqueeze(0) for name, tensor in written[0].items()}
+        return {name: torch.stack([each[name] for each in written]) for name in chosen}
+
+    @torch.no_grad()
+    def commit(self, labels: list[int] | None = None) -> None:
+        """Takes drafts into the read-out, in float64, and closes them; default: all."""
+        for label in self._in_training if labels is None else labels:
+            phi, q = self._phi_and_new_part(self.labels.index(label))
+            readout = self.readout.double()
+            gap = self._theta(label).double() - phi @ readout
+            self.readout.copy_(readout + torch.outer(q / (q @ phi), gap))
+            del self.drafts[str(label)]
+
+    def _tensors(self, label: int, names: list[str]) -> dict[str, Tensor]:
+        if self.training:
+            self.check_known(label)
+        known = label if label in self.labels else next(iter(self.labels), _FIRST)
+        if str(known) in self.drafts:
+            draft = self.drafts[str(known)]
+            return {name: draft.get_parameter(_key(name)) for name in names}
+        parts = self._split(self._theta(int(known)))
+        return {name: parts[name] for name in names}
+
+    @property
+    def _in_training(self) -> list[int]:
+        return [int(key) for key in self.drafts if key != _FIRST]
+
+    def _split(self, theta: Tensor) -> dict[str, Tensor]:
+        parts = theta.split([prod(shape) for shape in self.shapes.values()])
+        named = zip(self.shapes.items(), parts, strict=True)
+        return {name: part.view(shape) for (name, shape), part in named}
+
+    @torch.no_grad()
+    def _theta(self, label: int) -> Tensor:
+        """All weights of a task as one vector."""
+        if str(label) in self.drafts:
+            draft = self.drafts[str(label)]
+            return torch.cat([draft.get_parameter(_key(name)).flatten() for name in self.shapes])
+        return self._phi()[self.labels.index(label)].to(self.readout.dtype) @ self.readout
+
+    @torch.no_grad()
+    def _open(self, key: str, theta: Tensor) -> None:
+        """Makes a draft, or overwrites it in place."""
+        if key not in self.drafts:
+            self.drafts[key] = nn.Module()
+            for name, part in self._split(theta).items():
+                self.drafts[key].register_parameter(_key(name), nn.Parameter(part.clone()))
+            return
+        for name, part in self._split(theta).items():
+            self.drafts[key].get_parameter(_key(name)).copy_(part)
+
+    def _phi(self) -> Tensor:
+        """phi of all tasks, one row each, in float64."""
+        A, a = self.features[:, :-1].double(), self.features[:, -1].double()
+        hidden = torch.tanh(self.embeddings.double() @ A.T + a)
+        return torch.cat((hidden, hidden.new_ones(len(hidden), 1)), dim=1)
+
+    def _phi_and_new_part(self, task: int) -> tuple[Tensor, Tensor]:
+        """phi_t and its part q outside the span of all others."""
+        phi = self._phi()
+        others = torch.cat((phi[:task], phi[task + 1 :]))
+        if len(others) == 0:
+            return phi[task], phi[task]
+        basis = torch.linalg.qr(others.T).Q
+        q = phi[task]
+        for _ in range(2):  # once more, against what rounding left of the first projection
+            q = q - basis @ (basis.T @ q)
+        return phi[task], q
+
+    def _new_share(self, task: int) -> float:
+        if len(self.labels) > len(self.features) + 1:
+            return 0.0
+        phi, q = self._phi_and_new_part(task)
+        return float(q @ q / (phi @ phi))
+
+    def _check_capacity(self, n_new: int) -> None:
+        capacity = len(self.features) + 1
+        if len(self.labels) + n_new > capacity:
+            raise ValueError(
+                f"an IsolatedHyperNetwork of {len(self.features)} features holds {capacity} "
+                f"tasks; it has {len(self.labels)} and {n_new} more came: raise n_features, or let "
+                "it grow with grow=True"
+            )
+
+    def _add_feature(self) -> None:
+        """One more random feature; its row of the read-out is zero, so no output changes."""
+        self.features = torch.cat((self._draw(1, self.features.shape[1]), self.features))
+        self.readout = torch.cat((torch.zeros_like(self.readout[:1]), self.readout))
+
+    def _draw(self, *shape: int) -> Tensor:
+        device = self.embeddings.device if hasattr(self, "embeddings") else torch.device("cpu")
+        return torch.randn(*shape, generator=self.noise.generator(device), device=device)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"labels": self.labels, "drafts": list(self.drafts)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Already read by `_load_from_state_dict`, which needs it first."""
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        stored = state_dict.get(f"{prefix}_extra_state")
+        if stored is not None:
+            for name in ("embeddings", "features", "readout"):
+                setattr(self, name, self.readout.new_empty(state_dict[f"{prefix}{name}"].shape))
+            self.labels = list(stored["labels"])
+            self.drafts = nn.ModuleDict()
+            for key in stored["drafts"]:
+                self._open(key, self.readout.new_zeros(self.readout.shape[1]))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+_FIRST = "first"
+"""The draft before any task is known."""
+
+
+def _key(name: str) -> str:
+    """A parameter's name must not have dots."""
+    return name.replace(".", "/")

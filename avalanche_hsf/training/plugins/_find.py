@@ -1,0 +1,46 @@
+"""What a plugin looks for in a strategy and its model."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from avalanche_hsf.models import TaskEmbedding, TaskWeights
+
+M = TypeVar("M")
+
+
+def find_module(kind: type[M], model: Any, who: str, what: str) -> M:
+    """The first module of a kind inside a model.
+
+    Raises:
+        TypeError: The model has none; the message says who needs what.
+    """
+    for module in model.modules():
+        if isinstance(module, kind):
+            return module
+    raise TypeError(f"{who} needs a model with {what}, {type(model).__name__} has none")
+
+
+def embedding_of(model: Any, who: str) -> TaskEmbedding:
+    """The first `TaskEmbedding` inside a model; TypeError if it has none."""
+    what = "learned task embeddings (a TaskEmbedding module)"
+    return find_module(TaskEmbedding, model, who, what)
+
+
+def hypernetwork_of(model: Any, who: str) -> TaskWeights:
+    """The first hypernetwork inside a model; TypeError if it has none."""
+    return find_module(TaskWeights, model, who, "a hypernetwork (a TaskWeights module)")
+
+
+def check_alone(plugin: Any, strategy: Any) -> None:
+    """Raises ValueError if a strategy has a second plugin of the same class."""
+    if sum(type(other) is type(plugin) for other in strategy.plugins) > 1:
+        raise ValueError(f"{type(plugin).__name__} is there twice: its term would count twice")
+
+
+def check_without(plugin: Any, other: type, strategy: Any, why: str) -> None:
+    """Raises ValueError if a strategy also has a plugin that contradicts this one."""
+    if any(isinstance(each, other) for each in strategy.plugins):
+        raise ValueError(
+            f"{type(plugin).__name__} and {other.__name__} contradict each other: {why}"
+        )

@@ -1,0 +1,52 @@
+"""A learning rate that rises, falls and starts anew with each experience."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+
+from avalanche_hsf.checks import check_int
+
+
+class CosineRestartPlugin(SupervisedPlugin):
+    r"""Each experience has a fresh optimizer and a warm-up, then a cosine to zero.
+
+    lr(epoch) = lr * min(1, (epoch + 1) / warmup) * (1 + cos(pi * epoch / epochs)) / 2
+
+    For any supervised strategy. Avalanche 0.6's `LRSchedulerPlugin` ends an experience by putting
+    the full learning rate back, so that every warm-up but the first begins with a step at full
+    length; hence this one.
+
+    Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983
+
+    Args:
+        warmup: Epochs until the full learning rate, at least 1; at most a tenth of an experience
+            is spent so.
+        restart: Drop the optimizer's state before each experience.
+    """
+
+    def __init__(self, warmup: int = 20, *, restart: bool = True) -> None:
+        super().__init__()
+        self.warmup = check_int("warmup", warmup, at_least=1)
+        self.restart = restart
+        self._full: list[float] = []
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        groups = strategy.optimizer.param_groups
+        if len(self._full) != len(groups):
+            self._full = [group["lr"] for group in groups]
+        if self.restart:
+            strategy.optimizer.state.clear()
+
+    def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
+        epoch, epochs = strategy.clock.train_exp_epochs, strategy.train_epochs
+        warmup = max(1, min(self.warmup, epochs // 10))
+        factor = min(1.0, (epoch + 1) / warmup) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        for group, full in zip(strategy.optimizer.param_groups, self._full, strict=True):
+            group["lr"] = factor * full
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        for group, full in zip(strategy.optimizer.param_groups, self._full, strict=True):
+            group["lr"] = full

@@ -1,0 +1,83 @@
+"""The likelihood term, kept from ruining what it looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedPlugin
+from torch import Tensor
+
+from avalanche_hsf.checks import check_non_negative
+from avalanche_hsf.models import HypernetSDEFlow
+from avalanche_hsf.training.losses import negative_log_likelihood
+from avalanche_hsf.training.plugins._find import check_alone
+
+
+class DetachedLikelihoodPlugin(SupervisedPlugin):
+    """Adds weight * nll of the whitened latents, detached: it trains the flow and nothing else.
+
+    The paper's term reaches the encoder. Since the density has no volume term of the encoder, the
+    encoder can lower it for ever by shrinking z0, and does so at the cost of everything else.
+    Here the latents are detached, brought to zero mean and unit spread per task (`TaskWhitening`,
+    2 * latent_dim numbers kept a task) and blurred a little, so that the nll is bounded below and
+    the flow learns the shape of the latents.
+
+    For strategies that train a `HypernetSDEFlow`.
+
+    Source: equation (2) of the paper, mended.
+
+    Args:
+        weight: At least 0.
+        noise: Standard deviation of the blur, in units of the whitened latents, at least 0.
+    """
+
+    def __init__(self, weight: float = 0.1, *, noise: float = 0.05) -> None:
+        super().__init__()
+        self.weight = check_non_negative("weight of DetachedLikelihoodPlugin", weight)
+        self.noise = check_non_negative("noise of DetachedLikelihoodPlugin", noise)
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Raises, before any training, without a flow or with a second likelihood term."""
+        if not isinstance(strategy.model, HypernetSDEFlow):
+            raise TypeError(
+                "DetachedLikelihoodPlugin needs a HypernetSDEFlow, "
+                f"got {type(strategy.model).__name__}"
+            )
+        check_alone(self, strategy)
+        beta = getattr(strategy, "beta", None)
+        if beta is not None and beta.scale > 0:
+            raise ValueError(
+                "DetachedLikelihoodPlugin and a beta above 0 contradict each other: that one "
+                "reaches the encoder; set beta=0"
+            )
+
+    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+        if self.weight == 0:
+            return
+        model, labels = strategy.model, strategy.mb_task_id
+        latents = getattr(strategy, "mb_latents", None)
+        with torch.no_grad():
+            z0 = model.encode(strategy.mb_x, labels) if latents is None else latents.z0
+            self._note(model, z0.detach(), labels)
+            blur = torch.randn(
+                z0.shape, generator=model.noise.generator(z0.device), device=z0.device
+            )
+            std = z0.std(dim=0, correction=0).clamp(min=model.whitening.MIN_STD)
+            z0 = z0.detach() + self.noise * std * blur
+        u, log_det = model.flow_of(z0, labels)
+        strategy.loss = strategy.loss + self.weight * negative_log_likelihood(u, log_det)
+
+    @torch.no_grad()
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Notes the statistics of the finished tasks, over their whole experience."""
+        dataset = strategy.experience.dataset.eval()
+        items = [dataset[i] for i in range(len(dataset))]
+        x = torch.stack([item[0] for item in items]).to(strategy.device)
+        labels = torch.tensor([int(item[-1]) for item in items], device=strategy.device)
+        self._note(strategy.model, strategy.model.encode(x, labels), labels)
+
+    @staticmethod
+    def _note(model: HypernetSDEFlow, z0: Tensor, labels: Tensor) -> None:
+        for label in labels.unique().tolist():
+            model.whitening.set_task(label, z0[labels == label])

@@ -1,0 +1,50 @@
+"""What all tasks share stays as the first experience left it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+
+from avalanche_hsf.training.plugins._find import hypernetwork_of
+from avalanche_hsf.models import TaskWeights
+
+
+class FreezeSharedPlugin(SupervisedPlugin):
+    """Freezes every parameter outside the hypernetwork after the first experience.
+
+    Shared layers are what all tasks run through and nothing else protects: whatever a
+    hypernetwork writes for an old task, it was written for the layers of that time. Frozen
+    parameters have no gradient, so neither momentum nor weight decay moves them.
+
+    For any supervised strategy whose model has a hypernetwork. It keeps nothing.
+
+    Source: as for the frozen trunk of progressive networks, Rusu et al. 2016,
+    https://arxiv.org/abs/1606.04671.
+
+    Args:
+        trainable: Prefixes of parameter names that go on training, such as "flow." whose
+            output does not reach the reconstruction.
+    """
+
+    def __init__(self, trainable: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        if isinstance(trainable, str):
+            raise TypeError(f"trainable must be a tuple of prefixes, got the string {trainable!r}")
+        self.trainable = tuple(trainable)
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Raises, before any training, if there is no hypernetwork or no such parameter."""
+        hypernetwork_of(strategy.model, "FreezeSharedPlugin")
+        names = [name for name, _ in strategy.model.named_parameters()]
+        for prefix in self.trainable:
+            if not any(name.startswith(prefix) for name in names):
+                raise ValueError(f"no parameter's name begins with {prefix!r}; there are {names}")
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        hypernetworks = [m for m in strategy.model.modules() if isinstance(m, TaskWeights)]
+        written = {id(p) for hypernetwork in hypernetworks for p in hypernetwork.parameters()}
+        for name, parameter in strategy.model.named_parameters():
+            if id(parameter) not in written and not name.startswith(self.trainable or "\0"):
+                parameter.requires_grad_(False)
+                parameter.grad = None
