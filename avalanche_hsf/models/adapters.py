@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from math import prod, sqrt
 
 import torch
@@ -13,21 +14,26 @@ class Adapter(nn.Module):
     """Turns a short code into a change of one tensor W of the main network.
 
     Attributes:
-        size: Numbers in a code.
+        shapes: Shape of each part of a code, by name.
     """
 
-    size: int
+    shapes: dict[str, tuple[int, ...]]
+
+    @property
+    def size(self) -> int:
+        """Numbers in a code."""
+        return sum(prod(shape) for shape in self.shapes.values())
+
+    def start(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """The parts of a code that changes nothing, and from which training can start."""
+        return {name: torch.zeros(shape) for name, shape in self.shapes.items()}
 
     @abstractmethod
-    def start(self, generator: torch.Generator) -> Tensor:
-        """A code of shape (size,) that changes nothing, and from which training can start."""
-
-    @abstractmethod
-    def forward(self, code: Tensor, W: Tensor) -> Tensor:
+    def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
         """The tensors of k tasks.
 
         Args:
-            code: A `k x size` tensor.
+            code: For each part a `k x *shape` tensor.
             W: The tensor to change, of any shape.
 
         Returns:
@@ -36,17 +42,14 @@ class Adapter(nn.Module):
 
 
 class Shift(Adapter):
-    """W + code: a number for each entry. For biases, and small matrices."""
+    """W + b: a number for each entry. For biases, and small matrices."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.size = prod(shape)
+        self.shapes = {"b": shape}
 
-    def start(self, generator: torch.Generator) -> Tensor:
-        return torch.zeros(self.size)
-
-    def forward(self, code: Tensor, W: Tensor) -> Tensor:
-        return W + code.view(-1, *W.shape)
+    def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
+        return W + code["b"]
 
 
 class LowRank(Adapter):
@@ -57,35 +60,26 @@ class LowRank(Adapter):
 
     def __init__(self, shape: tuple[int, ...], rank: int) -> None:
         super().__init__()
-        self.n_out, self.n_in = shape
-        self.rank = rank
-        self.size = rank * (self.n_out + self.n_in)
+        n_out, n_in = shape
+        self.shapes = {"A": (n_out, rank), "B": (rank, n_in)}
 
-    def start(self, generator: torch.Generator) -> Tensor:
-        B = torch.randn(self.rank * self.n_in, generator=generator) / sqrt(self.n_in)
-        return torch.cat((torch.zeros(self.n_out * self.rank), B))
+    def start(self, generator: torch.Generator) -> dict[str, Tensor]:
+        B = torch.randn(self.shapes["B"], generator=generator) / sqrt(self.shapes["B"][1])
+        return {"A": torch.zeros(self.shapes["A"]), "B": B}
 
-    def forward(self, code: Tensor, W: Tensor) -> Tensor:
-        A, B = code.split((self.n_out * self.rank, self.rank * self.n_in), dim=1)
-        return torch.baddbmm(
-            W.expand(len(code), -1, -1),
-            A.view(-1, self.n_out, self.rank),
-            B.view(-1, self.rank, self.n_in),
-        )
+    def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
+        return torch.baddbmm(W.expand(len(code["A"]), -1, -1), code["A"], code["B"])
 
 
 class Scale(Adapter):
-    """W scaled by 1 + code, one number for each output unit.
+    """W with its rows scaled by 1 + s, one number for each output unit.
 
     Source: Perez et al. 2018 (FiLM), https://arxiv.org/abs/1709.07871
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.size = shape[0]
+        self.shapes = {"s": (shape[0],)}
 
-    def start(self, generator: torch.Generator) -> Tensor:
-        return torch.zeros(self.size)
-
-    def forward(self, code: Tensor, W: Tensor) -> Tensor:
-        return W * (1 + code).unsqueeze(2)
+    def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
+        return W * (1 + code["s"]).unsqueeze(2)

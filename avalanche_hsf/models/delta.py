@@ -71,7 +71,7 @@ class DeltaHyperNetwork(TaskWeights):
             if adapter is not None:
                 self.adapters[_key(name)] = adapter
         self.code_size = sum(adapter.size for adapter in self.adapters.values())
-        self.codes = nn.ParameterDict()
+        self.codes = nn.ModuleDict()
         self.labels: list[int] = []
         self._current: list[int] = []
 
@@ -95,62 +95,75 @@ class DeltaHyperNetwork(TaskWeights):
             # The very first task has no code: it trains the trunk itself.
             has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
             if str(label) not in self.codes and not has_trunk:
-                self.codes[str(label)] = nn.Parameter(self._start())
+                self._add_code(label)
             if label not in self.labels:
                 self.labels.append(label)
         for key, code in self.codes.items():
             code.requires_grad_(int(key) in labels)
             if int(key) not in labels:
-                code.grad = None
+                code.zero_grad()
         self._current = labels
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
         for label in (source, target):
             self.check_known(label)
-        if str(target) not in self.codes or not self.codes[str(target)].requires_grad:
+        if str(target) not in self.codes or target not in self._current:
             raise ValueError(f"task {target} is not in training: its weights stay as they are")
         # A task without a code has the trunk's weights, where every new code starts.
-        code = self.codes[str(source)] if str(source) in self.codes else self._start()
-        self.codes[str(target)].copy_(code)
+        code = self._parts(source) if str(source) in self.codes else self._start()
+        for part, value in code.items():
+            self.codes[str(target)].get_parameter(part).copy_(value)
 
     def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
         if self.training:
             for label in tasks:
                 self.check_known(label)
+        trunk = {n: self.trunk.get_parameter(_key(n)) for n in self.shapes if n.startswith(prefix)}
+        if not any(str(label) in self.codes for label in tasks):
+            return {name: W.expand(len(tasks), *W.shape) for name, W in trunk.items()}
+        codes = [self._parts(label) for label in tasks]
         written = {}
-        plain = [str(label) not in self.codes for label in tasks]
-        parts: dict[str, Tensor] = {}
-        if not all(plain):
-            code = torch.stack([self._code(label) for label in tasks])
-            sizes = [adapter.size for adapter in self.adapters.values()]
-            parts = dict(zip(self.adapters, code.split(sizes, dim=1), strict=True))
-        for name, shape in self.shapes.items():
-            if not name.startswith(prefix):
+        for name, W in trunk.items():
+            if _key(name) not in self.adapters:
+                written[name] = W.expand(len(tasks), *W.shape)
                 continue
-            key = _key(name)
-            W = self.trunk.get_parameter(key)
-            written[name] = (
-                self.adapters[key](parts[key], W)
-                if key in parts
-                else W.expand(len(tasks), *shape)
-            )
+            adapter = self.adapters[_key(name)]
+            own = {
+                part: torch.stack([code[f"{_key(name)}/{part}"] for code in codes])
+                for part in adapter.shapes
+            }
+            written[name] = adapter(own, W)
         return written
 
     @property
     def _trunk_is_trained(self) -> bool:
         return any(parameter.requires_grad for parameter in self.trunk.parameters())
 
-    def _code(self, label: int) -> Tensor:
+    def _parts(self, label: int) -> dict[str, Tensor]:
+        """The code of a task by tensor and part; zeros, which change nothing, if it has none."""
         if str(label) in self.codes:
-            return self.codes[str(label)]
-        return next(self.trunk.parameters()).new_zeros(self.code_size)
+            return dict(self.codes[str(label)].named_parameters())
+        like = next(self.trunk.parameters())
+        return {
+            f"{key}/{part}": like.new_zeros(shape)
+            for key, adapter in self.adapters.items()
+            for part, shape in adapter.shapes.items()
+        }
 
-    def _start(self) -> Tensor:
+    def _start(self) -> dict[str, Tensor]:
         generator = self.noise.generator("cpu")
-        return torch.cat([adapter.start(generator) for adapter in self.adapters.values()]).to(
-            next(self.trunk.parameters())
-        )
+        like = next(self.trunk.parameters())
+        return {
+            f"{key}/{part}": value.to(like)
+            for key, adapter in self.adapters.items()
+            for part, value in adapter.start(generator).items()
+        }
+
+    def _add_code(self, label: int) -> None:
+        self.codes[str(label)] = nn.Module()
+        for part, value in self._start().items():
+            self.codes[str(label)].register_parameter(part, nn.Parameter(value))
 
     def get_extra_state(self) -> dict[str, Any]:
         return {"labels": self.labels, "current": self._current, "open": self._trunk_is_trained}
@@ -163,12 +176,11 @@ class DeltaHyperNetwork(TaskWeights):
         if stored is not None:
             self.labels, self._current = list(stored["labels"]), list(stored["current"])
             self.trunk.requires_grad_(stored["open"])
-            self.codes = nn.ParameterDict()
+            self.codes = nn.ModuleDict()
             for label in self.labels:
-                if f"{prefix}codes.{label}" in state_dict:
-                    self.codes[str(label)] = nn.Parameter(
-                        self._code(-1), requires_grad=label in self._current
-                    )
+                if any(name.startswith(f"{prefix}codes.{label}.") for name in state_dict):
+                    self._add_code(label)
+                    self.codes[str(label)].requires_grad_(label in self._current)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -36,6 +36,13 @@ HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
 }
 """Kinds of hypernetworks by name."""
 
+GENTLE_SDE: Mapping[str, Any] = {
+    "diffusion_scale": 0.1,
+    "diffusion_bias": -5.0,
+    "drift_gain": 0.1,
+}
+"""Options of an SDE that starts close to the identity."""
+
 
 class HSFOutput(NamedTuple):
     """What one pass through `HypernetSDEFlow` computes, for a batch of n samples.
@@ -84,7 +91,7 @@ class HypernetSDEFlow(MultiTaskModule):
         decoder_horizon: T_dec, likewise.
         encoder_steps: Euler-Maruyama steps of the encoder's SDE.
         decoder_steps: Of the decoder's.
-        sde_options: Further arguments of both `NeuralSDE`s.
+        sde_options: Further arguments of both `NeuralSDE`s; {}: the paper's.
         seed: Seed of the SDE's noise and of the hypernetwork's draws for new tasks, at least 0; if
             None it is drawn from torch's global generator.
 
@@ -114,7 +121,7 @@ class HypernetSDEFlow(MultiTaskModule):
         decoder_horizon: float = 0.5,
         encoder_steps: int = 4,
         decoder_steps: int = 2,
-        sde_options: Mapping[str, Any] | None = None,
+        sde_options: Mapping[str, Any] = GENTLE_SDE,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -136,7 +143,7 @@ class HypernetSDEFlow(MultiTaskModule):
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
-        of_both = {"hidden_dim": sde_hidden_dim, **(sde_options or {})}
+        of_both = {"hidden_dim": sde_hidden_dim, **sde_options}
         self.encoder_sde = NeuralSDE(
             latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **of_both
         )
@@ -152,9 +159,12 @@ class HypernetSDEFlow(MultiTaskModule):
         )
         prefixes = _named("generated", GENERATED, generated)
         names = [name for name, _ in self.named_parameters() if name.startswith(prefixes)]
-        if isinstance(hypernetwork, str):
-            hypernetwork = _named("hypernetwork", HYPERNETWORKS, hypernetwork)
-        self.hypernetwork = hypernetwork(
+        make_hypernetwork = (
+            _named("hypernetwork", HYPERNETWORKS, hypernetwork)
+            if isinstance(hypernetwork, str)
+            else hypernetwork
+        )
+        self.hypernetwork = make_hypernetwork(
             {name: release(self, name) for name in names},
             seed=self.noise.seed,
             **(hypernetwork_options or {}),
@@ -232,9 +242,7 @@ class HypernetSDEFlow(MultiTaskModule):
         """
         groups = TaskGroups.from_labels(task_labels, len(z0))
         whitened, log_det_w = self.whitening(z0, groups)
-        u, log_det = self._run(
-            "flow", self.hypernetwork(groups.tasks, "flow."), groups, whitened
-        )
+        u, log_det = self._run("flow", self.hypernetwork(groups.tasks, "flow."), groups, whitened)
         return u, log_det + log_det_w
 
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:

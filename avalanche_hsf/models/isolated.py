@@ -59,6 +59,12 @@ class IsolatedHyperNetwork(TaskWeights):
     # A task is taken in only if at least this share of phi_t (squared) is new: below it, dividing
     # by q . phi_t would amplify rounding in the weights of all tasks.
     MIN_NEW = 0.05
+    # Embeddings tried for a task that must do with the features there are.
+    N_TRIED = 100
+
+    embeddings: Tensor
+    features: Tensor
+    readout: Tensor
 
     def __init__(
         self,
@@ -77,6 +83,7 @@ class IsolatedHyperNetwork(TaskWeights):
         self.noise = SeededNoise(seed, stream=2)
         self.labels: list[int] = []
         self.drafts = nn.ModuleDict()
+        self._in_use = False
         self.register_buffer("embeddings", torch.zeros(0, embedding_dim))
         self.register_buffer("features", self._draw(n_features, embedding_dim + 1))
         n_weights = sum(prod(shape) for shape in self.shapes.values())
@@ -98,9 +105,14 @@ class IsolatedHyperNetwork(TaskWeights):
     def begin(self, labels: list[int]) -> None:
         """Commits the drafts of all other tasks and opens drafts of these.
 
+        Drafts that no training pass has used stay open: Avalanche's `JointTraining` prepares a
+        model for one experience after the other before it trains on them all.
+
         Raises:
             ValueError: Capacity is spent and must not grow; nothing has changed then.
         """
+        if not self._in_use:
+            labels = [*self._in_training, *labels]
         new = [
             label
             for label in dict.fromkeys(labels)
@@ -116,11 +128,16 @@ class IsolatedHyperNetwork(TaskWeights):
                 self.drafts[str(label)] = self.drafts.pop(_FIRST)
             self.labels.append(label)
             self.embeddings = torch.cat((self.embeddings, self._draw(1, self.embeddings.shape[1])))
-            while self._new_share(len(self.labels) - 1) < self.MIN_NEW:
-                self._add_feature()
+            if self.grow:
+                while self._new_share(len(self.labels) - 1) < self.MIN_NEW:
+                    self._add_feature()
+            else:
+                tried = self._draw(self.N_TRIED, self.embeddings.shape[1])
+                self.embeddings[-1] = max(tried, key=self._new_share_at)
         for label in labels:
             if str(label) not in self.drafts:
                 self._open(str(label), self._theta(label))
+        self._in_use = False
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
@@ -131,6 +148,7 @@ class IsolatedHyperNetwork(TaskWeights):
         self._open(str(target), self._theta(source))
 
     def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
         chosen = [name for name in self.shapes if name.startswith(prefix)]
         written = [self._tensors(label, chosen) for label in tasks]
         if len(written) == 1:
@@ -209,6 +227,11 @@ class IsolatedHyperNetwork(TaskWeights):
         phi, q = self._phi_and_new_part(task)
         return float(q @ q / (phi @ phi))
 
+    def _new_share_at(self, embedding: Tensor) -> float:
+        """The new share of the task added last if its embedding were this one."""
+        self.embeddings[-1] = embedding
+        return self._new_share(len(self.labels) - 1)
+
     def _check_capacity(self, n_new: int) -> None:
         capacity = len(self.features) + 1
         if len(self.labels) + n_new > capacity:
@@ -228,7 +251,7 @@ class IsolatedHyperNetwork(TaskWeights):
         return torch.randn(*shape, generator=self.noise.generator(device), device=device)
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"labels": self.labels, "drafts": list(self.drafts)}
+        return {"labels": self.labels, "drafts": list(self.drafts), "in_use": self._in_use}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Already read by `_load_from_state_dict`, which needs it first."""
@@ -238,7 +261,7 @@ class IsolatedHyperNetwork(TaskWeights):
         if stored is not None:
             for name in ("embeddings", "features", "readout"):
                 setattr(self, name, self.readout.new_empty(state_dict[f"{prefix}{name}"].shape))
-            self.labels = list(stored["labels"])
+            self.labels, self._in_use = list(stored["labels"]), stored["in_use"]
             self.drafts = nn.ModuleDict()
             for key in stored["drafts"]:
                 self._open(key, self.readout.new_zeros(self.readout.shape[1]))

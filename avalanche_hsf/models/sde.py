@@ -69,7 +69,7 @@ class NeuralSDE(nn.Module):
 
     def draw_noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """The xi of n paths: a `n x n_steps x dim` tensor of independent N(0, 1)."""
-        like = self.drift[0].weight
+        like = _linears(self.drift)[0].weight
         steps = torch.randn(
             self.n_steps, n, self.dim, generator=generator, device=like.device, dtype=like.dtype
         )
@@ -106,6 +106,13 @@ class NeuralSDE(nn.Module):
     def diffusion_at(self, z: Tensor) -> Tensor:
         """g(z), `n x dim` to `n x dim`."""
         return self.diffusion_floor + self.diffusion_scale * torch.sigmoid(self.diffusion(z))
+
+    def get_extra_state(self) -> float:
+        """The floor, since `DiffusionFloorPlugin` sets it after the SDE was made."""
+        return self.diffusion_floor
+
+    def set_extra_state(self, state: float) -> None:
+        self.diffusion_floor = state
 
 
 def _field(dim: int, hidden_dim: int) -> nn.Sequential:

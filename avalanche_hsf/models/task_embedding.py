@@ -39,6 +39,8 @@ class TaskEmbedding(nn.Module):
         tensor(0.)
     """
 
+    untrained: Tensor
+
     def __init__(self, embedding_dim: int, *, std: float = 0.02, seed: int | None = None) -> None:
         super().__init__()
         self.embedding_dim = check_int("embedding_dim", embedding_dim, at_least=1)

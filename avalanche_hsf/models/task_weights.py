@@ -136,7 +136,8 @@ def call_per_task(
     def one_task(own: dict[str, Tensor], *rows: Tensor) -> Any:
         return functional_call(module, own, rows, tie_weights=False)
 
-    return tree_map(groups.gather, vmap(one_task)(dict(weights), *grouped))
+    per_task = vmap(one_task, randomness="different")  # dropout draws for each task
+    return tree_map(groups.gather, per_task(dict(weights), *grouped))
 
 
 def release(module: nn.Module, name: str) -> Tensor:

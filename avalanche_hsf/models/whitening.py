@@ -30,6 +30,9 @@ class TaskWhitening(nn.Module):
     # Keeps a dimension that carries nothing from being blown up.
     MIN_STD = 1e-3
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(0, dim))

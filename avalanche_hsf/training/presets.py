@@ -16,7 +16,7 @@ class Preset:
     Attributes:
         source: Where it comes from.
         model: Arguments of `HypernetSDEFlow` besides `input_dim` and `seed`.
-        optimizer: Arguments of `torch.optim.AdamW`.
+        optimizer: Name and arguments of the optimizer, see `make_optimizer`.
         beta: The schedule of the weight of the attached nll, or a constant.
         gamma: The weight of replay.
         delta: The weight of sep.
@@ -45,6 +45,7 @@ _PAPER_MODEL = {
     "hypernetwork_options": {"embedding_dim": 16, "embedding_std": 0.02},
     "encoder_steps": 10,
     "decoder_steps": 10,
+    "sde_options": {},
 }
 # A gentle SDE: it starts close to the identity, and fewer steps are enough for it.
 _GENTLE_SDE = {
@@ -53,8 +54,8 @@ _GENTLE_SDE = {
     "sde_options": {"diffusion_scale": 0.1, "diffusion_bias": -5.0, "drift_gain": 0.1},
 }
 # The fused kernel computes the same update as the default one, faster.
-_PAPER_OPTIMIZER = {"lr": 5e-4, "weight_decay": 0.01, "fused": True}
-_FAST_OPTIMIZER = {"lr": 8e-3, "betas": (0.9, 0.95), "weight_decay": 0.01, "fused": True}
+_PAPER_OPTIMIZER = {"name": "AdamW", "lr": 5e-4, "weight_decay": 0.01, "fused": True}
+_SOAP = {"name": "SOAP", "lr": 8e-2, "betas": (0.9, 0.95), "precondition_frequency": 2}
 
 PRESETS: Mapping[str, Preset] = {
     "paper": Preset(
@@ -78,7 +79,7 @@ PRESETS: Mapping[str, Preset] = {
     "repaired": Preset(
         source="the paper's network and loss with the fewest changes that cure it",
         model=_PAPER_MODEL,
-        optimizer=_FAST_OPTIMIZER | {"lr": 2e-3},
+        optimizer=_PAPER_OPTIMIZER | {"lr": 2e-3, "betas": (0.9, 0.95)},
         gamma=2.0,
         delta=1.5,
         protections={
@@ -92,7 +93,7 @@ PRESETS: Mapping[str, Preset] = {
     "isolated": Preset(
         source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
         model={"generated": "all", "hypernetwork": "isolated", **_GENTLE_SDE},
-        optimizer=_FAST_OPTIMIZER,
+        optimizer=_SOAP,
         protections={
             "CosineRestartPlugin": {},
             "WarmStartPlugin": {},
@@ -108,7 +109,7 @@ PRESETS: Mapping[str, Preset] = {
             "hypernetwork_options": {"rank": 4, "adapted": ("encoder.", "decoder.")},
             **_GENTLE_SDE,
         },
-        optimizer=_FAST_OPTIMIZER,
+        optimizer=_SOAP,
         protections={
             "CosineRestartPlugin": {},
             "WarmStartPlugin": {},

@@ -10,14 +10,15 @@ from avalanche.core import BasePlugin
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from avalanche_hsf.checks import check_int, check_non_negative, check_samples
 from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
+from avalanche_hsf.training import plugins as protections_by_name
 from avalanche_hsf.training.in_memory import in_memory
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
-from avalanche_hsf.training import plugins as protections_by_name
+from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
     DetachedLikelihoodPlugin,
     EmbeddingTablePlugin,
@@ -172,7 +173,7 @@ class HSFStrategy(SupervisedTemplate):
                 draws; if None it is drawn from torch's global generator, whence the initial
                 weights come.
             model_options: Arguments of `HypernetSDEFlow` that replace the preset's.
-            optimizer_options: Arguments of `torch.optim.AdamW` that replace the preset's.
+            optimizer_options: Name or arguments of the optimizer that replace the preset's.
             **overrides: Arguments of this class that replace the preset's.
 
         Raises:
@@ -181,8 +182,9 @@ class HSFStrategy(SupervisedTemplate):
         preset = get_preset(name)
         options = {"seed": seed, **preset.model, **(model_options or {})}
         model = HypernetSDEFlow(input_dim, **options)
-        optimizer = AdamW(model.parameters(), **{**preset.optimizer, **(optimizer_options or {})})
-        arguments = {
+        options = {**preset.optimizer, **(optimizer_options or {})}
+        optimizer = make_optimizer(model.parameters(), options)
+        arguments: dict[str, Any] = {
             "model": model,
             "optimizer": optimizer,
             "preset": name,

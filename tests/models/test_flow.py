@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.func import functional_call
 
 from avalanche_hsf.models import ManifoldNormalizingFlow
 
@@ -79,3 +80,15 @@ def test_sampling_is_seeded():
 def test_one_dimension_cannot_be_coupled():
     with pytest.raises(ValueError, match="at least 2"):
         ManifoldNormalizingFlow(1)
+
+
+def test_the_inverse_as_a_module_of_its_own():
+    flow = ManifoldNormalizingFlow(4)
+    inverted = flow.inverted
+    assert dict(inverted.named_parameters()).keys() == dict(flow.named_parameters()).keys()
+    u = torch.randn(7, 4)
+    assert torch.equal(inverted(u), flow.inverse(u))
+    # Weights given from outside under the flow's names invert the flow with those weights.
+    weights = {name: torch.randn_like(p) for name, p in flow.named_parameters()}
+    z0 = functional_call(inverted, weights, (u,))
+    assert torch.allclose(functional_call(flow, weights, (z0,))[0], u, atol=1e-3)

@@ -1,48 +1,53 @@
-"""HypernetSDEFlow and MLPAutoencoder."""
+"""HypernetSDEFlow; what holds for each kind of hypernetwork is in test_task_weights.py."""
 
 import copy
+import inspect
 
 import pytest
 import torch
+from torch import nn
 
-from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder
+from avalanche_hsf.models import (
+    HYPERNETWORKS,
+    HyperNetwork,
+    HypernetSDEFlow,
+    IsolatedHyperNetwork,
+    MLPAutoencoder,
+)
+from avalanche_hsf.training import get_preset
+
+PAPER = get_preset("paper").model
+NO_NOISE = {"sde_options": {"diffusion_scale": 1e-30}}
 
 
 def make(*tasks, **options):
-    model = HypernetSDEFlow(3, **options)
+    """The paper's model."""
+    model = HypernetSDEFlow(3, **{**PAPER, **options})
     for task in tasks:
-        model.task_embedding.add_task(task)
+        model.hypernetwork.add_task(task)
     return model
 
 
-def without_noise(model):
-    """Both diffusions at sigmoid(-100), which is 0 in single precision."""
-    with torch.no_grad():
-        for sde in (model.encoder_sde, model.decoder_sde):
-            sde.diffusion[-1].weight.zero_()
-            sde.diffusion[-1].bias.fill_(-100)
-    return model
-
-
-def test_model(tmp_path):
+def test_the_papers_model(tmp_path):
     model = make(0, 4)
     x, labels = torch.randn(6, 3), torch.tensor([0, 4, 4, 0, 0, 4])
 
     # shapes
     out = model.forward_with_latents(x, labels)
+    u, log_det = model.flow_of(out.z0, labels)
     assert out.reconstruction.shape == (6, 3)
-    assert out.u.shape == out.z0.shape == out.z_T.shape == (6, 24)
-    assert out.log_det.shape == (6,)
+    assert u.shape == out.z0.shape == out.z_T.shape == (6, 24)
+    assert log_det.shape == (6,)
 
     # a gradient in every parameter
-    loss = out.reconstruction.square().mean() + out.u.square().mean() - out.log_det.mean()
+    loss = out.reconstruction.square().mean() + u.square().mean() - log_det.mean()
     loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
     # save and load, into a model that knows no task yet; the noise goes on where it was
     torch.save(model.state_dict(), tmp_path / "model.pt")
-    other = HypernetSDEFlow(3, seed=9)
+    other = make(seed=9)
     other.load_state_dict(torch.load(tmp_path / "model.pt"))
     expected = model(x, labels)
     assert torch.equal(other(x, labels), expected)
@@ -57,12 +62,22 @@ def test_size_of_the_papers_model():
     model = make(0, 1, 2, 3, 4)
     count = sum(p.numel() for p in model.parameters())
     assert count == 4_944_677
-    largest = sum(p.numel() for p in model.hypernetwork.generators[2].parameters())
+    position = list(model.hypernetwork.shapes).index("encoder.hidden_2.weight")
+    largest = sum(p.numel() for p in model.hypernetwork.generators[position].parameters())
     assert largest == 16 * 1028 + 1028 + 1028 * 4096 + 4096
 
 
+def test_the_papers_hypernetwork_writes_three_layers():
+    layers = {"encoder.hidden_1": (64, 3), "encoder.hidden_2": (64, 64), "decoder.hidden": (64, 24)}
+    assert make().hypernetwork.shapes == {
+        f"{layer}.{name}": shape if name == "weight" else (64,)
+        for layer, shape in layers.items()
+        for name in ("weight", "bias")
+    }
+
+
 def test_a_mixed_batch_equals_its_tasks_one_by_one():
-    model = without_noise(make(0, 1, 2))
+    model = make(0, 1, 2, **NO_NOISE)
     x, labels = torch.randn(30, 3), torch.randint(0, 3, (30,))
     mixed = model.forward_with_latents(x, labels)
     for task in range(3):
@@ -71,8 +86,10 @@ def test_a_mixed_batch_equals_its_tasks_one_by_one():
             assert torch.allclose(together[labels == task], single, atol=1e-5), name
 
 
-def test_weights_are_written_once_per_distinct_task():
-    model = make(0, 1, 2)
+@pytest.mark.parametrize("kind", HYPERNETWORKS)
+def test_weights_are_written_once_per_distinct_task(kind):
+    model = HypernetSDEFlow(3, hypernetwork=kind)
+    model.hypernetwork.begin([0, 1, 2])
     written = []
     model.hypernetwork.register_forward_hook(lambda module, args, out: written.append(len(args[0])))
     model(torch.randn(300, 3), torch.zeros(300, dtype=torch.long))
@@ -81,7 +98,7 @@ def test_weights_are_written_once_per_distinct_task():
 
 
 def test_tasks_get_different_weights():
-    model = without_noise(make(0, 1, embedding_std=1.0))
+    model = make(0, 1, hypernetwork_options={"embedding_std": 1.0}, **NO_NOISE)
     x = torch.randn(5, 3)
     assert not torch.allclose(model(x, 0), model(x, 1), atol=1e-3)
 
@@ -89,7 +106,7 @@ def test_tasks_get_different_weights():
 @pytest.mark.parametrize("shape", [(1, 8, 8), (64,), (4, 16)])
 def test_inputs_of_any_shape_come_back_in_their_shape(shape):
     model = HypernetSDEFlow(64)
-    model.task_embedding.add_task(0)
+    model.hypernetwork.add_task(0)
     x = torch.randn(5, *shape)
     assert model(x, 0).shape == x.shape
     assert model.forward_with_latents(x, 0).reconstruction.shape == x.shape
@@ -98,7 +115,7 @@ def test_inputs_of_any_shape_come_back_in_their_shape(shape):
 
 
 def test_no_task_label_gives_every_trained_task():
-    model = HypernetSDEFlow(3)
+    model = make()
     model.load_state_dict(make(0, 3).state_dict())
     outputs = model(torch.randn(5, 3), None)
     assert sorted(outputs) == [0, 3]
@@ -106,12 +123,15 @@ def test_no_task_label_gives_every_trained_task():
 
 
 def test_an_untrained_task_is_evaluated_with_the_zero_embedding():
-    model = without_noise(make(0)).eval()
+    model = make(0, **NO_NOISE).eval()
     x = torch.randn(5, 3)
     out = model(x, 12)
     assert torch.isfinite(out).all()
     assert torch.equal(out, model(x, 99))
-    assert model.task_embedding.tasks == [0]
+    zero = model.hypernetwork.write(torch.zeros(1, 16))
+    for name, w in model.hypernetwork([12]).items():
+        assert torch.equal(w, zero[name])
+    assert model.hypernetwork.tasks == [0]
     with pytest.raises(ValueError, match="no embedding"):
         model.train()(x, 12)
 
@@ -119,24 +139,74 @@ def test_an_untrained_task_is_evaluated_with_the_zero_embedding():
 def test_log_prob_is_the_likelihood_term():
     model = make(0)
     x = torch.randn(7, 3)
-    out = model.forward_with_latents(x, 0)
-    base = torch.distributions.Normal(0.0, 1.0).log_prob(out.u).sum(dim=1)
-    assert torch.allclose(model.log_prob(x, 0), base + out.log_det, atol=1e-4)
+    u, log_det = model.flow_of(model.encode(x, 0), 0)
+    base = torch.distributions.Normal(0.0, 1.0).log_prob(u).sum(dim=1)
+    assert torch.allclose(model.log_prob(x, 0), base + log_det, atol=1e-4)
+
+
+def test_log_prob_is_a_density_of_the_latents_whatever_their_spread():
+    # The whitening is part of the map: the density of z0 integrates to one in two dimensions.
+    model = HypernetSDEFlow(3, latent_dim=2)
+    model.hypernetwork.add_task(0)
+    model.whitening.set_task(0, torch.tensor([3.0, -1.0]) + 0.1 * torch.randn(100, 2))
+    axis = torch.linspace(-1.5, 1.5, 301)
+    z0 = torch.cartesian_prod(3 + axis, axis - 1)
+    u, log_det = model.flow_of(z0, 0)
+    log_p = model.flow.base_log_prob(u) + log_det
+    assert abs(float(log_p.detach().exp().sum()) * 0.01**2 - 1) < 1e-2
 
 
 def test_sampling_goes_back_through_the_flow():
-    model = without_noise(make(0, 1))
+    model = make(0, 1, **NO_NOISE)
     drawn = model.sample(9, 1, generator=torch.Generator().manual_seed(0))
     assert drawn.shape == (9, 3)
     z0 = model.flow.sample(9, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(drawn, model.decode(model.evolve(z0), 1), atol=1e-5)
+    assert torch.allclose(drawn, model.decode(model.evolve(z0, 1), 1), atol=1e-5)
     assert model.sample(2, torch.tensor([0, 1])).shape == (2, 3)
+
+
+def test_samples_of_written_flows_belong_to_their_tasks():
+    # Each task with a flow and a whitening of its own; z0 of a sample is likely under its task.
+    model = HypernetSDEFlow(3, latent_dim=2)
+    model.hypernetwork.begin([0, 1])
+    for task, centre in ((0, -50.0), (1, 50.0)):
+        model.whitening.set_task(task, centre + torch.randn(100, 2))
+    decoded = []
+    model.decode = lambda z_T, task_labels: decoded.append(z_T)
+    model.sample(200, torch.tensor([0, 1]).repeat(100))
+    assert (decoded[0][::2] < -30).all() and (decoded[0][1::2] > 30).all()
 
 
 def test_evaluation_noise_is_drawn_anew_each_time():
     model = make(0).eval()
     x = torch.randn(5, 3)
     assert not torch.equal(model(x, 0), model(x, 0))
+
+
+def test_a_hypernetwork_of_ones_own():
+    class Twice(HyperNetwork):
+        def write(self, e, prefix=""):
+            return {name: 2 * w for name, w in super().write(e, prefix).items()}
+
+    model = make(0, hypernetwork=Twice)
+    assert isinstance(model.hypernetwork, Twice)
+    assert model(torch.randn(5, 3), 0).shape == (5, 3)
+
+
+def test_the_seed_reaches_what_the_hypernetwork_draws():
+    first, second, third = (
+        HypernetSDEFlow(3, seed=seed).hypernetwork.features for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def test_it_moves_to_another_dtype_with_what_is_written():
+    model = HypernetSDEFlow(3).double()
+    model.hypernetwork.begin([0])
+    x = torch.randn(5, 3, dtype=torch.float64)
+    assert model(x, 0).dtype == torch.float64
+    model.hypernetwork.begin([1])
+    assert model.sample(4, torch.tensor([0, 1, 1, 0])).dtype == torch.float64
 
 
 @pytest.mark.parametrize(
@@ -154,8 +224,10 @@ def test_evaluation_noise_is_drawn_anew_each_time():
     ],
 )
 def test_bad_input(x, labels, error, message):
+    model = HypernetSDEFlow(3)
+    model.hypernetwork.add_task(0)
     with pytest.raises(error, match=message):
-        make(0)(x, labels)
+        model(x, labels)
 
 
 def test_the_mlp_names_a_wrong_width():
@@ -164,18 +236,51 @@ def test_the_mlp_names_a_wrong_width():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error"),
+    ("arguments", "error", "message"),
     [
-        ({"hidden_dim": 0}, ValueError),
-        ({"latent_dim": 1}, ValueError),
-        ({"task_embedding_dim": 0}, ValueError),
-        ({"embedding_std": -0.1}, ValueError),
-        ({"solver_steps": 0}, ValueError),
-        ({"encoder_horizon": 0.0}, ValueError),
-        ({"seed": -1}, ValueError),
-        ({"hidden_dim": 6.5}, TypeError),
+        ({"hidden_dim": 0}, ValueError, "hidden_dim must be at least 1"),
+        ({"latent_dim": 1}, ValueError, "latent_dim must be at least 2"),
+        ({"hypernetwork_options": {"embedding_dim": 0}}, ValueError, "embedding_dim"),
+        ({"hypernetwork_options": {"n_features": 0}}, ValueError, "n_features"),
+        (
+            {"hypernetwork": "paper", "hypernetwork_options": {"embedding_std": -0.1}},
+            ValueError,
+            "std must be a finite number of at least 0",
+        ),
+        (
+            {"hypernetwork": "delta", "hypernetwork_options": {"rank": -1}},
+            ValueError,
+            "rank must be at least 0",
+        ),
+        ({"encoder_steps": 0}, ValueError, "n_steps must be at least 1"),
+        ({"decoder_steps": 0}, ValueError, "n_steps must be at least 1"),
+        ({"encoder_horizon": 0.0}, ValueError, "horizon must be above 0"),
+        ({"sde_options": {"diffusion_floor": -1.0}}, ValueError, "diffusion_floor"),
+        ({"seed": -1}, ValueError, "seed must be at least 0"),
+        ({"hidden_dim": 6.5}, TypeError, "hidden_dim must be an integer"),
+        (
+            {"generated": "x"},
+            ValueError,
+            "no generated 'x'; there are paper, autoencoder, all-but-sdes, all",
+        ),
+        (
+            {"hypernetwork": "x"},
+            ValueError,
+            "no hypernetwork 'x'; there are paper, isolated, delta",
+        ),
     ],
 )
-def test_bad_arguments(arguments, error):
-    with pytest.raises(error):
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
         HypernetSDEFlow(3, **arguments)
+
+
+def test_defaults_are_shared_by_no_two_models():
+    default = inspect.signature(HypernetSDEFlow).parameters["sde_options"].default
+    before = dict(default)
+    model = HypernetSDEFlow(3, sde_options={"diffusion_floor": 0.5})
+    assert dict(default) == before
+    assert model.encoder_sde.diffusion_floor == model.decoder_sde.diffusion_floor == 0.5
+    assert HypernetSDEFlow(3).encoder_sde.diffusion_floor == 0.0
+    assert isinstance(HypernetSDEFlow(3).hypernetwork, IsolatedHyperNetwork)
+    assert not isinstance(HypernetSDEFlow(3).encoder.hidden_1.weight, nn.Parameter)

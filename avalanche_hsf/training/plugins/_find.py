@@ -29,13 +29,17 @@ def embedding_of(model: Any, who: str) -> TaskEmbedding:
 
 def hypernetwork_of(model: Any, who: str) -> TaskWeights:
     """The first hypernetwork inside a model; TypeError if it has none."""
-    return find_module(TaskWeights, model, who, "a hypernetwork (a TaskWeights module)")
+    what = "a hypernetwork (a TaskWeights module)"
+    return find_module(TaskWeights, model, who, what)  # type: ignore[type-abstract]
 
 
 def check_alone(plugin: Any, strategy: Any) -> None:
     """Raises ValueError if a strategy has a second plugin of the same class."""
     if sum(type(other) is type(plugin) for other in strategy.plugins) > 1:
-        raise ValueError(f"{type(plugin).__name__} is there twice: its term would count twice")
+        raise ValueError(
+            f"{type(plugin).__name__} is among the plugins twice: leave one out (the protections "
+            "of an HSFStrategy's preset are plugins too, protections= replaces them)"
+        )
 
 
 def check_without(plugin: Any, other: type, strategy: Any, why: str) -> None:

@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
+from avalanche.training.plugins import LRSchedulerPlugin
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.training.plugins._find import check_alone, check_without
 
 
 class CosineRestartPlugin(SupervisedPlugin):
@@ -34,11 +36,16 @@ class CosineRestartPlugin(SupervisedPlugin):
         self._full: list[float] = []
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Drops the old state; raises, before any training, if another sets the rate too."""
+        check_alone(self, strategy)
+        check_without(self, LRSchedulerPlugin, strategy, "both set the learning rate")
         groups = strategy.optimizer.param_groups
         if len(self._full) != len(groups):
             self._full = [group["lr"] for group in groups]
         if self.restart:
             strategy.optimizer.state.clear()
+            for group in groups:
+                group.pop("step", None)  # where some optimizers count, SOAP for one
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         epoch, epochs = strategy.clock.train_exp_epochs, strategy.train_epochs

@@ -9,8 +9,8 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_hsf.checks import check_non_negative
-from avalanche_hsf.models import HypernetSDEFlow
-from avalanche_hsf.training.losses import negative_log_likelihood
+from avalanche_hsf.models import HypernetSDEFlow, TaskGroups
+from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.plugins._find import check_alone
 
 
@@ -46,7 +46,7 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
             )
         check_alone(self, strategy)
         beta = getattr(strategy, "beta", None)
-        if beta is not None and beta.scale > 0:
+        if isinstance(beta, BetaSchedule) and beta.scale > 0:
             raise ValueError(
                 "DetachedLikelihoodPlugin and a beta above 0 contradict each other: that one "
                 "reaches the encoder; set beta=0"
@@ -63,8 +63,9 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
             blur = torch.randn(
                 z0.shape, generator=model.noise.generator(z0.device), device=z0.device
             )
-            std = z0.std(dim=0, correction=0).clamp(min=model.whitening.MIN_STD)
-            z0 = z0.detach() + self.noise * std * blur
+            groups = TaskGroups.from_labels(labels, len(z0))
+            whitened, _ = model.whitening(z0, groups)
+            z0 = model.whitening.inverse(whitened + self.noise * blur, groups)
         u, log_det = model.flow_of(z0, labels)
         strategy.loss = strategy.loss + self.weight * negative_log_likelihood(u, log_det)
 

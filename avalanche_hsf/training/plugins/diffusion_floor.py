@@ -8,7 +8,7 @@ from avalanche.core import SupervisedPlugin
 
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.models import NeuralSDE
-from avalanche_hsf.training.plugins._find import find_module
+from avalanche_hsf.training.plugins._find import check_alone, find_module
 
 
 class DiffusionFloorPlugin(SupervisedPlugin):
@@ -30,6 +30,7 @@ class DiffusionFloorPlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Sets the floor; raises TypeError, before any training, if there is no SDE."""
+        check_alone(self, strategy)
         find_module(NeuralSDE, strategy.model, type(self).__name__, "an SDE (a NeuralSDE module)")
         for module in strategy.model.modules():
             if isinstance(module, NeuralSDE):

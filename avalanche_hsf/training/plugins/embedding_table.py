@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from avalanche.core import SupervisedPlugin
 
-from avalanche_hsf.training.plugins._find import embedding_of
+from avalanche_hsf.training.plugins._find import check_alone, embedding_of
 
 
 class EmbeddingTablePlugin(SupervisedPlugin):
@@ -36,6 +36,7 @@ class EmbeddingTablePlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Gives each embedding that has no optimizer state one of the first embedding's age."""
+        check_alone(self, strategy)
         state = strategy.optimizer.state
         first, *later = embedding_of(strategy.model, type(self).__name__).embeddings.values()
         for e in later:

@@ -6,7 +6,7 @@ from typing import Any
 
 from avalanche.core import SupervisedPlugin
 
-from avalanche_hsf.training.plugins._find import check_without, embedding_of
+from avalanche_hsf.training.plugins._find import check_alone, check_without, embedding_of
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
 
 
@@ -25,6 +25,7 @@ class FreezeEmbeddingsPlugin(SupervisedPlugin):
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises, before any training, without embeddings or with the author's table of them."""
         embedding = embedding_of(strategy.model, type(self).__name__)
+        check_alone(self, strategy)
         check_without(
             self,
             EmbeddingTablePlugin,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
+from torch import nn
 
-from avalanche_hsf.training.plugins._find import hypernetwork_of
 from avalanche_hsf.models import TaskWeights
+from avalanche_hsf.training.plugins._find import check_alone, hypernetwork_of
 
 
 class FreezeSharedPlugin(SupervisedPlugin):
@@ -35,16 +36,24 @@ class FreezeSharedPlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises, before any training, if there is no hypernetwork or no such parameter."""
-        hypernetwork_of(strategy.model, "FreezeSharedPlugin")
+        hypernetwork = hypernetwork_of(strategy.model, "FreezeSharedPlugin")
+        check_alone(self, strategy)
         names = [name for name, _ in strategy.model.named_parameters()]
         for prefix in self.trainable:
             if not any(name.startswith(prefix) for name in names):
                 raise ValueError(f"no parameter's name begins with {prefix!r}; there are {names}")
+        # A model that was trained elsewhere, or loaded, comes with old tasks and nothing frozen.
+        current = {int(label) for label in strategy.experience.task_labels}
+        if any(task not in current for task in hypernetwork.tasks):
+            self._freeze(strategy.model)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        hypernetworks = [m for m in strategy.model.modules() if isinstance(m, TaskWeights)]
-        written = {id(p) for hypernetwork in hypernetworks for p in hypernetwork.parameters()}
-        for name, parameter in strategy.model.named_parameters():
-            if id(parameter) not in written and not name.startswith(self.trainable or "\0"):
+        self._freeze(strategy.model)
+
+    def _freeze(self, model: nn.Module) -> None:
+        hypernetworks = [m for m in model.modules() if isinstance(m, TaskWeights)]
+        own = {id(p) for hypernetwork in hypernetworks for p in hypernetwork.parameters()}
+        for name, parameter in model.named_parameters():
+            if id(parameter) not in own and not name.startswith(self.trainable):
                 parameter.requires_grad_(False)
                 parameter.grad = None

@@ -8,7 +8,7 @@ from avalanche.core import SupervisedPlugin
 
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.training.losses import separation
-from avalanche_hsf.training.plugins._find import embedding_of
+from avalanche_hsf.training.plugins._find import check_alone, embedding_of
 
 
 class SeparationPlugin(SupervisedPlugin):
@@ -31,6 +31,7 @@ class SeparationPlugin(SupervisedPlugin):
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Finds the embeddings; raises TypeError before any training if there are none."""
         embedding_of(strategy.model, "SeparationPlugin")
+        check_alone(self, strategy)
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         embedding = embedding_of(strategy.model, "SeparationPlugin")

@@ -9,6 +9,8 @@ from avalanche.core import SupervisedPlugin
 from torch.utils.data import default_collate
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.models import SeededNoise
+from avalanche_hsf.training.plugins._find import check_alone
 
 
 class WarmStartPlugin(SupervisedPlugin):
@@ -35,6 +37,7 @@ class WarmStartPlugin(SupervisedPlugin):
                 "WarmStartPlugin needs a model with weights for each task (tasks and copy_task, "
                 f"as a hypernetwork has), {type(strategy.model).__name__} has none"
             )
+        check_alone(self, strategy)
         if not self._finished:
             return
         for label in strategy.experience.task_labels:
@@ -53,6 +56,9 @@ class WarmStartPlugin(SupervisedPlugin):
         strategy.mbatch = [column.to(strategy.device) for column in minibatch]
         model, x, y = strategy.model, strategy.mb_x, strategy.mb_y
         model.eval()
+        for module in model.modules():
+            if isinstance(module, SeededNoise):
+                module.train()  # the choice must not depend on how much was evaluated before
         losses = {
             old: float(strategy._criterion(model(x, torch.full((len(x),), old)), y))
             for old in self._finished

@@ -1,0 +1,117 @@
+"""IsolatedHyperNetwork; see also test_task_weights.py."""
+
+import pytest
+import torch
+
+from avalanche_hsf.models import IsolatedHyperNetwork
+
+INITIAL = {"weight": torch.arange(12.0).view(4, 3), "bias": torch.ones(4)}
+
+
+def make(**options):
+    return IsolatedHyperNetwork(INITIAL, **{"n_features": 4, "seed": 0} | options)
+
+
+def theta(hypernetwork, task):
+    """All weights of a task as one vector."""
+    return torch.cat([w.detach().flatten() for w in hypernetwork([task]).values()])
+
+
+def learn(hypernetwork, task):
+    """Moves the weights of a task by something of their own size; returns them."""
+    hypernetwork.begin([task])
+    with torch.no_grad():
+        for parameter in hypernetwork.drafts[str(task)].parameters():
+            parameter.add_(torch.randn_like(parameter))
+    return theta(hypernetwork, task)
+
+
+def distance(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+def test_the_first_task_starts_at_the_initial_weights_and_the_next_at_the_last():
+    hypernetwork = make()
+    hypernetwork.begin([3])
+    expected = torch.cat([value.flatten() for value in INITIAL.values()])
+    assert torch.equal(theta(hypernetwork, 3), expected)
+    learned = learn(hypernetwork, 3)
+    hypernetwork.commit()
+    hypernetwork.begin([1])
+    assert distance(theta(hypernetwork, 1), learned) < 1e-6
+
+
+def test_forty_tasks_stay_put_while_capacity_grows():
+    hypernetwork, learned = make(), {}
+    for task in range(40):
+        draft = learn(hypernetwork, task)
+        before = {old: theta(hypernetwork, old) for old in learned}
+        hypernetwork.commit()
+        learned[task] = draft
+        assert distance(theta(hypernetwork, task), draft) < 1e-6
+        assert all(distance(theta(hypernetwork, old), w) < 1e-6 for old, w in before.items())
+    assert len(hypernetwork.features) + 1 >= 40
+    assert all(distance(theta(hypernetwork, task), w) < 1e-5 for task, w in learned.items())
+
+    # Retraining an old one moves only it.
+    before = {task: theta(hypernetwork, task) for task in learned}
+    for task in (0, 17, 39):
+        before[task] = learn(hypernetwork, task)
+        hypernetwork.commit()
+        assert len(hypernetwork.drafts) == 0
+        assert all(distance(theta(hypernetwork, each), w) < 1e-5 for each, w in before.items())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_must_not_grow_refuses_before_anything_changes(seed):
+    hypernetwork, learned = make(grow=False, seed=seed), {}
+    for task in range(5):  # four features and the constant
+        learned[task] = learn(hypernetwork, task)
+        hypernetwork.commit()
+    assert all(distance(theta(hypernetwork, task), w) < 1e-5 for task, w in learned.items())
+    assert len(hypernetwork.features) == 4
+
+    learned[2] = learn(hypernetwork, 2)
+    state = {name: str(value) for name, value in hypernetwork.state_dict().items()}
+    message = r"of 4 features holds 5 tasks; it has 5 and 1 more came: raise n_features, or .*grow"
+    with pytest.raises(ValueError, match=message):
+        hypernetwork.begin([7, 2])
+    assert {name: str(value) for name, value in hypernetwork.state_dict().items()} == state
+    with pytest.raises(ValueError, match="it has 0 and 6 more came"):
+        make(grow=False).begin(list(range(6)))
+
+
+def test_tasks_prepared_one_after_the_other_are_trained_together():
+    # As Avalanche's JointTraining does it; a draft that was in use is committed.
+    hypernetwork = make()
+    for task in (0, 1, 2):
+        hypernetwork.begin([task])
+    assert list(hypernetwork.drafts) == ["0", "1", "2"]
+    hypernetwork([0])
+    hypernetwork.begin([1])
+    assert list(hypernetwork.drafts) == ["1"]
+
+
+def test_evaluation_passes_do_not_count_as_training():
+    hypernetwork = make()
+    hypernetwork.begin([0])
+    hypernetwork.eval()([0])
+    with torch.no_grad():
+        hypernetwork.train()([0])
+    hypernetwork.begin([1])
+    assert list(hypernetwork.drafts) == ["0", "1"]
+
+
+def test_committed_weights_take_no_gradient_and_belong_to_no_optimizer():
+    hypernetwork = make()
+    hypernetwork.begin([0])
+    assert hypernetwork([0])["weight"].requires_grad
+    hypernetwork.commit()
+    assert not hypernetwork([0])["weight"].requires_grad
+    assert not list(hypernetwork.parameters())
+
+
+@pytest.mark.parametrize("bad", [{"n_features": 0}, {"embedding_dim": 0}, {"seed": -1}])
+def test_bad_arguments(bad):
+    with pytest.raises(ValueError, match="at least"):
+        make(**bad)
