@@ -6,9 +6,12 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from avalanche_hsf import __version__
+
+if TYPE_CHECKING:
+    from avalanche_hsf.experiments import ResultsFile
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,25 +78,71 @@ def _parser() -> _Parser:
         "--fresh", action="store_true", help="run everything anew and replace results.json"
     )
     reproduce.set_defaults(command=_reproduce, parser=reproduce)
+    _add_compare(commands)
     return parser
 
 
-def _reproduce(options: argparse.Namespace) -> None:
-    # Importing Avalanche warns that no QP solver is installed; only GEM would need one.
-    warnings.filterwarnings("ignore", message="no QP solver found")
-    import torch
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="run our presets beside Avalanche's strategies, tuned alike, and print one table",
+        description="Runs learners on one stream. Each takes the same number of full-batch steps "
+        "a task. Optimizer, learning rate and strength of the mlp-* are searched on a seed of its "
+        "own; the hsf-* run as their presets say.",
+    )
+    compare.add_argument(
+        "--benchmark",
+        required=True,
+        metavar="NAME",
+        help="synthetic, bottleneck, random-5, random-20 or digits",
+    )
+    compare.add_argument(
+        "--strategies",
+        type=lambda text: text.split(","),
+        default=["hsf-isolated", "presets", "peers"],
+        metavar="A,B,...",
+        help="learners or groups of them (presets, frontier, peers), the first is what the others "
+        "are tested against (default: hsf-isolated,presets,peers); an unknown name lists all",
+    )
+    compare.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=[1, 2, 3, 4, 5],
+        metavar="A,B,...",
+        help="seeds to report, separated by commas (default: 1,2,3,4,5)",
+    )
+    compare.add_argument(
+        "--tuning-seed",
+        type=_integer,
+        default=100,
+        metavar="N",
+        help="seed of the search, not reported (default: 100)",
+    )
+    compare.add_argument(
+        "--epochs",
+        type=_positive,
+        default=300,
+        metavar="N",
+        help="optimizer steps a task, for every learner (default: 300)",
+    )
+    compare.add_argument(
+        "--out",
+        default="results",
+        metavar="DIR",
+        help="folder for results.json, comparison.md, comparison.csv and frontier.png; runs that "
+        "its results.json holds already are not run again (default: results)",
+    )
+    compare.add_argument(
+        "--fresh", action="store_true", help="run everything anew and replace results.json"
+    )
+    compare.set_defaults(command=_compare, parser=compare)
 
-    from avalanche_hsf.experiments import ResultsFile
+
+def _reproduce(options: argparse.Namespace) -> None:
+    _quiet()
     from avalanche_hsf.experiments.reproduce import reproduce, tables, verdict, write_figures
 
-    try:
-        results = ResultsFile(options.out, fresh=options.fresh)
-    except OSError as error:
-        options.parser.error(f"cannot write to --out {options.out}: {error.strerror or error}")
-    except ValueError as error:
-        options.parser.error(str(error))
-    # Matrices this small only lose time to a second thread.
-    torch.set_num_threads(1)
+    results = _results_file(options)
     runs = reproduce(results, seeds=options.seeds, epochs=options.epochs)
     made = tables(runs)
     said = verdict(runs)
@@ -103,6 +152,67 @@ def _reproduce(options: argparse.Namespace) -> None:
     figures = write_figures(results, runs)
     print("\n\n".join(["", *(table.text() for table in made), "\n".join(said), ""]))
     print("written:", ", ".join([str(results.path), str(summary), *figures]))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    _quiet()
+    from avalanche_hsf.experiments import BENCHMARKS
+    from avalanche_hsf.experiments.compare import compare, expand, frontier, tables, write_csv
+
+    if options.benchmark not in BENCHMARKS:
+        there_are = ", ".join(BENCHMARKS)
+        options.parser.error(f"there is no benchmark {options.benchmark!r}; there are {there_are}")
+    try:
+        strategies = expand(options.strategies)
+    except ValueError as error:
+        options.parser.error(str(error))
+    if options.tuning_seed in options.seeds:
+        options.parser.error(
+            f"--tuning-seed {options.tuning_seed} is among --seeds: what is reported must be "
+            "measured with others"
+        )
+    results = _results_file(options)
+    runs = compare(
+        results,
+        options.benchmark,
+        strategies,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        tuning_seed=options.tuning_seed,
+    )
+    if not runs:
+        options.parser.exit(1, "no run was finished\n")
+    made = tables(runs)
+    written = [
+        results.folder / name for name in ("comparison.md", "comparison.csv", "frontier.png")
+    ]
+    written[0].write_text("\n\n".join(table.markdown() for table in made) + "\n")
+    write_csv(written[1], runs)
+    frontier(runs).savefig(written[2], dpi=150)
+    print("\n\n".join(["", *(table.text() for table in made), ""]))
+    print("written:", ", ".join(str(path) for path in [results.path, *written]))
+
+
+def _quiet() -> None:
+    # Avalanche warns that no QP solver is installed, which only GEM would need, and of calls
+    # between its own parts that it means to rename.
+    warnings.filterwarnings("ignore", message="no QP solver found")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
+    import torch
+
+    # Matrices this small only lose time to a second thread.
+    torch.set_num_threads(1)
+
+
+def _results_file(options: argparse.Namespace) -> ResultsFile:
+    from avalanche_hsf.experiments import ResultsFile
+
+    try:
+        return ResultsFile(options.out, fresh=options.fresh)
+    except OSError as error:
+        options.parser.error(f"cannot write to --out {options.out}: {error.strerror or error}")
+    except ValueError as error:
+        options.parser.error(str(error))
 
 
 def _positive(text: str) -> int:

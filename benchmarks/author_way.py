@@ -40,7 +40,7 @@ class AuthorWay:
     ) -> None:
         self.model = copy.deepcopy(model)
         for task in tasks:
-            self.model.task_embedding.add_task(task)
+            self.model.hypernetwork.add_task(task)
         self.memory = memory
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=5e-4)
         self.beta = BetaSchedule()
@@ -49,9 +49,10 @@ class AuthorWay:
         """One full-batch training step; returns the loss."""
         self.optimizer.zero_grad()
         model = self.model
-        h = gelu(self._dynamic(x, "encoder_1", task))
-        h = gelu(self._dynamic(h, "encoder_2", task))
-        z0 = model.to_latent(h)
+        embedding = model.hypernetwork.task_embedding
+        h = gelu(self._dynamic(x, "encoder.hidden_1", task))
+        h = gelu(self._dynamic(h, "encoder.hidden_2", task))
+        z0 = model.encoder.to_latent(h)
         u, log_det = model.flow(z0)
         reconstruction = self._decode(self._solve(model.encoder_sde, z0), task)
         loss = mse_loss(reconstruction, x)
@@ -63,26 +64,26 @@ class AuthorWay:
                 x_i, z_i, task_i = (column[i : i + 1] for column in self.memory)
                 replay = replay + mse_loss(self._decode(z_i, int(task_i)), x_i)
             loss = loss + 2.0 * replay / len(drawn)
-        for other in model.task_embedding.tasks:
+        for other in embedding.tasks:
             if other < task:
-                distance = torch.norm(model.task_embedding([task]) - model.task_embedding([other]))
+                distance = torch.norm(embedding([task]) - embedding([other]))
                 loss = loss + 1.5 * torch.exp(-distance)
         loss.backward()
-        for e in model.task_embedding.embeddings.values():
+        for e in embedding.embeddings.values():
             if e.grad is None:
                 e.grad = torch.zeros_like(e)
         self.optimizer.step()
         return float(loss.detach())
 
     def _dynamic(self, x: Tensor, layer: str, task: int) -> Tensor:
-        e = self.model.task_embedding([task]).expand(len(x), -1)
-        weights = self.model.hypernetwork(e, layer)
+        hypernetwork = self.model.hypernetwork
+        weights = hypernetwork.write(hypernetwork.task_embedding([task]).expand(len(x), -1), layer)
         weight, bias = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
         return torch.baddbmm(bias.unsqueeze(1), x.unsqueeze(1), weight.transpose(1, 2)).squeeze(1)
 
     def _decode(self, z: Tensor, task: int) -> Tensor:
-        h = gelu(self._dynamic(self._solve(self.model.decoder_sde, z), "decoder_1", task))
-        return self.model.decoder_2(h)
+        h = gelu(self._dynamic(self._solve(self.model.decoder_sde, z), "decoder.hidden", task))
+        return self.model.decoder.to_output(h)
 
     def _solve(self, sde: NeuralSDE, z: Tensor) -> Tensor:
         h = sde.horizon / sde.n_steps

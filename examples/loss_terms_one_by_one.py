@@ -2,8 +2,9 @@
 
     python examples/loss_terms_one_by_one.py [--train-epochs 60]
 
-Any supervised strategy can train the model; the terms of the paper's loss are plugins. Here:
-reconstruction alone, then with each of the two terms that are meant against forgetting.
+Any supervised strategy can train the model; the terms of the paper's loss are plugins. Here, on
+the paper's own model: reconstruction alone, then with each of the two terms that are meant against
+forgetting.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche_hsf.benchmarks import SyntheticManifolds
 from avalanche_hsf.evaluation import MSEMatrix, forgetting
 from avalanche_hsf.models import HypernetSDEFlow
-from avalanche_hsf.training import LatentReplayPlugin, SeparationPlugin
+from avalanche_hsf.training import LatentReplayPlugin, SeparationPlugin, get_preset
 
 
 def main(train_epochs: int = 60) -> dict[str, float]:
@@ -32,7 +33,8 @@ def main(train_epochs: int = 60) -> dict[str, float]:
     }.items():
         torch.manual_seed(0)
         benchmark = SyntheticManifolds()
-        model, matrix = HypernetSDEFlow(input_dim=3), MSEMatrix()
+        model = HypernetSDEFlow(input_dim=3, **get_preset("paper").model)
+        matrix = MSEMatrix()
         strategy = Naive(
             model=model,
             optimizer=torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True),

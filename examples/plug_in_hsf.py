@@ -29,7 +29,7 @@ def main(train_epochs: int = 300) -> dict[str, float]:
     )
     strategy = HSFStrategy(
         model=model,
-        optimizer=torch.optim.AdamW(model.parameters(), lr=5e-4, fused=True),
+        optimizer=torch.optim.AdamW(model.parameters(), lr=8e-3, betas=(0.9, 0.95), fused=True),
         train_epochs=train_epochs,
         evaluator=evaluator,
     )

@@ -18,7 +18,11 @@ BELOW = {
     "cli": {"checks", "experiments"},
 }
 # The one file that may name a library whose traps should stay in one place.
-ONLY = {"nflows": "models/flow.py", "torchsde": "models/sde.py"}
+ONLY = {
+    "nflows": "models/flow.py",
+    "torchsde": "models/sde.py",
+    "pytorch_optimizer": "training/optimizers.py",
+}
 
 
 def imports(path):

@@ -1,6 +1,10 @@
 """How well it learns: metrics as Avalanche plugin metrics, and figures."""
 
-from avalanche_hsf.evaluation.figures import plot_mse_matrices, plot_task_over_stream
+from avalanche_hsf.evaluation.figures import (
+    plot_frontier,
+    plot_mse_matrices,
+    plot_task_over_stream,
+)
 from avalanche_hsf.evaluation.forgetting import (
     ExperienceMSEBWT,
     ExperienceMSEForgetting,
@@ -19,6 +23,7 @@ from avalanche_hsf.evaluation.mse import (
     default_evaluator,
     mse_metrics,
 )
+from avalanche_hsf.evaluation.statistics import mean_and_interval, paired_p
 
 __all__ = [
     "EpochMSE",
@@ -33,9 +38,12 @@ __all__ = [
     "StreamMSEForgetting",
     "default_evaluator",
     "forgetting",
+    "mean_and_interval",
     "mse_bwt_metrics",
     "mse_forgetting_metrics",
     "mse_metrics",
+    "paired_p",
+    "plot_frontier",
     "plot_mse_matrices",
     "plot_task_over_stream",
 ]

@@ -80,6 +80,58 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
     return figure
 
 
+def plot_frontier(
+    points: Mapping[str, tuple[float, Sequence[float], bool]], *, title: str
+) -> Figure:
+    """Final error against what a task costs to keep, both on logarithmic axes.
+
+    Args:
+        points: For each learner the floats it keeps for each task, its final mean MSE in each run,
+            and whether it keeps raw samples.
+        title: Of the figure.
+
+    Returns:
+        A matplotlib figure: a point for each learner, the range over runs as a bar; on the left
+        edge those that keep nothing.
+    """
+    figure = Figure(figsize=(9.5, 5.6), layout="constrained")
+    panel = figure.subplots()
+    for i, (name, (floats, errors, raw)) in enumerate(
+        sorted(points.items(), key=lambda p: p[1][0])
+    ):
+        mean = float(np.mean(errors))
+        reach = [[mean - min(errors)], [max(errors) - mean]]
+        ours = name.startswith("hsf-")
+        style = {"color": f"C{i % 10}", "marker": "o" if ours else "x" if raw else "+"}
+        panel.errorbar(max(floats, 1.0), mean, yerr=reach, ms=8 if ours else 6, lw=1, **style)
+        panel.annotate(
+            name.removeprefix("hsf-") if ours else name,
+            (max(floats, 1.0), mean),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=8 if ours else 6.5,
+            color="k" if ours else "0.45",
+        )
+    panel.set(
+        xscale="log",
+        yscale="log",
+        xlabel="floats kept for each further task (left edge: none)",
+        ylabel="final mean MSE",
+        title=title,
+    )
+    panel.text(
+        0.99,
+        0.98,
+        "o ours   x keeps raw samples   + keeps none",
+        transform=panel.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8,
+    )
+    panel.grid(True, which="major", alpha=0.3)
+    return figure
+
+
 def _lower_triangle(matrix: Tensor) -> np.ndarray:
     r = matrix.numpy().copy()
     r[np.triu_indices_from(r, k=1)] = np.nan

@@ -1,7 +1,8 @@
-"""What the commands run, and the one format of its results."""
+"""What the commands run, and the one format of their results."""
 
-from avalanche_hsf.experiments.results import ResultsFile, Run, versions
-from avalanche_hsf.experiments.runner import BENCHMARKS, STRATEGIES, run
-from avalanche_hsf.experiments.tables import Table
+from avalanche_hsf.experiments.learners import LEARNERS
+from avalanche_hsf.experiments.results import ResultsFile, Run
+from avalanche_hsf.experiments.runner import run
+from avalanche_hsf.experiments.streams import BENCHMARKS
 
-__all__ = ["BENCHMARKS", "STRATEGIES", "ResultsFile", "Run", "Table", "run", "versions"]
+__all__ = ["BENCHMARKS", "LEARNERS", "ResultsFile", "Run", "run"]

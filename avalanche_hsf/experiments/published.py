@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # R[i][j], the MSE on task j after training task i.
 PUBLISHED_MATRICES: dict[str, list[list[float]]] = {
-    "mlp-naive": [
+    "mlp-paper": [
         [0.0044],
         [0.0053, 0.0001],
         [0.0093, 0.0122, 0.0000],
@@ -25,7 +25,7 @@ PUBLISHED_MATRICES: dict[str, list[list[float]]] = {
 }
 
 # The increase of the loss on T0 between the end of T0 and the end of T4.
-PUBLISHED_FORGETTING_T0 = {"mlp-naive": 0.0016, "hsf-paper": 0.3822}
+PUBLISHED_FORGETTING_T0 = {"mlp-paper": 0.0016, "hsf-paper": 0.3822}
 
 # "approximately 238 times more", section 3.2.
 PUBLISHED_RATIO = 238

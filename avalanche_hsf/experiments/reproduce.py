@@ -13,7 +13,7 @@ from avalanche_hsf.experiments.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.results import ResultsFile, Run
+from avalanche_hsf.experiments.results import ResultsFile, Run, run_key
 from avalanche_hsf.experiments.runner import run
 from avalanche_hsf.experiments.tables import Table, signed
 
@@ -21,7 +21,7 @@ BENCHMARK = "synthetic"
 PAPER_EPOCHS = 300
 PAPER_SEED = 42
 TITLES = {
-    "mlp-naive": "Table 2. Baseline MLP (mlp-naive)",
+    "mlp-paper": "Table 2. Baseline MLP (mlp-paper)",
     "hsf-paper": "Table 3. Hypernet-SDE-Flow (hsf-paper)",
 }
 
@@ -40,7 +40,7 @@ def reproduce(results: ResultsFile, *, seeds: Sequence[int], epochs: int) -> lis
     runs = []
     for seed in seeds:
         for strategy in TITLES:
-            found = results.find((BENCHMARK, strategy, seed, epochs))
+            found = results.find(run_key(BENCHMARK, strategy, seed, epochs))
             if found is None:
                 found = run(BENCHMARK, strategy, seed=seed, epochs=epochs)
                 results.add(found)
@@ -75,7 +75,7 @@ def tables(runs: Sequence[Run]) -> list[Table]:
 
 def verdict(runs: Sequence[Run]) -> list[str]:
     """What did and what did not reproduce, a plain sentence each."""
-    seeds = [run.seed for run in runs if run.strategy == "mlp-naive"]
+    seeds = [run.seed for run in runs if run.strategy == "mlp-paper"]
     if runs[0].epochs != PAPER_EPOCHS:
         return [
             f"This ran {runs[0].epochs} epochs a task where the paper has {PAPER_EPOCHS}: the "
@@ -88,16 +88,16 @@ def verdict(runs: Sequence[Run]) -> list[str]:
             f"The MLP's table {'reproduces' if equal == n else 'does not reproduce'}: with seed "
             f"{PAPER_SEED}, {equal} of its {n} cells equal the paper's to 4 decimals."
         )
-    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-naive"))
+    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-paper"))
     sentences.append(
         ("The failure reproduces: the " if hsf > 0 and hsf >= 50 * mlp else "The ")
         + f"Hypernet-SDE-Flow forgets T0 by {signed(hsf)}"
         + ("" if len(seeds) == 1 else " in the median")
         + f", the MLP by {signed(mlp)}: {_ratio(runs)} (paper: "
         + f"{signed(PUBLISHED_FORGETTING_T0['hsf-paper'])}, "
-        + f"{signed(PUBLISHED_FORGETTING_T0['mlp-naive'])}, {PUBLISHED_RATIO} times)."
+        + f"{signed(PUBLISHED_FORGETTING_T0['mlp-paper'])}, {PUBLISHED_RATIO} times)."
     )
-    worst = float(_forgetting_t0(runs, "mlp-naive").max())
+    worst = float(_forgetting_t0(runs, "mlp-paper").max())
     if len(seeds) > 1 and worst > 0:
         sentences.append(
             f"That is {hsf / worst:.0f} times what the MLP forgets of T0 with its worst seed, "
@@ -110,7 +110,7 @@ def verdict(runs: Sequence[Run]) -> list[str]:
             "where the paper's lie among them."
         )
     else:
-        for name, model in (("mlp-naive", "MLP"), ("hsf-paper", "Hypernet-SDE-Flow")):
+        for name, model in (("mlp-paper", "MLP"), ("hsf-paper", "Hypernet-SDE-Flow")):
             outside = _outside(runs, name)
             n = sum(len(row) for row in PUBLISHED_MATRICES[name])
             sentences.append(
@@ -161,14 +161,14 @@ def _forgetting_table(runs: Sequence[Run]) -> Table:
                 signed(PUBLISHED_FORGETTING_T0[name]),
             ]
         )
-    rows.append(["hsf-paper / mlp-naive", "", "", _ratio(runs), f"{PUBLISHED_RATIO} times"])
+    rows.append(["hsf-paper / mlp-paper", "", "", _ratio(runs), f"{PUBLISHED_RATIO} times"])
     several = "" if len(runs) == len(TITLES) else ", medians and [range]"
     headers = ["Model", "T0 after T0", "T0 after T4", "Forgetting", "paper"]
     return Table(f"Table 4. Forgetting on task 0, {_seeds(runs)}{several}", headers, rows)
 
 
 def _seeds(runs: Sequence[Run]) -> str:
-    seeds = [str(run.seed) for run in runs if run.strategy == "mlp-naive"]
+    seeds = [str(run.seed) for run in runs if run.strategy == "mlp-paper"]
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
 
 
@@ -178,7 +178,7 @@ def _forgetting_t0(runs: Sequence[Run], strategy: str) -> Tensor:
 
 def _ratio(runs: Sequence[Run]) -> str:
     """T0's forgetting of the HSF over the MLP's, each in the median over seeds."""
-    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-naive"))
+    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-paper"))
     if mlp <= 0:
         return "no ratio, the MLP forgets nothing"
     return f"{hsf / mlp:.0f} times"
@@ -190,8 +190,8 @@ def _median(values: Tensor) -> Tensor:
 
 
 def _equal_cells(runs: Sequence[Run]) -> tuple[int, int]:
-    (r,) = (run.matrix for run in runs if run.strategy == "mlp-naive" and run.seed == PAPER_SEED)
-    published = PUBLISHED_MATRICES["mlp-naive"]
+    (r,) = (run.matrix for run in runs if run.strategy == "mlp-paper" and run.seed == PAPER_SEED)
+    published = PUBLISHED_MATRICES["mlp-paper"]
     equal = [
         f"{float(r[i, j]):.4f}" == f"{mse:.4f}"
         for i, row in enumerate(published)

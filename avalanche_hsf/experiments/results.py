@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,8 @@ from torch import Tensor
 from avalanche_hsf import __version__
 from avalanche_hsf.evaluation import forgetting
 
+Key = tuple[str, str, int, int, str]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -27,48 +30,82 @@ class Run:
         strategy: Name of the learner, such as "hsf-paper".
         seed: Its seed.
         epochs: Training epochs an experience.
-        mse_matrix: R[i][j], row i measured after task i; None above the diagonal.
-        forgetting: R[last][j] - R[j][j] by task; positive is worse.
+        configuration: What was chosen besides: optimizer, strength; empty for a learner as its
+            name says.
+        mse_matrix: R[i][j], row i measured after task i; None where it was not measured.
+        forgetting: R[last][j] - R[j][j] by task; positive is worse; None where R[j][j] was not
+            measured.
         final_mean_mse: Mean of the last row.
+        final_mean_mse_of_mean_path: The same for the mean of `N_PATHS` outputs for each sample, for
+            stochastic models; None for the others.
         seconds: Wall time of training and evaluation.
-        n_parameters: Trainable numbers of the model at the end.
+        n_parameters: Numbers in the model at the end, read-outs and frozen parts included.
+        floats_kept: Numbers that the learner keeps at the end: the model's and the plugins', in
+            units of 4 bytes.
+        floats_per_task: What each task after the first added to that, on average.
+        raw_samples: Raw samples it keeps at the end.
     """
 
     benchmark: str
     strategy: str
     seed: int
     epochs: int
+    configuration: dict[str, Any]
     mse_matrix: list[list[float | None]]
-    forgetting: list[float]
+    forgetting: list[float | None]
     final_mean_mse: float
+    final_mean_mse_of_mean_path: float | None
     seconds: float
     n_parameters: int
+    floats_kept: int
+    floats_per_task: float
+    raw_samples: int
 
     @classmethod
     def from_matrix(cls, matrix: Tensor, **fields: Any) -> Run:
-        """A run from its square matrix R and the other fields, see the attributes."""
+        """A run from its square matrix R, NaN where not measured, and the other fields."""
         return cls(
             mse_matrix=[
-                [float(mse) if j <= i else None for j, mse in enumerate(row)]
+                [_number(mse) if j <= i else None for j, mse in enumerate(row)]
                 for i, row in enumerate(matrix)
             ],
-            forgetting=forgetting(matrix).tolist(),
+            forgetting=[_number(gap) for gap in forgetting(matrix)],
             final_mean_mse=float(matrix[-1].mean()),
             **fields,
         )
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
-        """What makes two runs the same experiment: benchmark, strategy, seed, epochs."""
-        return self.benchmark, self.strategy, self.seed, self.epochs
+    def key(self) -> Key:
+        """What makes two runs the same experiment."""
+        return run_key(self.benchmark, self.strategy, self.seed, self.epochs, self.configuration)
 
     @property
     def matrix(self) -> Tensor:
-        """R as a float64 tensor, NaN above the diagonal."""
+        """R as a float64 tensor, NaN where it was not measured."""
         return torch.tensor(
             [[float("nan") if mse is None else mse for mse in row] for row in self.mse_matrix],
             dtype=torch.float64,
         )
+
+
+def run_key(
+    benchmark: str,
+    strategy: str,
+    seed: int,
+    epochs: int,
+    configuration: Mapping[str, Any] | None = None,
+) -> Key:
+    """`Run.key` of a run that may not have been made yet.
+
+    >>> run_key("synthetic", "mlp-naive", 42, 300)
+    ('synthetic', 'mlp-naive', 42, 300, '{}')
+    """
+    chosen = json.dumps(dict(configuration or {}), sort_keys=True)
+    return benchmark, strategy, seed, epochs, chosen
+
+
+def _number(value: Tensor) -> float | None:
+    return None if torch.isnan(value) else float(value)
 
 
 class ResultsFile:
@@ -98,7 +135,7 @@ class ResultsFile:
         if self.path.exists() and not fresh:
             self.runs = self._read()
 
-    def find(self, key: tuple[str, str, int, int]) -> Run | None:
+    def find(self, key: Key) -> Run | None:
         """The run with that `Run.key`, or None."""
         return next((run for run in self.runs if run.key == key), None)
 

@@ -3,92 +3,119 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from avalanche.benchmarks import CLScenario
 from avalanche.core import SupervisedPlugin
 from avalanche.logging import BaseLogger
-from avalanche.training import Naive
+from avalanche.models import avalanche_forward
 from avalanche.training.determinism.rng_manager import RNGManager
 from avalanche.training.plugins import EvaluationPlugin
-from torch import nn
-from torch.optim import AdamW
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from avalanche_hsf.benchmarks import SyntheticManifolds
 from avalanche_hsf.evaluation import MSEMatrix
+from avalanche_hsf.experiments.learners import LEARNERS, Setting
 from avalanche_hsf.experiments.results import Run
-from avalanche_hsf.models import MLPAutoencoder
-from avalanche_hsf.training import HSFStrategy
+from avalanche_hsf.experiments.storage import floats_kept, raw_samples_kept
+from avalanche_hsf.experiments.streams import BENCHMARKS
+from avalanche_hsf.models import HypernetSDEFlow
 
-BENCHMARKS: dict[str, Callable[[], CLScenario]] = {"synthetic": SyntheticManifolds}
-"""Streams by the name they have in results files."""
-
-
-def _mlp_naive(input_dim: int, seed: int, **common: Any) -> Naive:
-    model = MLPAutoencoder(input_dim)
-    return Naive(
-        model=model,
-        optimizer=AdamW(model.parameters(), lr=5e-4),
-        criterion=nn.MSELoss(),
-        train_mb_size=300,
-        **common,
-    )
+N_PATHS = 16
+"""Outputs of a stochastic model that its mean path is the mean of."""
 
 
-def _hsf_paper(input_dim: int, seed: int, **common: Any) -> HSFStrategy:
-    return HSFStrategy.from_preset("paper", input_dim=input_dim, seed=seed, **common)
-
-
-STRATEGIES: dict[str, Callable[..., Any]] = {"mlp-naive": _mlp_naive, "hsf-paper": _hsf_paper}
-"""Learners by the name they have in results files."""
-
-
-def run(benchmark: str, strategy: str, *, seed: int, epochs: int, progress: bool = True) -> Run:
+def run(
+    benchmark: str,
+    strategy: str,
+    *,
+    seed: int,
+    epochs: int,
+    configuration: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Run:
     """Trains one learner on one stream, evaluating the whole test stream after each experience.
 
     Every global generator is seeded with `seed` before the model is made.
 
     Args:
         benchmark: A name in `BENCHMARKS`.
-        strategy: A name in `STRATEGIES`.
+        strategy: A name in `LEARNERS`.
         seed: At least 0.
-        epochs: Epochs an experience, at least 1.
+        epochs: Full-batch epochs, that is optimizer steps, an experience, at least 1.
+        configuration: Arguments of the learner.
         progress: Show a progress bar on standard error.
 
     Returns:
         The run with its matrix R. Bit-identical when repeated on the same machine.
     """
-    stream = BENCHMARKS[benchmark]()
-    n_epochs = epochs * len(stream.train_stream)
+    learner, spec = LEARNERS[strategy], BENCHMARKS[benchmark]
+    stream = spec.make(seed)
+    n_tasks = len(stream.train_stream)
+    setting = Setting(
+        input_dim=stream.train_stream[0].dataset[0][0].numel(),
+        n_tasks=n_tasks,
+        latent_dim=spec.latent_dim,
+        n_samples=max(len(experience.dataset) for experience in stream.train_stream),
+        steps=epochs,
+        seed=seed,
+    )
     RNGManager.set_random_seeds(seed)
     matrix = MSEMatrix()
-    input_dim = stream.train_stream[0].dataset[0][0].numel()
+    kept: list[int] = []
     start = time.perf_counter()
     with tqdm(
-        total=n_epochs, desc=f"{strategy}, seed {seed}", unit="epoch", disable=not progress
+        total=epochs * n_tasks, desc=f"{strategy}, seed {seed}", unit="epoch", disable=not progress
     ) as bar:
-        learner = STRATEGIES[strategy](
-            input_dim,
-            seed,
-            train_epochs=epochs,
+        trained = learner.build(
+            setting,
+            **(configuration or {}),
             eval_mb_size=1024,
             evaluator=EvaluationPlugin(matrix, loggers=[_Silent()]),
             plugins=[_Progress(bar)],
         )
-        for experience in stream.train_stream:
-            learner.train(experience, shuffle=False)
-            learner.eval(stream.test_stream)
+        for part in [stream.train_stream] if learner.jointly else stream.train_stream:
+            trained.train(part, shuffle=False)
+            trained.eval(stream.test_stream)
+            kept.append(floats_kept(trained))
+        seconds = time.perf_counter() - start
+    R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
+    R[-len(matrix.result()) :] = matrix.result()
     return Run.from_matrix(
-        matrix.result(),
+        R,
         benchmark=benchmark,
         strategy=strategy,
         seed=seed,
         epochs=epochs,
-        seconds=time.perf_counter() - start,
-        n_parameters=sum(p.numel() for p in learner.model.parameters() if p.requires_grad),
+        configuration=dict(configuration or {}),
+        final_mean_mse_of_mean_path=_mse_of_mean_path(trained.model, stream),
+        seconds=seconds,
+        n_parameters=sum(tensor.numel() for tensor in _numbers(trained.model)),
+        floats_kept=kept[-1],
+        floats_per_task=(kept[-1] - kept[0]) / max(len(kept) - 1, 1),
+        raw_samples=raw_samples_kept(trained),
     )
+
+
+def _numbers(model: nn.Module) -> list[Tensor]:
+    return [tensor for tensor in model.state_dict().values() if isinstance(tensor, Tensor)]
+
+
+@torch.no_grad()
+def _mse_of_mean_path(model: nn.Module, stream: CLScenario) -> float | None:
+    """Final mean MSE when the mean of `N_PATHS` passes is the output; None for other models."""
+    if not isinstance(model, HypernetSDEFlow):
+        return None
+    model.eval()
+    errors = []
+    for experience in stream.test_stream:
+        x = torch.stack([item[0] for item in experience.dataset])
+        labels = torch.tensor([int(item[-1]) for item in experience.dataset])
+        paths = [avalanche_forward(model, x, labels) for _ in range(N_PATHS)]
+        errors.append(float((torch.stack(paths).mean(dim=0) - x).double().square().mean()))
+    return sum(errors) / len(errors)
 
 
 class _Progress(SupervisedPlugin):

@@ -83,3 +83,73 @@ class Scale(Adapter):
 
     def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
         return W * (1 + code["s"]).unsqueeze(2)
+
+
+class Core(Adapter):
+    """W + P C Q with a small C between two fixed random bases; for a vector, W + P c.
+
+    P and Q are orthonormal and the same for all tasks; a task keeps C alone.
+
+    Source: Balazy et al. 2024 (LoRA-XS), https://arxiv.org/abs/2405.17604, with random bases
+    instead of singular vectors; Li et al. 2018, https://arxiv.org/abs/1804.08838, for how few
+    random directions a task needs.
+
+    Args:
+        shape: Of the tensor.
+        size: Numbers in C at most, at least 1.
+        generator: Source of the bases.
+    """
+
+    P: Tensor
+    Q: Tensor
+
+    def __init__(self, shape: tuple[int, ...], size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        n_out, n_in = shape[0], prod(shape[1:])
+        size = min(size, n_out * n_in)
+        p = min(n_out, max(int(sqrt(size)), size // n_in))
+        q = min(n_in, size // p)
+        self.shapes = {"C": (p, q)}
+        self.register_buffer("P", _orthonormal(n_out, p, generator))
+        self.register_buffer("Q", _orthonormal(n_in, q, generator).T)
+
+    def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
+        return W + (self.P @ code["C"] @ self.Q).view(-1, *W.shape)
+
+
+def _orthonormal(n: int, k: int, generator: torch.Generator) -> Tensor:
+    """A `n x k` tensor of orthogonal columns whose rows have length 1 on average."""
+    return torch.linalg.qr(torch.randn(n, k, generator=generator)).Q * sqrt(n / k)
+
+
+def make_adapter(
+    kind: str, shape: tuple[int, ...], size: int, generator: torch.Generator
+) -> Adapter | None:
+    """The adapter of a kind for one tensor, or None if the kind leaves that tensor alone.
+
+    Args:
+        kind: One of `KINDS`. "low-rank": matrices change by rank `size` (entry by entry where that
+            is shorter), vectors entry by entry. "core": matrices by a core of at most `size`
+            numbers, vectors by at most a quarter of that. "scale": matrices by a factor for each
+            output unit, vectors entry by entry. "shift": vectors alone, entry by entry.
+        shape: Of the tensor.
+        size: See there; at least 1.
+        generator: Source of fixed random bases.
+
+    Raises:
+        ValueError: There is no such kind; the message lists those there are.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"there is no kind of adapter {kind!r}; there are {', '.join(KINDS)}")
+    if kind == "core":
+        return Core(shape, size if len(shape) > 1 else max(size // 4, 1), generator)
+    shift = Shift(shape)
+    if len(shape) == 1:
+        return shift
+    if kind == "low-rank":
+        low_rank = LowRank(shape, size)
+        return low_rank if low_rank.size < shift.size else shift
+    return Scale(shape) if kind == "scale" else None
+
+
+KINDS = ("low-rank", "core", "scale", "shift")

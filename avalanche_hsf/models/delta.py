@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.adapters import Adapter, LowRank, Scale, Shift
+from avalanche_hsf.models.adapters import make_adapter
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.task_weights import TaskWeights
 
@@ -21,26 +21,30 @@ class DeltaHyperNetwork(TaskWeights):
     trains nothing but its code e_t, and once finished keeps it: old tasks do not change, by
     construction, and what a task costs is the length of its code.
 
-    Matrices change by a product of rank `rank` (or entry by entry where that is shorter), biases
-    entry by entry; rank 0 changes biases alone. A task that was never trained is evaluated with
-    theta_0.
+    How a code changes a tensor is said by an `Adapter`. A task that was never trained is evaluated
+    with theta_0.
 
-    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter a task as in progressive
-    and adapter-based continual learning; here the adapters are the hypernetwork's embeddings.
+    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter a task as in
+    adapter-based continual learning; here the adapters' numbers are the task's embedding.
 
     Args:
         initial: Initial value of each tensor, by name; the first task starts there.
-        rank: Rank of the change of a matrix, at least 0.
-        scale: Scale the rows of each matrix as well.
+        adapter: The kind of change, see `make_adapter`.
+        size: Of a change: the rank, or the numbers in a core; at least 1.
         adapted: Prefixes of the names that later tasks change; the others stay as the first task
             left them.
-        seed: Seed of the codes' first values; if None it is drawn from torch's global generator.
+        seed: Seed of fixed bases and of codes' first values; if None it is drawn from torch's
+            global generator.
 
     Attributes:
         code_size: Numbers kept for each task after the first.
 
+    Raises:
+        ValueError: No tensor would be changed, or there is no such kind of adapter.
+
     Example:
-        >>> hypernetwork = DeltaHyperNetwork({"weight": torch.ones(64, 64)}, rank=2, seed=0)
+        >>> initial = {"weight": torch.ones(64, 64)}
+        >>> hypernetwork = DeltaHyperNetwork(initial, adapter="low-rank", size=2, seed=0)
         >>> hypernetwork.add_task(0)
         >>> hypernetwork.add_task(1)
         >>> hypernetwork.code_size
@@ -53,13 +57,13 @@ class DeltaHyperNetwork(TaskWeights):
         self,
         initial: Mapping[str, Tensor],
         *,
-        rank: int = 4,
-        scale: bool = False,
+        adapter: str = "low-rank",
+        size: int = 4,
         adapted: tuple[str, ...] = ("",),
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        check_int("rank", rank, at_least=0)
+        check_int("size of the adapters", size, at_least=1)
         self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
         self.noise = SeededNoise(seed, stream=3)
         self.trunk = nn.Module()
@@ -67,9 +71,15 @@ class DeltaHyperNetwork(TaskWeights):
             self.trunk.register_parameter(_key(name), nn.Parameter(value.detach().clone()))
         self.adapters = nn.ModuleDict()
         for name, shape in self.shapes.items():
-            adapter = _adapter(shape, rank, scale) if name.startswith(adapted) else None
-            if adapter is not None:
-                self.adapters[_key(name)] = adapter
+            if name.startswith(tuple(adapted)):
+                made = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
+                if made is not None:
+                    self.adapters[_key(name)] = made
+        if not self.adapters:
+            raise ValueError(
+                f"no tensor's name begins with {adapted}, there are {list(self.shapes)}: later "
+                "tasks could not change anything"
+            )
         self.code_size = sum(adapter.size for adapter in self.adapters.values())
         self.codes = nn.ModuleDict()
         self.labels: list[int] = []
@@ -182,15 +192,6 @@ class DeltaHyperNetwork(TaskWeights):
                     self._add_code(label)
                     self.codes[str(label)].requires_grad_(label in self._current)
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _adapter(shape: tuple[int, ...], rank: int, scale: bool) -> Adapter | None:
-    if len(shape) != 2:
-        return Shift(shape)
-    if rank == 0:
-        return Scale(shape) if scale else None
-    low_rank, shift = LowRank(shape, rank), Shift(shape)
-    return low_rank if low_rank.size < shift.size else shift
 
 
 def _key(name: str) -> str:

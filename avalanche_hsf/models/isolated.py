@@ -37,8 +37,8 @@ class IsolatedHyperNetwork(TaskWeights):
     Args:
         initial: Initial value of each tensor to write, by name; the first task starts there.
         embedding_dim: Size of a task embedding, at least 1.
-        n_features: Random features at the start, at least 1; they are good for n_features + 1
-            tasks at most, and grow.
+        n_features: Random features at the start, at least 0; they are good for n_features + 1
+            tasks at most, each has a row of W, and more are added as tasks come.
         grow: Whether capacity grows. If not, a task beyond it is refused when it is added.
         seed: Seed of all draws; if None it is drawn from torch's global generator.
 
@@ -58,7 +58,7 @@ class IsolatedHyperNetwork(TaskWeights):
 
     # A task is taken in only if at least this share of phi_t (squared) is new: below it, dividing
     # by q . phi_t would amplify rounding in the weights of all tasks.
-    MIN_NEW = 0.05
+    MIN_NEW = 0.01
     # Embeddings tried for a task that must do with the features there are.
     N_TRIED = 100
 
@@ -71,13 +71,13 @@ class IsolatedHyperNetwork(TaskWeights):
         initial: Mapping[str, Tensor],
         *,
         embedding_dim: int = 16,
-        n_features: int = 16,
+        n_features: int = 0,
         grow: bool = True,
         seed: int | None = None,
     ) -> None:
         super().__init__()
         check_int("embedding_dim", embedding_dim, at_least=1)
-        check_int("n_features", n_features, at_least=1)
+        check_int("n_features", n_features, at_least=0)
         self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
         self.grow = grow
         self.noise = SeededNoise(seed, stream=2)
@@ -157,8 +157,21 @@ class IsolatedHyperNetwork(TaskWeights):
 
     @torch.no_grad()
     def commit(self, labels: list[int] | None = None) -> None:
-        """Takes drafts into the read-out, in float64, and closes them; default: all."""
-        for label in self._in_training if labels is None else labels:
+        """Takes drafts into the read-out, in float64, and closes them; default: all.
+
+        Raises:
+            ValueError: A draft has NaN or infinite entries, which would spoil every task; nothing
+                has changed then.
+        """
+        labels = self._in_training if labels is None else labels
+        for label in labels:
+            if not bool(torch.isfinite(self._theta(label)).all()):
+                raise ValueError(
+                    f"task {label} has NaN or infinite weights, its training diverged; the other "
+                    "tasks are as they were. Give it the weights of another (copy_task) and train "
+                    "it again, perhaps with a smaller learning rate"
+                )
+        for label in labels:
             phi, q = self._phi_and_new_part(self.labels.index(label))
             readout = self.readout.double()
             gap = self._theta(label).double() - phi @ readout

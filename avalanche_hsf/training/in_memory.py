@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
 from avalanche.benchmarks.utils.flat_data import FlatData
@@ -29,37 +30,41 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
         max_bytes: Datasets larger than this are left alone.
 
     Returns:
-        The faster loader where it is exact: an Avalanche loader without worker processes over
-        datasets of plain tensors with no transformation and no collate function of their own, small
+        The faster loader where it is exact: an Avalanche loader (of one dataset, balanced over
+        tasks or groups, with replay) without worker processes over datasets of plain tensors with
+        no transformation and no collate function of their own, alike in shape and type and small
         enough. Otherwise the loader that was given.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
+        and not loader.distributed_sampling
         and loader.loader_kwargs.get("num_workers", 0) == 0
         and loader.loader_kwargs["collate_fn"] is default_collate
         and all(_bytes_if_plain(dataset) <= max_bytes for dataset in loader.datasets)
     )
-    return _InMemoryLoader(loader) if eligible else loader
+    if not eligible:
+        return loader
+    samples = [sample for dataset in loader.datasets for sample in dataset]
+    return _InMemoryLoader(loader, samples) if len({*map(_kind, samples)}) == 1 else loader
 
 
 class _InMemoryLoader:
-    def __init__(self, loader: MultiDatasetDataLoader) -> None:
+    def __init__(self, loader: MultiDatasetDataLoader, samples: list[Any]) -> None:
         self._loader = loader
-        samples = [sample for dataset in loader.datasets for sample in dataset]
-        self._columns = _Columns(default_collate(samples))
+        # The private method of Avalanche 0.6 that makes the torch loader of one epoch: the only
+        # way to the sampler that balances tasks. All its samplers draw their random numbers when
+        # an iteration starts and keep nothing in between, so one serves all epochs.
+        stock = loader._get_loader()
+        self._batches: DataLoader = DataLoader(
+            _Columns(default_collate(samples)),
+            batch_sampler=stock.batch_sampler,
+            collate_fn=list,
+            pin_memory=stock.pin_memory,
+            generator=stock.generator,
+        )
 
     def __iter__(self) -> Iterator[list[Tensor]]:
-        # The private method of Avalanche 0.6 that makes the torch loader of one epoch: the only
-        # way to the sampler that balances tasks.
-        stock = self._loader._get_loader()
-        return iter(
-            DataLoader(
-                self._columns,
-                batch_sampler=stock.batch_sampler,
-                collate_fn=list,
-                pin_memory=stock.pin_memory,
-            )
-        )
+        return iter(self._batches)
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -72,7 +77,15 @@ class _Columns(TensorDataset):
         super().__init__(*columns)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:
-        return tuple(column[indices] for column in self.tensors)
+        rows = torch.tensor(indices)
+        return tuple(column.index_select(0, rows) for column in self.tensors)
+
+
+def _kind(sample: Any) -> tuple[Any, ...]:
+    """What has to agree for samples to be rows of common tensors without conversion."""
+    return tuple(
+        (part.dtype, part.shape) if isinstance(part, Tensor) else type(part) for part in sample
+    )
 
 
 def _bytes_if_plain(dataset: Any) -> float:

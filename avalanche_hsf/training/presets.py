@@ -92,7 +92,11 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "isolated": Preset(
         source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
-        model={"generated": "all", "hypernetwork": "isolated", **_GENTLE_SDE},
+        model={
+            "generated": "all",
+            "hypernetwork": "isolated",
+            **_GENTLE_SDE,
+        },
         optimizer=_SOAP,
         protections={
             "CosineRestartPlugin": {},
@@ -106,7 +110,11 @@ PRESETS: Mapping[str, Preset] = {
         model={
             "generated": "all",
             "hypernetwork": "delta",
-            "hypernetwork_options": {"rank": 4, "adapted": ("encoder.", "decoder.")},
+            "hypernetwork_options": {
+                "adapter": "core",
+                "size": 40,
+                "adapted": ("encoder.", "decoder."),
+            },
             **_GENTLE_SDE,
         },
         optimizer=_SOAP,

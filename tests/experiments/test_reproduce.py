@@ -17,7 +17,7 @@ from avalanche_hsf.experiments.published import (
 from avalanche_hsf.experiments.reproduce import tables, verdict
 
 
-def of_matrix(rows, strategy="mlp-naive", seed=42, epochs=300):
+def of_matrix(rows, strategy="mlp-paper", seed=42, epochs=300):
     size = len(rows)
     padded = [[*row, *[9.0] * (size - len(row))] for row in rows]
     return Run.from_matrix(
@@ -39,18 +39,18 @@ def published(scale=1.0, **fields):
 
 
 def test_the_mlp_equals_the_papers_table_2_to_four_decimals():
-    result = run("synthetic", "mlp-naive", seed=42, epochs=300, progress=False)
+    result = run("synthetic", "mlp-paper", seed=42, epochs=300, progress=False)
     rounded = [[round(mse, 4) for mse in row if mse is not None] for row in result.mse_matrix]
-    assert rounded == PUBLISHED_MATRICES["mlp-naive"]
+    assert rounded == PUBLISHED_MATRICES["mlp-paper"]
     # The paper's +0.0016 is the difference of rounded cells; unrounded it is 0.00152.
-    assert rounded[4][0] - rounded[0][0] == pytest.approx(PUBLISHED_FORGETTING_T0["mlp-naive"])
+    assert rounded[4][0] - rounded[0][0] == pytest.approx(PUBLISHED_FORGETTING_T0["mlp-paper"])
     assert result.forgetting[0] == pytest.approx(0.00152, abs=5e-6)
 
 
 def test_the_papers_own_figures_are_consistent():
     for name, matrix in PUBLISHED_MATRICES.items():
         assert matrix[-1][0] - matrix[0][0] == pytest.approx(PUBLISHED_FORGETTING_T0[name])
-    ratio = PUBLISHED_FORGETTING_T0["hsf-paper"] / PUBLISHED_FORGETTING_T0["mlp-naive"]
+    ratio = PUBLISHED_FORGETTING_T0["hsf-paper"] / PUBLISHED_FORGETTING_T0["mlp-paper"]
     assert int(ratio) == PUBLISHED_RATIO
 
 
@@ -75,7 +75,7 @@ def test_verdict_on_the_published_figures_themselves():
 
 def test_verdict_when_nothing_reproduces():
     runs = published(0.5, seed=42)
-    said = " ".join(verdict([of_matrix(PUBLISHED_MATRICES["mlp-naive"]), runs[0]][:1] + runs[1:]))
+    said = " ".join(verdict([of_matrix(PUBLISHED_MATRICES["mlp-paper"]), runs[0]][:1] + runs[1:]))
     assert "15 of its 15" in said
     flat = [of_matrix([[0.5] * (i + 1) for i in range(5)], name) for name in PUBLISHED_MATRICES]
     said = " ".join(verdict(flat))
@@ -125,7 +125,7 @@ def test_the_results_file(tmp_path):
     }
     again = ResultsFile(folder)
     assert again.find(result.key) == result
-    assert again.find(("synthetic", "mlp-naive", 43, 300)) is None
+    assert again.find(("synthetic", "mlp-paper", 43, 300)) is None
     assert ResultsFile(folder, fresh=True).runs == []
     assert ResultsFile(folder).find(result.key) == result  # fresh alone deletes nothing
 
@@ -149,12 +149,12 @@ def test_the_command(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "Table 2. Baseline MLP" in shown.out
     assert "Table 4. Forgetting on task 0" in shown.out
-    assert "mlp-naive, seed 0" in shown.err  # a progress bar
+    assert "mlp-paper, seed 0" in shown.err  # a progress bar
     runs = json.loads((tmp_path / "results.json").read_text())["runs"]
     assert [(r["strategy"], r["seed"]) for r in runs] == [
-        ("mlp-naive", 0),
+        ("mlp-paper", 0),
         ("hsf-paper", 0),
-        ("mlp-naive", 1),
+        ("mlp-paper", 1),
         ("hsf-paper", 1),
     ]
     for name in ("mse_matrix.png", "task0.png", "summary.md"):

@@ -4,17 +4,18 @@ import pytest
 import torch
 
 from avalanche_hsf.models import DeltaHyperNetwork, HypernetSDEFlow
+from avalanche_hsf.models.adapters import KINDS
 
 INITIAL = {"weight": torch.randn(8, 6, generator=torch.Generator().manual_seed(0))}
 INITIAL["bias"] = torch.ones(8)
 
 
 def make(**options):
-    return DeltaHyperNetwork(INITIAL, **{"rank": 1, "seed": 0} | options)
+    return DeltaHyperNetwork(INITIAL, **{"size": 1, "seed": 0} | options)
 
 
 def train(hypernetwork, task, optimizer):
-    """Pulls the weights of a task to a target of its own."""
+    """Pulls the weights of a task to a target of its own, and at all others, as replay does."""
     hypernetwork.begin([task])
     known = {id(p) for group in optimizer.param_groups for p in group["params"]}
     new = [p for p in hypernetwork.parameters() if id(p) not in known]
@@ -23,7 +24,10 @@ def train(hypernetwork, task, optimizer):
     for _ in range(5):
         optimizer.zero_grad()
         weights = hypernetwork([task])
-        sum((w - task - 2).square().sum() for w in weights.values()).backward()
+        loss = sum((w - task - 2).square().sum() for w in weights.values())
+        others = hypernetwork(hypernetwork.tasks)
+        loss = loss + 0.1 * sum(w.square().sum() for w in others.values())
+        loss.backward()
         optimizer.step()
 
 
@@ -37,10 +41,11 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("rank", [0, 1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1, 4])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_finished_tasks_are_bit_identical_after_others_were_trained(rank, optimizer):
-    hypernetwork = make(rank=rank)
+def test_finished_tasks_are_bit_identical_after_others_were_trained(kind, size, optimizer):
+    hypernetwork = make(adapter=kind, size=size)
     optimizer = OPTIMIZERS[optimizer](list(hypernetwork.parameters()))
     finished = {}
     for task in range(4):
@@ -48,7 +53,7 @@ def test_finished_tasks_are_bit_identical_after_others_were_trained(rank, optimi
         train(hypernetwork.train(), task, optimizer)
         finished[task] = written(hypernetwork, task)
         moved = {name for name, w in finished[task].items() if not torch.equal(w, before[name])}
-        assert moved == ({"bias"} if task > 0 and rank == 0 else {"weight", "bias"})
+        assert moved == ({"bias"} if task > 0 and kind == "shift" else {"weight", "bias"})
         for old, weights in finished.items():
             for name, w in written(hypernetwork, old).items():
                 assert torch.equal(w, weights[name])
@@ -63,7 +68,7 @@ def test_finished_tasks_are_bit_identical_after_others_were_trained(rank, optimi
 
 
 def test_a_change_of_rank_r_has_rank_r():
-    hypernetwork = make(rank=2)
+    hypernetwork = make(adapter="low-rank", size=2)
     optimizer = torch.optim.SGD(hypernetwork.parameters(), lr=0.01)
     for task in (0, 1):
         train(hypernetwork, task, optimizer)
@@ -71,31 +76,49 @@ def test_a_change_of_rank_r_has_rank_r():
     assert torch.linalg.matrix_rank(change, rtol=1e-4) == 2
 
 
+def test_a_core_changes_a_tensor_between_bases_that_all_tasks_share():
+    hypernetwork = make(adapter="core", size=4)
+    optimizer = torch.optim.SGD(hypernetwork.parameters(), lr=0.01)
+    for task in (0, 1, 2):
+        train(hypernetwork, task, optimizer)
+    theta = hypernetwork([0, 1, 2])
+    one, two = (theta["weight"][k] - theta["weight"][0] for k in (1, 2))
+    for change in (one, torch.cat((one, two)), torch.cat((one, two), dim=1)):
+        assert torch.linalg.matrix_rank(change, rtol=1e-4) == 2  # a core of 2 x 2
+    biases = theta["bias"][1:] - theta["bias"][0]
+    assert torch.linalg.matrix_rank(biases, rtol=1e-4) == 1  # a quarter of 4 numbers
+
+
+BIASES = 64 + 64 + 24 + 64 + 3
+
+
 @pytest.mark.parametrize(
-    ("latent_dim", "rank", "size"),
+    ("latent_dim", "kind", "size", "length"),
     [
-        # Rank 4, latent 24: 4 (64 + 64) + 2 * 4 (64 + 24) for three matrices, those of 64 x 3
-        # entry by entry (192 < 4 * 67), and 64 + 64 + 24 + 64 + 3 for the biases.
-        (24, 4, 512 + 704 + 384 + 219),
-        (2, 4, 512 + 256 + 384 + 197),  # 64 x 2: 128 entries, not 4 * 66
-        (24, 1, 128 + 176 + 134 + 219),
-        (2, 1, 128 + 132 + 134 + 197),
-        (24, 0, 219),
+        # 64 x 64 and twice 64 x 24 by two factors; 64 x 3 entry by entry, 192 < 4 * 67, twice.
+        (24, "low-rank", 4, 4 * 128 + 2 * 4 * 88 + 2 * 192 + BIASES),  # 1819
+        (2, "low-rank", 4, 4 * 128 + 2 * 128 + 2 * 192 + BIASES - 22),  # 1349: 128 < 4 * 66
+        (24, "low-rank", 1, 128 + 2 * 88 + 2 * 67 + BIASES),  # 657
+        (2, "low-rank", 1, 128 + 2 * 66 + 2 * 67 + BIASES - 22),  # 591
+        (24, "shift", 1, BIASES),
+        (24, "scale", 1, 64 + 64 + 24 + 64 + 3 + BIASES),
+        # Cores of 6 x 6, or 13 x 3 for 64 x 3; ten numbers for a bias, or as many as it has.
+        (24, "core", 40, 3 * 36 + 2 * 39 + 4 * 10 + 3),
     ],
 )
-def test_the_length_of_a_code_by_hand(latent_dim, rank, size):
-    adapted = ("encoder.", "decoder.")
+def test_the_length_of_a_code_by_hand(latent_dim, kind, size, length):
+    options = {"adapter": kind, "size": size, "adapted": ("encoder.", "decoder.")}
     model = HypernetSDEFlow(
-        3,
-        latent_dim=latent_dim,
-        hypernetwork="delta",
-        hypernetwork_options={"rank": rank, "adapted": adapted},
+        3, latent_dim=latent_dim, hypernetwork="delta", hypernetwork_options=options
     )
-    assert model.hypernetwork.code_size == size
+    assert model.hypernetwork.code_size == length
     before = sum(p.numel() for p in model.parameters())
-    for task in (0, 1, 2):
+    model.hypernetwork.begin([0])
+    assert sum(p.numel() for p in model.parameters()) == before  # the first trains the trunk
+    for task in (1, 2):
+        model.hypernetwork([0])
         model.hypernetwork.begin([task])
-    assert sum(p.numel() for p in model.parameters()) == before + 2 * size
+    assert sum(p.numel() for p in model.parameters()) == before + 2 * length
 
 
 def test_only_what_is_adapted_changes():
@@ -117,9 +140,25 @@ def test_the_trunk_stays_open_for_tasks_of_the_first_experience_only():
     assert trained and all(name.startswith("codes.1") for name in trained)
 
 
-@pytest.mark.parametrize("bad", [{"rank": -1}, {"seed": -1}])
-def test_bad_arguments(bad):
-    with pytest.raises(ValueError, match="at least 0"):
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ({"size": -1}, ValueError, "size of the adapters must be at least 1"),
+        ({"size": 0}, ValueError, "size of the adapters must be at least 1"),
+        ({"size": 1.5}, TypeError, "integer"),
+        ({"seed": -1}, ValueError, "seed must be at least 0"),
+        (
+            {"adapter": "x"},
+            ValueError,
+            "no kind of adapter 'x'; there are low-rank, core, scale, shift",
+        ),
+        (
+            {"adapted": ("x.",)},
+            ValueError,
+            r"begins with \('x\.',\), there are \['weight', 'bias'\]",
+        ),
+    ],
+)
+def test_bad_arguments(bad, error, message):
+    with pytest.raises(error, match=message):
         make(**bad)
-    with pytest.raises(TypeError, match="integer"):
-        make(rank=1.5)

@@ -9,8 +9,8 @@ from torch import nn
 
 from avalanche_hsf.models import (
     HYPERNETWORKS,
-    HyperNetwork,
     HypernetSDEFlow,
+    HyperNetwork,
     IsolatedHyperNetwork,
     MLPAutoencoder,
 )
@@ -241,16 +241,16 @@ def test_the_mlp_names_a_wrong_width():
         ({"hidden_dim": 0}, ValueError, "hidden_dim must be at least 1"),
         ({"latent_dim": 1}, ValueError, "latent_dim must be at least 2"),
         ({"hypernetwork_options": {"embedding_dim": 0}}, ValueError, "embedding_dim"),
-        ({"hypernetwork_options": {"n_features": 0}}, ValueError, "n_features"),
+        ({"hypernetwork_options": {"n_features": -1}}, ValueError, "n_features"),
         (
             {"hypernetwork": "paper", "hypernetwork_options": {"embedding_std": -0.1}},
             ValueError,
             "std must be a finite number of at least 0",
         ),
         (
-            {"hypernetwork": "delta", "hypernetwork_options": {"rank": -1}},
+            {"hypernetwork": "delta", "hypernetwork_options": {"size": -1}},
             ValueError,
-            "rank must be at least 0",
+            "size of the adapters must be at least 1",
         ),
         ({"encoder_steps": 0}, ValueError, "n_steps must be at least 1"),
         ({"decoder_steps": 0}, ValueError, "n_steps must be at least 1"),

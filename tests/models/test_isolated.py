@@ -1,5 +1,7 @@
 """IsolatedHyperNetwork; see also test_task_weights.py."""
 
+import math
+
 import pytest
 import torch
 
@@ -88,8 +90,11 @@ def test_tasks_prepared_one_after_the_other_are_trained_together():
         hypernetwork.begin([task])
     assert list(hypernetwork.drafts) == ["0", "1", "2"]
     hypernetwork([0])
-    hypernetwork.begin([1])
-    assert list(hypernetwork.drafts) == ["1"]
+    loaded = make()
+    loaded.load_state_dict(hypernetwork.state_dict())
+    for each in (hypernetwork, loaded):
+        each.begin([1])
+        assert list(each.drafts) == ["1"]
 
 
 def test_evaluation_passes_do_not_count_as_training():
@@ -111,7 +116,26 @@ def test_committed_weights_take_no_gradient_and_belong_to_no_optimizer():
     assert not list(hypernetwork.parameters())
 
 
-@pytest.mark.parametrize("bad", [{"n_features": 0}, {"embedding_dim": 0}, {"seed": -1}])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_task_that_diverged_does_not_spoil_the_others(value):
+    hypernetwork = make()
+    learned = learn(hypernetwork, 0)
+    hypernetwork.commit()
+    hypernetwork.begin([1])
+    with torch.no_grad():
+        next(hypernetwork.drafts["1"].parameters()).fill_(value)
+    hypernetwork([1])
+    for move_on in (hypernetwork.commit, lambda: hypernetwork.begin([2])):
+        with pytest.raises(ValueError, match="task 1 has NaN or infinite weights"):
+            move_on()
+    assert hypernetwork.tasks == [0, 1]
+    hypernetwork.copy_task(0, 1)
+    hypernetwork.commit()
+    for task in (0, 1):
+        assert distance(theta(hypernetwork, task), learned) < 1e-6
+
+
+@pytest.mark.parametrize("bad", [{"n_features": -1}, {"embedding_dim": 0}, {"seed": -1}])
 def test_bad_arguments(bad):
     with pytest.raises(ValueError, match="at least"):
         make(**bad)

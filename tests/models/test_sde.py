@@ -78,11 +78,11 @@ def test_a_floor_holds_whatever_is_learned_and_is_saved():
     with torch.no_grad():
         sde.diffusion[-1].bias.fill_(-100.0)
     assert torch.allclose(sde.diffusion_at(torch.randn(5, 4)), torch.tensor(0.2))
-    z_T = sde(torch.zeros(40_000, 4), generator=seeded())
-    assert (z_T.detach().var(dim=0) / 0.2**2 - 1).abs().max() < 0.05
+    z_T = sde(torch.zeros(10_000, 4), generator=seeded()).detach()
+    assert (z_T.var(dim=0) / 0.2**2 - 1).abs().max() < 0.05
     other = NeuralSDE(4)
     other.load_state_dict(sde.state_dict())
-    assert torch.equal(other(z_T, generator=seeded()), sde(z_T, generator=seeded()))
+    assert torch.equal(other(z_T[:5], generator=seeded()), sde(z_T[:5], generator=seeded()))
 
 
 def test_the_first_weights_of_a_gentle_sde():

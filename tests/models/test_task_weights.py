@@ -14,7 +14,13 @@ from avalanche_hsf.models import GENERATED, HYPERNETWORKS, HypernetSDEFlow, Task
 from avalanche_hsf.models.task_weights import call_per_task, release
 from avalanche_hsf.training import negative_log_likelihood
 
-OPTIONS = {"paper": {}, "isolated": {"n_features": 2}, "delta": {"rank": 1}}
+KINDS = {
+    "paper": ("paper", {}),
+    "isolated": ("isolated", {"n_features": 2}),
+    "delta, low-rank": ("delta", {"adapter": "low-rank", "size": 1}),
+    "delta, core": ("delta", {"adapter": "core", "size": 4}),
+}
+assert {kind for kind, _ in KINDS.values()} == set(HYPERNETWORKS)
 SMALL = {
     "hidden_dim": 8,
     "latent_dim": 4,
@@ -32,7 +38,7 @@ def generated(request):
     return request.param
 
 
-@pytest.fixture(params=HYPERNETWORKS)
+@pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
 
@@ -43,7 +49,7 @@ def make(kind, generated):
 
     def make(*, seed=0, **options):
         torch.manual_seed(seed)
-        chosen = {"hypernetwork": kind, "hypernetwork_options": OPTIONS[kind]}
+        chosen = dict(zip(("hypernetwork", "hypernetwork_options"), KINDS[kind], strict=True))
         return HypernetSDEFlow(3, generated=generated, seed=seed, **chosen, **SMALL, **options)
 
     return make

@@ -6,6 +6,7 @@ from avalanche_hsf.training.plugins.diffusion_floor import DiffusionFloorPlugin
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
 from avalanche_hsf.training.plugins.freeze_embeddings import FreezeEmbeddingsPlugin
 from avalanche_hsf.training.plugins.freeze_shared import FreezeSharedPlugin
+from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
 from avalanche_hsf.training.plugins.output_regularizer import OutputRegularizerPlugin
 from avalanche_hsf.training.plugins.replay import LatentReplayPlugin, RawReplayPlugin
 from avalanche_hsf.training.plugins.separation import SeparationPlugin
@@ -18,6 +19,7 @@ __all__ = [
     "EmbeddingTablePlugin",
     "FreezeEmbeddingsPlugin",
     "FreezeSharedPlugin",
+    "InMemoryLoadingPlugin",
     "LatentReplayPlugin",
     "OutputRegularizerPlugin",
     "RawReplayPlugin",

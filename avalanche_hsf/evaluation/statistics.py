@@ -1,0 +1,65 @@
+"""Means, intervals and paired tests over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+
+def mean_and_interval(values: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float]:
+    """The mean of some runs and the half width of its confidence interval, by Student's t.
+
+    Args:
+        values: One for each run.
+        confidence: In (0, 1).
+
+    Returns:
+        Mean and half width; the width is NaN for a single run.
+
+    Raises:
+        ValueError: There are no values.
+
+    Example:
+        >>> mean, half_width = mean_and_interval([1.0, 2.0, 3.0])
+        >>> mean, round(half_width, 2)
+        (2.0, 2.48)
+    """
+    if len(values) == 0:
+        raise ValueError("values must hold at least one number, got none")
+    n = len(values)
+    if n == 1:
+        return float(values[0]), float("nan")
+    half_width = stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    return float(np.mean(values)), float(half_width)
+
+
+def paired_p(a: Sequence[float], b: Sequence[float]) -> float:
+    """Two-sided p of a paired t-test on the logarithms of two lists of errors.
+
+    On logarithms, since errors of learners differ by factors, not by amounts.
+
+    Args:
+        a: Errors above 0, one for each seed.
+        b: Those of the other learner, for the same seeds in the same order.
+
+    Returns:
+        p; NaN if there are fewer than two pairs, or an error that is not a positive number.
+
+    Raises:
+        ValueError: The lists differ in length.
+
+    Example:
+        >>> paired_p([1e-6, 2e-6, 1e-6], [1e-3, 3e-3, 2e-3]) < 0.01
+        True
+    """
+    if len(a) != len(b):
+        raise ValueError(f"the lists must be of one length, got {len(a)} and {len(b)}")
+    both = np.array([a, b], dtype=float)
+    if len(a) < 2 or not (np.isfinite(both).all() and (both > 0).all()):
+        return float("nan")
+    differences = np.diff(np.log10(both), axis=0)[0]
+    if np.ptp(differences) == 0:
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)

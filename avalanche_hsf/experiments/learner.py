@@ -1,0 +1,66 @@
+"""What a comparison has to know of a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avalanche_hsf.checks import check_int
+
+RATES: Mapping[str, tuple[float, ...]] = {
+    "AdamW": (5e-4, 2e-3, 8e-3),
+    "SOAP": (5e-3, 2e-2, 8e-2),
+}
+"""Learning rates that are searched, by optimizer."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a learner is built for.
+
+    Attributes:
+        input_dim: Features of a sample.
+        n_tasks: Tasks of the whole stream.
+        latent_dim: Width of the bottleneck.
+        n_samples: Training samples of a task, of the largest if they differ.
+        steps: Optimizer steps a task.
+        seed: For learners with generators of their own. The peers draw from the global ones, so
+            seed these before `Learner.build`.
+    """
+
+    input_dim: int
+    n_tasks: int
+    latent_dim: int
+    n_samples: int
+    steps: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("input_dim", "n_tasks", "latent_dim", "n_samples", "steps"):
+            check_int(name, getattr(self, name), at_least=1)
+        check_int("seed", self.seed, at_least=0)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """One learner of the comparison.
+
+    Every learner takes `Setting.steps` optimizer steps a task, each on a full batch: all samples
+    of the current task (of all tasks so far for Cumulative, of all for JointTraining), plus the
+    whole memory for Replay; GDumb on its memory alone.
+
+    Attributes:
+        build: `build(setting, **configuration, **common)` makes the Avalanche strategy;
+            common are arguments every strategy knows, such as plugins, evaluator, eval_mb_size
+            and device. A list of plugins that is given is not changed.
+        grid: Configurations of the strategy's own strength, to be searched besides the optimizer.
+        optimizers: Names of the optimizers that are searched, with `RATES`; none for a learner
+            that runs as its name says.
+        jointly: To be trained once, on the whole stream.
+    """
+
+    build: Callable[..., Any]
+    grid: tuple[Mapping[str, Any], ...] = ({},)
+    optimizers: tuple[str, ...] = ("AdamW", "SOAP")
+    jointly: bool = False

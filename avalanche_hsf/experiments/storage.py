@@ -1,0 +1,175 @@
+"""What a learner keeps between tasks, in numbers that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLExperience
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.logging import BaseLogger
+from avalanche.training.plugins import EvaluationPlugin
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+BYTES_PER_FLOAT = 4
+
+
+def floats_kept(strategy: Any) -> int:
+    """Everything a learner keeps between tasks, in floats of 4 bytes, rounded up.
+
+    Counted are all tensors that can be reached from the strategy, its model and its plugins:
+    parameters and buffers, importances and former weights, former models, stored samples and data
+    sets. Memory that tensors share counts once, so a sample whose target is itself counts once.
+    Other types count by their size: a float64 is two floats, an int8 a quarter.
+
+    Not counted: the optimizer's state and what `SCRATCH` names, which are not needed between
+    tasks; the evaluator and loggers; task labels; plain Python numbers.
+
+    Args:
+        strategy: An Avalanche strategy, between two calls of `train`.
+    """
+    return -(-_Kept(strategy).n_bytes() // BYTES_PER_FLOAT)
+
+
+def raw_samples_kept(strategy: Any) -> int:
+    """Distinct training inputs that a learner keeps between tasks.
+
+    They are the items of Avalanche data sets (replay buffers, accumulated data) and the rows of
+    tensors in attributes whose name ends in `_x`, as GEM's memory has it.
+
+    Args:
+        strategy: An Avalanche strategy, between two calls of `train`.
+    """
+    return len(_Kept(strategy).samples)
+
+
+SCRATCH: dict[str, frozenset[str]] = {
+    "BaseSGDTemplate": frozenset(
+        {
+            "optimizer",
+            "optimized_param_id",
+            "evaluator",
+            "experience",
+            "adapted_dataset",
+            "dataloader",
+            "mbatch",
+            "mb_output",
+            "loss",
+            "current_eval_stream",
+            "_eval_streams",
+        }
+    ),
+    "HSFStrategy": frozenset({"mb_latents"}),
+    "GEMPlugin": frozenset({"G"}),
+    "AGEMPlugin": frozenset({"reference_gradients"}),
+    "RWalkPlugin": frozenset(
+        {"checkpoint_params", "checkpoint_loss", "checkpoint_scores", "iter_params", "iter_grad"}
+    ),
+    # Random keys that only matter when samples are added to the same buffer again.
+    "ReservoirSamplingBuffer": frozenset({"_buffer_weights"}),
+    # A copy of its storage_policy's buffer, stacked.
+    "_Replay": frozenset({"_memory"}),
+}
+"""Attributes, by class, that training makes anew before it reads them: no storage."""
+
+_NO_STORAGE = (
+    Optimizer,
+    LRScheduler,
+    EvaluationPlugin,
+    BaseLogger,
+    torch.Generator,
+    str,
+    bytes,
+    type,
+    ModuleType,
+    FunctionType,
+    BuiltinFunctionType,
+    MethodType,
+)
+
+
+class _Kept:
+    """One walk over a strategy: the memory of tensors, as intervals of addresses."""
+
+    def __init__(self, strategy: Any) -> None:
+        self.samples: set[tuple[str, int]] = set()
+        self._intervals: dict[str, list[tuple[int, int]]] = {}
+        # Holds items that a data set makes on the fly, or addresses would be given out twice.
+        self._alive: list[Any] = []
+        seen: set[int] = set()
+        todo: list[tuple[str, Any]] = [("", strategy)]
+        while todo:
+            name, value = todo.pop()
+            if isinstance(value, Tensor):
+                self._add(value)
+                if name.endswith("_x") and value.dim() > 0:
+                    self.samples.update(_address(row) for row in value)
+            elif isinstance(value, AvalancheDataset):
+                self._add_items(value)
+            elif id(value) not in seen and not isinstance(value, _NO_STORAGE):
+                seen.add(id(value))
+                todo.extend(_parts(name, value))
+
+    def n_bytes(self) -> int:
+        """Bytes of the union of all intervals."""
+        total = 0
+        for intervals in self._intervals.values():
+            end = 0
+            for start, stop in sorted(intervals):
+                total += max(0, stop - max(start, end))
+                end = max(end, stop)
+        return total
+
+    def _add(self, tensor: Tensor) -> None:
+        if tensor.numel() > 0:
+            extent = 1 + sum(
+                (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
+            )
+            device, start = _address(tensor)
+            stop = start + extent * tensor.element_size()
+            self._intervals.setdefault(device, []).append((start, stop))
+
+    def _add_items(self, dataset: AvalancheDataset) -> None:
+        for i in range(len(dataset)):
+            item = dataset[i]
+            self._alive.append(item)
+            self.samples.add(_address(item[0]))
+            for part in item:
+                if isinstance(part, Tensor):
+                    self._add(part)
+
+
+def _address(tensor: Tensor) -> tuple[str, int]:
+    return str(tensor.device), tensor.data_ptr()
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What a value consists of, each part with the name of the attribute that leads there."""
+    if isinstance(value, CLExperience):
+        yield name, value.dataset  # it also knows the whole benchmark, which is not the learner's
+    elif isinstance(value, Mapping):
+        yield from ((name, part) for part in value.values())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((name, part) for part in value)
+    elif hasattr(value, "__dict__"):
+        attributes = vars(value)
+        scratch = frozenset().union(
+            *(SCRATCH.get(each.__name__, frozenset()) for each in type(value).__mro__)
+        )
+        for key, part in attributes.items():
+            stem, _, kind = key.rpartition("_")
+            beside = attributes.get(f"{stem}_x")
+            is_label = kind == "tid" and beside is not None
+            is_input_again = kind == "y" and beside is not None and _equal(part, beside)
+            if key not in scratch and not is_label and not is_input_again:
+                yield key, part
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+    return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a, b)

@@ -1,0 +1,45 @@
+"""Fast minibatches for any strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+from avalanche.training.plugins import AGEMPlugin
+
+from avalanche_hsf.training.in_memory import in_memory
+
+
+class InMemoryLoadingPlugin(SupervisedPlugin):
+    """Cuts training minibatches from tensors where that changes nothing but the time.
+
+    For any supervised strategy. The strategy's data loader is replaced by `in_memory(loader)`
+    before the first epoch of an experience, so after `ReplayPlugin` and its like, which make
+    their own in `before_training_exp`; so is the loader of A-GEM's memory. Minibatches and their
+    order stay the same, to the bit, and so does the state of the random generators; a loader that
+    can not be handled exactly is left alone. Keeps nothing between experiences.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loader: Any = None
+
+    def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
+        """Replaces the loaders, if this has not been done in this experience."""
+        if strategy.dataloader is self._loader:
+            return
+        strategy.dataloader = self._loader = in_memory(strategy.dataloader)
+        for plugin in strategy.plugins:
+            if isinstance(plugin, AGEMPlugin) and plugin.buffer_dataloader is not None:
+                # Made anew after each experience, so nothing was taken from it yet.
+                plugin.buffer_dliter = _batches(in_memory(plugin.buffer_dataloader))
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Lets the loader and its data go."""
+        self._loader = None
+
+
+def _batches(loader: Any) -> Iterator[Any]:
+    """Starts, and draws its seed, at the first batch and not before, as Avalanche's does."""
+    yield from loader

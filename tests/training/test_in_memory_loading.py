@@ -1,0 +1,119 @@
+"""The fast loader yields what Avalanche's own would, for every strategy."""
+
+import random
+
+import pytest
+import torch
+from avalanche.benchmarks import benchmark_from_datasets
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.benchmarks.utils.data_loader import GroupBalancedDataLoader
+from avalanche.core import SupervisedPlugin
+from avalanche.training import Naive
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from avalanche_hsf.benchmarks import reconstruction_benchmark
+from avalanche_hsf.experiments.peers import PEERS, Setting
+from avalanche_hsf.training.in_memory import _InMemoryLoader, in_memory
+from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
+
+SETTING = Setting(input_dim=3, n_tasks=3, latent_dim=2, n_samples=25, steps=3, seed=0)
+
+
+class Recorder(SupervisedPlugin):
+    def __init__(self):
+        super().__init__()
+        self.losses, self.batches, self.loaders = [], [], set()
+
+    def before_forward(self, strategy, **kwargs):
+        self.loaders.add(type(strategy.dataloader).__name__)
+        self.batches.append([part.clone() for part in strategy.mbatch])
+
+    def after_training_iteration(self, strategy, **kwargs):
+        self.losses.append(strategy.loss.item())
+
+
+def record(name, shuffle, *plugins):
+    torch.manual_seed(0)
+    random.seed(0)
+    stream = reconstruction_benchmark([torch.randn(n, 3) for n in (25, 20, 25)]).train_stream
+    recorder = Recorder()
+    peer = PEERS[name]
+    strategy = peer.build(
+        SETTING, lr=1e-2, **peer.grid[0], evaluator=None, plugins=[recorder, *plugins]
+    )
+    strategy.train_mb_size = 8  # several minibatches an epoch, the last one short
+    for plugin in strategy.plugins:
+        if hasattr(plugin, "sample_size"):
+            plugin.sample_size = 10  # part of A-GEM's memory
+    for experiences in [stream] if peer.jointly else stream:
+        strategy.train(experiences, shuffle=shuffle)
+    return recorder, torch.get_rng_state()
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("name", [name for name in PEERS if "task" not in name])
+def test_changes_nothing_but_the_time(name, shuffle):
+    fast, fast_rng = record(name, shuffle, InMemoryLoadingPlugin())
+    stock, stock_rng = record(name, shuffle)
+    assert fast.loaders == {"_InMemoryLoader"} and "_InMemoryLoader" not in stock.loaders
+    assert fast.losses == stock.losses
+    assert torch.equal(fast_rng, stock_rng)
+    for ours, theirs in zip(fast.batches, stock.batches, strict=True):
+        assert len(ours) == len(theirs) == 3
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.dtype == b.dtype and torch.equal(a, b)
+
+
+def naive(stream, *plugins):
+    model = nn.Linear(3, 3)
+    recorder = Recorder()
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        criterion=nn.MSELoss(),
+        train_mb_size=8,
+        evaluator=None,
+        plugins=[recorder, *plugins],
+    )
+    for experience in stream:
+        strategy.train(experience)
+    return strategy, recorder
+
+
+def test_keeps_nothing_between_experiences():
+    plugin = InMemoryLoadingPlugin()
+    strategy, _ = naive(reconstruction_benchmark([torch.randn(9, 3)]).train_stream, plugin)
+    assert vars(plugin) == vars(InMemoryLoadingPlugin())
+    assert strategy.dataloader == []
+
+
+def test_leaves_a_transformation_alone():
+    x = torch.randn(9, 3)
+    dataset = reconstruction_benchmark([x]).train_stream[0].dataset
+    doubled = dataset.replace_current_transform_group(lambda sample: sample * 2)
+    benchmark = benchmark_from_datasets(train=[doubled], test=[doubled])
+    _, recorder = naive(benchmark.train_stream, InMemoryLoadingPlugin())
+    assert "_InMemoryLoader" not in recorder.loaders
+    assert recorder.batches[0][0].abs().max() > x.abs().max()
+
+
+def test_leaves_a_stream_without_task_labels_alone():
+    x = torch.randn(9, 3)
+    dataset = AvalancheDataset([TensorDataset(x, x)])
+    benchmark = benchmark_from_datasets(train=[dataset], test=[dataset])
+    _, recorder = naive(benchmark.train_stream, InMemoryLoadingPlugin())
+    assert recorder.loaders == {"DataLoader"}
+
+
+def test_leaves_samples_alone_that_do_not_stack():
+    def loader(*tensors):
+        datasets = [AvalancheDataset([TensorDataset(x, x)]) for x in tensors]
+        return GroupBalancedDataLoader(datasets, batch_size=4)
+
+    fits = loader(torch.zeros(5, 3), torch.ones(5, 3))
+    assert isinstance(in_memory(fits), _InMemoryLoader)
+    for other in (torch.ones(5, 4), torch.ones(5, 3, dtype=torch.float64)):
+        mixed = loader(torch.zeros(5, 3), other)
+        assert in_memory(mixed) is mixed
+    assert in_memory(fits, max_bytes=10) is fits
