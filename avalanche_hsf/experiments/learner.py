@@ -10,7 +10,7 @@ from avalanche_hsf.checks import check_int
 
 RATES: Mapping[str, tuple[float, ...]] = {
     "AdamW": (5e-4, 2e-3, 8e-3),
-    "SOAP": (5e-3, 2e-2, 8e-2),
+    "SOAP": (2e-2, 8e-2),
 }
 """Learning rates that are searched, by optimizer."""
 

@@ -25,8 +25,8 @@ FLOOR = 0.1
 DELTAS: Mapping[str, Mapping[str, Any]] = {
     "shift": {"adapter": "shift"},
     "scale": {"adapter": "scale"},
-    **{f"low-rank-{r}": {"adapter": "low-rank", "size": r} for r in (1, 2, 4, 8)},
-    **{f"core-{n}": {"adapter": "core", "size": n} for n in (10, 20, 80, 160)},
+    **{f"low-rank-{r}": {"adapter": "low-rank", "size": r} for r in (1, 4)},
+    **{f"core-{n}": {"adapter": "core", "size": n} for n in (10, 40, 64)},
 }
 """Points of the frontier between error and floats a task, beside the preset `compact`."""
 

@@ -112,7 +112,7 @@ PRESETS: Mapping[str, Preset] = {
             "hypernetwork": "delta",
             "hypernetwork_options": {
                 "adapter": "core",
-                "size": 40,
+                "size": 128,
                 "adapted": ("encoder.", "decoder."),
             },
             **_GENTLE_SDE,
