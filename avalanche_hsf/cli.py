@@ -157,7 +157,7 @@ def _reproduce(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments import BENCHMARKS
-    from avalanche_hsf.experiments.compare import compare, expand, frontier, tables, write_csv
+    from avalanche_hsf.experiments.comparison import compare, expand, frontier, tables, write_csv
 
     if options.benchmark not in BENCHMARKS:
         there_are = ", ".join(BENCHMARKS)
@@ -207,12 +207,13 @@ def _quiet() -> None:
 def _results_file(options: argparse.Namespace) -> ResultsFile:
     from avalanche_hsf.experiments import ResultsFile
 
+    parser: _Parser = options.parser
     try:
         return ResultsFile(options.out, fresh=options.fresh)
     except OSError as error:
-        options.parser.error(f"cannot write to --out {options.out}: {error.strerror or error}")
+        parser.error(f"cannot write to --out {options.out}: {error.strerror or error}")
     except ValueError as error:
-        options.parser.error(str(error))
+        parser.error(str(error))
 
 
 def _positive(text: str) -> int:

@@ -7,8 +7,8 @@ from numbers import Real
 
 import torch
 from avalanche.benchmarks import NCScenario, nc_benchmark
-from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.checks import check_int

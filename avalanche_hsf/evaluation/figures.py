@@ -102,8 +102,15 @@ def plot_frontier(
         mean = float(np.mean(errors))
         reach = [[mean - min(errors)], [max(errors) - mean]]
         ours = name.startswith("hsf-")
-        style = {"color": f"C{i % 10}", "marker": "o" if ours else "x" if raw else "+"}
-        panel.errorbar(max(floats, 1.0), mean, yerr=reach, ms=8 if ours else 6, lw=1, **style)
+        panel.errorbar(
+            max(floats, 1.0),
+            mean,
+            yerr=reach,
+            color=f"C{i % 10}",
+            marker="o" if ours else "x" if raw else "+",
+            markersize=8 if ours else 6,
+            linewidth=1,
+        )
         panel.annotate(
             name.removeprefix("hsf-") if ours else name,
             (max(floats, 1.0), mean),

@@ -54,9 +54,12 @@ def _grid(name: str, *values: float) -> tuple[Mapping[str, float], ...]:
 
 
 def _optimizer(parameters: Iterable[nn.Parameter], name: str, lr: float) -> Optimizer:
-    options = {"name": name, "lr": lr, "betas": (0.9, 0.95), "weight_decay": 1e-2}
+    options: dict[str, Any] = {"name": name, "lr": lr, "betas": (0.9, 0.95), "weight_decay": 1e-2}
     # The same numbers as the other implementations, faster; SOAP as in our own presets.
-    extra = {"AdamW": {"fused": True}, "SOAP": {"precondition_frequency": 2}}
+    extra: dict[str, dict[str, Any]] = {
+        "AdamW": {"fused": True},
+        "SOAP": {"precondition_frequency": 2},
+    }
     return make_optimizer(parameters, options | extra[name])
 
 
@@ -266,8 +269,8 @@ def _both_forms(
 PEERS: dict[str, Learner] = {
     **_both_forms("naive", _naive),
     **_both_forms("replay", _replay),
-    **_both_forms("ewc", _ewc, _grid("ewc_lambda", 1e4, 3e5, 1e7)),
-    **_both_forms("online-ewc", _online_ewc, _grid("ewc_lambda", 1e4, 3e5, 1e7)),
+    **_both_forms("ewc", _ewc, _grid("ewc_lambda", 3e4, 3e5, 3e6)),
+    **_both_forms("online-ewc", _online_ewc, _grid("ewc_lambda", 3e4, 3e5, 3e6)),
     **_both_forms("mas", _mas, _grid("lambda_reg", 0.1, 1, 10)),
     **_both_forms("rwalk", _rwalk, _grid("ewc_lambda", 0.1, 1, 10)),
     "mlp-lfl": Learner(_lfl, _grid("lambda_e", 0.1, 1, 10)),

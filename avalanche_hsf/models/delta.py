@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.adapters import make_adapter
+from avalanche_hsf.models.adapters import Adapter, make_adapter
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.task_weights import TaskWeights
 
@@ -69,21 +69,23 @@ class DeltaHyperNetwork(TaskWeights):
         self.trunk = nn.Module()
         for name, value in initial.items():
             self.trunk.register_parameter(_key(name), nn.Parameter(value.detach().clone()))
-        self.adapters = nn.ModuleDict()
+        adapters: dict[str, Adapter] = {}
         for name, shape in self.shapes.items():
             if name.startswith(tuple(adapted)):
                 made = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
                 if made is not None:
-                    self.adapters[_key(name)] = made
-        if not self.adapters:
+                    adapters[_key(name)] = made
+        if not adapters:
             raise ValueError(
                 f"no tensor's name begins with {adapted}, there are {list(self.shapes)}: later "
                 "tasks could not change anything"
             )
-        self.code_size = sum(adapter.size for adapter in self.adapters.values())
+        self.adapters: Any = nn.ModuleDict(adapters)
+        self.code_size = sum(made.size for made in adapters.values())
         self.codes = nn.ModuleDict()
         self.labels: list[int] = []
         self._current: list[int] = []
+        self._in_use = False
 
     @property
     def tasks(self) -> list[int]:
@@ -99,8 +101,11 @@ class DeltaHyperNetwork(TaskWeights):
     def begin(self, labels: list[int]) -> None:
         """Freezes what other tasks rely on and makes the codes of these trainable."""
         labels = [check_int("a task label", label, at_least=0) for label in labels]
-        if self.labels and set(labels) != set(self._current):
+        if not self._in_use:  # Avalanche's JointTraining prepares all experiences, then trains
+            labels = list(dict.fromkeys([*self._current, *labels]))
+        if any(label not in labels for label in self.labels):
             self.trunk.requires_grad_(False)
+            self.trunk.zero_grad()
         for label in labels:
             # The very first task has no code: it trains the trunk itself.
             has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
@@ -112,7 +117,7 @@ class DeltaHyperNetwork(TaskWeights):
             code.requires_grad_(int(key) in labels)
             if int(key) not in labels:
                 code.zero_grad()
-        self._current = labels
+        self._current, self._in_use = labels, False
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
@@ -126,6 +131,7 @@ class DeltaHyperNetwork(TaskWeights):
             self.codes[str(target)].get_parameter(part).copy_(value)
 
     def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
         if self.training:
             for label in tasks:
                 self.check_known(label)
@@ -176,7 +182,12 @@ class DeltaHyperNetwork(TaskWeights):
             self.codes[str(label)].register_parameter(part, nn.Parameter(value))
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"labels": self.labels, "current": self._current, "open": self._trunk_is_trained}
+        return {
+            "labels": self.labels,
+            "current": self._current,
+            "open": self._trunk_is_trained,
+            "in_use": self._in_use,
+        }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Already read by `_load_from_state_dict`, which needs it first."""
@@ -185,6 +196,7 @@ class DeltaHyperNetwork(TaskWeights):
         stored = state_dict.get(f"{prefix}_extra_state")
         if stored is not None:
             self.labels, self._current = list(stored["labels"]), list(stored["current"])
+            self._in_use = stored["in_use"]
             self.trunk.requires_grad_(stored["open"])
             self.codes = nn.ModuleDict()
             for label in self.labels:

@@ -87,7 +87,7 @@ PRESETS: Mapping[str, Preset] = {
             "DetachedLikelihoodPlugin": {},
             "FreezeSharedPlugin": {"trainable": ("flow.",)},
             "FreezeEmbeddingsPlugin": {},
-            "OutputRegularizerPlugin": {"weight": 100.0},
+            "OutputRegularizerPlugin": {"weight": 10.0},
         },
     ),
     "isolated": Preset(

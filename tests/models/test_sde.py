@@ -54,8 +54,10 @@ def test_gradients_equal_those_of_the_loop():
         assert torch.allclose(ours, bare, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("horizon", "n_steps"), [(1.0, 10), (0.5, 4)])
-@pytest.mark.parametrize(("scale", "floor"), [(1.0, 0.0), (0.5, 0.3)])
+@pytest.mark.parametrize(
+    ("horizon", "n_steps", "scale", "floor"),
+    [(1.0, 10, 1.0, 0.0), (0.5, 4, 1.0, 0.0), (0.5, 4, 0.5, 0.3)],
+)
 def test_law_of_a_brownian_motion_with_constant_drift(horizon, n_steps, scale, floor):
     # f = 0.7 and g = floor + scale * sigmoid(-1) constant: z_T ~ N(z0 + 0.7 T, g^2 T).
     sde = NeuralSDE(

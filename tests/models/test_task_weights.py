@@ -145,6 +145,7 @@ def loaded(model, make):
     return other
 
 
+@pytest.mark.parametrize("generated", ["paper", "all"])
 @pytest.mark.parametrize("moment", ["before the first task", "within a task", "after a commit"])
 def test_a_loaded_model_and_a_copy_are_equal_and_train_on(make, moment):
     model = make()

@@ -191,26 +191,26 @@ def test_the_optimizer_lets_go_of_what_the_model_has_let_go_of(benchmark, preset
 
 @EVERY_PRESET
 def test_unseen_tasks_are_evaluated_and_training_goes_on(benchmark, preset):
-    strategy = make(preset)
+    strategy = make(preset, train_epochs=1)
     strategy.eval(benchmark.test_stream)
-    for experience in benchmark.train_stream:
+    for experience in benchmark.train_stream[:3]:
         strategy.train(experience)
         strategy.eval(benchmark.test_stream)
-    assert strategy.model.hypernetwork.tasks == [0, 1, 2, 3, 4]
+    assert strategy.model.hypernetwork.tasks == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("preset", "shuffle"),
-    [("paper", True), ("paper", False), ("repaired", True), ("isolated", False), ("compact", True)],
+    [("paper", True), ("paper", False), ("isolated", False), ("compact", True)],
 )
 def test_how_often_it_is_evaluated_does_not_change_what_is_learned(benchmark, preset, shuffle):
     often, never = make(preset, eval_every=1), make(preset)
     for strategy in (often, never):
         torch.manual_seed(1)
         for experience in benchmark.train_stream[:3]:
-            strategy.train(experience, eval_streams=[benchmark.test_stream], shuffle=shuffle)
+            strategy.train(experience, eval_streams=[benchmark.test_stream[:3]], shuffle=shuffle)
             if strategy is often:
-                strategy.eval(benchmark.test_stream)
+                strategy.eval(benchmark.test_stream[:3])
     for task in range(3):
         assert torch.equal(written(often, task), written(never, task))
     assert torch.equal(weights(often), weights(never))
@@ -316,7 +316,7 @@ def test_without_an_evaluator_it_reports_the_mse(benchmark):
     [
         "paper",
         "isolated",
-        pytest.param("delta", marks=pytest.mark.xfail(strict=True, reason="trains the last alone")),
+        "delta",
     ],
 )
 def test_joint_training_trains_every_task(benchmark, kind):

@@ -1,0 +1,175 @@
+"""avalanche-hsf compare: the search, the tables, and what it refuses."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from avalanche_hsf.cli import main
+from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, compare
+from avalanche_hsf.experiments.comparison import GROUPS, expand, frontier, tables, tune
+from avalanche_hsf.experiments.learner import RATES
+from avalanche_hsf.training import PRESETS
+
+
+def made(strategy, seed, mse, **fields):
+    """A run of three tasks, the first of which is forgotten by `mse`."""
+    R = torch.tensor([[mse, 0, 0], [mse, mse, 0], [2 * mse, mse, mse]], dtype=torch.float64)
+    fields = {
+        "benchmark": "synthetic",
+        "epochs": 300,
+        "configuration": {},
+        "final_mean_mse_of_mean_path": None,
+        "seconds": 1.0,
+        "n_parameters": 100,
+        "floats_kept": 130,
+        "floats_per_task": 15.0,
+        "raw_samples": 0,
+    } | fields
+    return Run.from_matrix(R, strategy=strategy, seed=seed, **fields)
+
+
+def test_every_preset_and_every_sound_strategy_has_a_name():
+    assert {f"hsf-{name}" for name in PRESETS} <= set(LEARNERS)
+    for strategy in ("naive", "replay", "ewc", "online-ewc", "mas", "rwalk", "agem", "gem"):
+        assert {f"mlp-{strategy}", f"mlp-task-{strategy}"} <= set(GROUPS["peers"])
+    assert expand(["mlp-naive", "presets", "mlp-naive"]) == ["mlp-naive", *GROUPS["presets"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hsf-perfect", "there is no strategy 'hsf-perfect'; there are presets.*hsf-isolated"),
+        ("SynapticIntelligence", "importances of exactly 0"),
+        ("mlp-task-lfl", "get_features no task labels"),
+    ],
+)
+def test_names_that_are_not_compared(name, message):
+    with pytest.raises(ValueError, match=message):
+        expand([name])
+
+
+def test_the_search_takes_the_lowest_error_and_repeats_nothing(tmp_path):
+    results = ResultsFile(tmp_path)
+    chosen = tune(results, "random-5", "mlp-mas", seed=100, epochs=2)
+    searched = {run.key[4]: run.final_mean_mse for run in results.runs}
+    assert len(searched) == sum(map(len, RATES.values())) + 2  # then two other strengths
+    assert json.dumps(chosen, sort_keys=True) == min(searched, key=searched.get)
+    assert {run.seed for run in results.runs} == {100}
+    again = ResultsFile(tmp_path)
+    assert tune(again, "random-5", "mlp-mas", seed=100, epochs=2) == chosen
+    assert len(again.runs) == len(searched)
+    assert tune(again, "random-5", "hsf-isolated", seed=100, epochs=2) == {}
+
+
+def test_the_tuning_seed_is_not_reported(tmp_path):
+    with pytest.raises(ValueError, match="seed 100 is that of the search"):
+        compare(ResultsFile(tmp_path), "synthetic", ["mlp-paper"], seeds=[1, 100], epochs=1)
+
+
+def test_a_run_that_fails_does_not_lose_the_others(tmp_path, monkeypatch, capsys):
+    def fails_once(benchmark, strategy, *, seed, **rest):
+        if seed == 1:
+            raise torch.linalg.LinAlgError("no eigenbasis")
+        return made(strategy, seed, 1e-3)
+
+    monkeypatch.setattr("avalanche_hsf.experiments.comparison.run", fails_once)
+    runs = compare(ResultsFile(tmp_path), "synthetic", ["hsf-isolated"], seeds=[1, 2], epochs=1)
+    assert [run.seed for run in runs] == [2]
+    assert "seed 1" in capsys.readouterr().out
+
+
+def test_what_the_tables_say():
+    runs = [made("hsf-isolated", seed, mse) for seed, mse in enumerate((1e-6, 2e-6, 3e-6))]
+    runs += [
+        made("mlp-replay", seed, mse, raw_samples=50) for seed, mse in enumerate((1e-3, 2.1e-3))
+    ]
+    errors, costs = tables(runs)
+    ours, replay = errors.rows
+    assert "synthetic, 300 steps a task, 3 seeds" in errors.title
+    # Final mean (2 + 1 + 1) / 3 of the seed's error; 95 % by hand: 4.303 * sd / sqrt(3).
+    assert ours[1] == "2.7e-06 ± 3.3e-06"
+    assert ours[3].startswith("4.0e-06")  # worst task
+    assert ours[4].startswith("+1.0e-06")  # forgetting, mean over T0 and T1
+    assert ours[5] == "+3.0e-06"  # the worst of all runs
+    assert ours[6].startswith("-1.0e-06")
+    assert ours[7] == "" and 0 < float(replay[7]) < 0.05  # two pairs
+    assert costs.rows[0][1:5] == ["15", "0", "130", "100"]
+    assert costs.rows[1][2] == "50"
+    assert costs.rows[0][6] == "as named"
+
+
+def test_a_learner_trained_once_has_no_forgetting():
+    R = torch.full((3, 3), float("nan"), dtype=torch.float64)
+    R[-1] = 0.5
+    run = made("mlp-joint", 0, 1.0)
+    joint = Run.from_matrix(
+        R,
+        **{k: v for k, v in vars(run).items() if k not in COMPUTED},
+    )
+    assert joint.forgetting[:2] == [None, None]
+    (row,) = tables([joint])[0].rows
+    assert row[1] == "5.0e-01" and row[4:7] == ["-", "-", "-"]
+
+
+COMPUTED = {"mse_matrix", "forgetting", "final_mean_mse"}
+
+
+def test_the_command_end_to_end(tmp_path, capsys):
+    command = ["compare", "--benchmark", "bottleneck", "--epochs", "2", "--out", str(tmp_path)]
+    names = "hsf-compact,mlp-task-replay,mlp-joint"
+    assert main([*command, "--strategies", names, "--seeds", "1,2"]) == 0
+    shown = capsys.readouterr().out
+    for name in names.split(","):
+        assert name in shown
+    with (tmp_path / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["strategy"], row["seed"]) for row in rows] == [
+        (name, seed) for name in names.split(",") for seed in "12"
+    ]
+    assert all(float(row["final_mean_mse"]) > 0 for row in rows)
+    by_name = {row["strategy"]: row for row in rows}
+    assert by_name["mlp-task-replay"]["raw_samples"] == "250"
+    assert by_name["mlp-joint"]["forgetting_mean"] == ""
+    assert (tmp_path / "frontier.png").stat().st_size > 10_000
+    assert "| hsf-compact" in (tmp_path / "comparison.md").read_text()
+    # A second time everything is there already, and the answer is the same.
+    n_runs = len(ResultsFile(tmp_path).runs)
+    assert main([*command, "--strategies", names, "--seeds", "1,2"]) == 0
+    assert len(ResultsFile(tmp_path).runs) == n_runs
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--benchmark", "mnist"], "there is no benchmark 'mnist'; there are synthetic"),
+        (["--benchmark", "digits", "--strategies", "hsf"], "there is no strategy 'hsf'; there are"),
+        (["--benchmark", "digits", "--strategies", "LwF"], "LwF is not compared"),
+        (["--benchmark", "digits", "--seeds", "1,100"], "--tuning-seed 100 is among --seeds"),
+        ([], "--benchmark"),
+    ],
+)
+def test_bad_words_end_with_one_line(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", *words, "--out", str(tmp_path / "not-made")])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "not-made").exists()
+
+
+def test_the_frontier_has_a_point_for_each_learner():
+    figure = frontier([made("hsf-isolated", 0, 1e-6), made("mlp-replay", 0, 1e-3, raw_samples=50)])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {"isolated", "mlp-replay"} <= set(texts)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_streams_of_another_seed(name):
+    stream = BENCHMARKS[name]
+    assert stream.tuned_on in BENCHMARKS
+    first, second = (stream.make(seed).train_stream[0].dataset[0][0] for seed in (1, 2))
+    same = torch.equal(first, second)
+    assert same == (name in ("synthetic", "bottleneck"))
