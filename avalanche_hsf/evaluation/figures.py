@@ -126,6 +126,7 @@ def plot_frontier(
         ylabel="final mean MSE",
         title=title,
     )
+    panel.margins(x=0.12)
     panel.text(
         0.99,
         0.98,

@@ -42,7 +42,8 @@ class Run:
         n_parameters: Numbers in the model at the end, read-outs and frozen parts included.
         floats_kept: Numbers that the learner keeps at the end: the model's and the plugins', in
             units of 4 bytes.
-        floats_per_task: What each task after the first added to that, on average.
+        floats_per_task: What each task after the first added to that, on average; or, where it is
+            more, what is kept beside the model, such as a memory, divided by all tasks.
         raw_samples: Raw samples it keeps at the end.
     """
 

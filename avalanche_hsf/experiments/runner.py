@@ -81,6 +81,7 @@ def run(
             trained.eval(stream.test_stream)
             kept.append(floats_kept(trained))
         seconds = time.perf_counter() - start
+    n_parameters = sum(tensor.numel() for tensor in _numbers(trained.model))
     R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
     R[-len(matrix.result()) :] = matrix.result()
     return Run.from_matrix(
@@ -92,9 +93,11 @@ def run(
         configuration=dict(configuration or {}),
         final_mean_mse_of_mean_path=_mse_of_mean_path(trained.model, stream),
         seconds=seconds,
-        n_parameters=sum(tensor.numel() for tensor in _numbers(trained.model)),
+        n_parameters=n_parameters,
         floats_kept=kept[-1],
-        floats_per_task=(kept[-1] - kept[0]) / max(len(kept) - 1, 1),
+        floats_per_task=max(
+            (kept[-1] - kept[0]) / max(len(kept) - 1, 1), (kept[-1] - n_parameters) / n_tasks
+        ),
         raw_samples=raw_samples_kept(trained),
     )
 

@@ -172,18 +172,26 @@ class HSFStrategy(SupervisedTemplate):
             seed: Seed of the SDE's noise, what is drawn for new tasks and the replay memory's
                 draws; if None it is drawn from torch's global generator, whence the initial
                 weights come.
-            model_options: Arguments of `HypernetSDEFlow` that replace the preset's.
-            optimizer_options: Name or arguments of the optimizer that replace the preset's.
+            model_options: Arguments of `HypernetSDEFlow` that replace the preset's; another
+                `hypernetwork` comes with its own `hypernetwork_options`.
+            optimizer_options: Arguments of the optimizer that replace the preset's; with a
+                `name`, all of them.
             **overrides: Arguments of this class that replace the preset's.
 
         Raises:
             ValueError: There is no such preset; the message lists those there are.
         """
         preset = get_preset(name)
-        options = {"seed": seed, **preset.model, **(model_options or {})}
-        model = HypernetSDEFlow(input_dim, **options)
-        options = {**preset.optimizer, **(optimizer_options or {})}
-        optimizer = make_optimizer(model.parameters(), options)
+        # What belongs to one kind of hypernetwork, or to one optimizer, does not fit another.
+        of_model, of_optimizer = dict(preset.model), dict(preset.optimizer)
+        if "hypernetwork" in (model_options or {}):
+            of_model.pop("hypernetwork_options", None)
+        if "name" in (optimizer_options or {}):
+            of_optimizer = {}
+        model = HypernetSDEFlow(input_dim, **{"seed": seed, **of_model, **(model_options or {})})
+        optimizer = make_optimizer(
+            model.parameters(), {**of_optimizer, **(optimizer_options or {})}
+        )
         arguments: dict[str, Any] = {
             "model": model,
             "optimizer": optimizer,

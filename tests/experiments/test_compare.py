@@ -52,13 +52,13 @@ def test_names_that_are_not_compared(name, message):
 
 def test_the_search_takes_the_lowest_error_and_repeats_nothing(tmp_path):
     results = ResultsFile(tmp_path)
-    chosen = tune(results, "random-5", "mlp-mas", seed=100, epochs=2)
+    chosen = tune(results, "random-5", "mlp-lfl", seed=100, epochs=2)
     searched = {run.key[4]: run.final_mean_mse for run in results.runs}
     assert len(searched) == sum(map(len, RATES.values())) + 2  # then two other strengths
     assert json.dumps(chosen, sort_keys=True) == min(searched, key=searched.get)
     assert {run.seed for run in results.runs} == {100}
     again = ResultsFile(tmp_path)
-    assert tune(again, "random-5", "mlp-mas", seed=100, epochs=2) == chosen
+    assert tune(again, "random-5", "mlp-lfl", seed=100, epochs=2) == chosen
     assert len(again.runs) == len(searched)
     assert tune(again, "random-5", "hsf-isolated", seed=100, epochs=2) == {}
 
@@ -132,6 +132,10 @@ def test_the_command_end_to_end(tmp_path, capsys):
     by_name = {row["strategy"]: row for row in rows}
     assert by_name["mlp-task-replay"]["raw_samples"] == "250"
     assert by_name["mlp-joint"]["forgetting_mean"] == ""
+    floats = {name: float(row["floats_per_task"]) for name, row in by_name.items()}
+    assert floats["mlp-task-replay"] == 50 * 3
+    assert floats["mlp-joint"] == 300 * 3
+    assert floats["hsf-compact"] == 730 + 2 * 2  # its code, mean and spread of the latents
     assert (tmp_path / "frontier.png").stat().st_size > 10_000
     assert "| hsf-compact" in (tmp_path / "comparison.md").read_text()
     # A second time everything is there already, and the answer is the same.

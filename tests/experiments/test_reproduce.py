@@ -15,6 +15,7 @@ from avalanche_hsf.experiments.published import (
     PUBLISHED_RATIO,
 )
 from avalanche_hsf.experiments.reproduce import tables, verdict
+from avalanche_hsf.experiments.results import run_key
 
 
 def of_matrix(rows, strategy="mlp-paper", seed=42, epochs=300):
@@ -26,8 +27,13 @@ def of_matrix(rows, strategy="mlp-paper", seed=42, epochs=300):
         strategy=strategy,
         seed=seed,
         epochs=epochs,
+        configuration={},
+        final_mean_mse_of_mean_path=None,
         seconds=1.0,
         n_parameters=7,
+        floats_kept=7,
+        floats_per_task=0.0,
+        raw_samples=0,
     )
 
 
@@ -120,12 +126,17 @@ def test_the_results_file(tmp_path):
         "mse_matrix",
         "forgetting",
         "final_mean_mse",
+        "final_mean_mse_of_mean_path",
+        "configuration",
         "seconds",
         "n_parameters",
+        "floats_kept",
+        "floats_per_task",
+        "raw_samples",
     }
     again = ResultsFile(folder)
     assert again.find(result.key) == result
-    assert again.find(("synthetic", "mlp-paper", 43, 300)) is None
+    assert again.find(run_key("synthetic", "mlp-paper", 43, 300)) is None
     assert ResultsFile(folder, fresh=True).runs == []
     assert ResultsFile(folder).find(result.key) == result  # fresh alone deletes nothing
 

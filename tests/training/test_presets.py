@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from avalanche_hsf.benchmarks import SyntheticManifolds
-from avalanche_hsf.models import GENERATED, HYPERNETWORKS, HypernetSDEFlow
+from avalanche_hsf.models import (
+    GENERATED,
+    HYPERNETWORKS,
+    DeltaHyperNetwork,
+    HypernetSDEFlow,
+)
 from avalanche_hsf.training import (
     DEFAULT,
     PRESETS,
@@ -186,3 +191,16 @@ def test_a_preset_that_does_not_exist_lists_those_that_do():
     with pytest.raises(ValueError, match=message):
         HSFStrategy(model=model, optimizer=optimizer, preset="papr")
     assert DEFAULT in PRESETS
+
+
+def test_another_hypernetwork_or_optimizer_leaves_the_presets_own_options_behind():
+    strategy = HSFStrategy.from_preset(
+        "paper",
+        input_dim=3,
+        model_options={"hypernetwork": "delta"},
+        optimizer_options={"name": "SOAP", "lr": 0.01},
+        embedding_table=False,
+    )
+    assert isinstance(strategy.model.hypernetwork, DeltaHyperNetwork)
+    assert type(strategy.optimizer).__name__ == "SOAP"
+    assert strategy.optimizer.defaults["lr"] == 0.01
