@@ -23,10 +23,11 @@ FLOOR = 0.1
 """The diffusion of the learners with an honest SDE is at least this."""
 
 DELTAS: Mapping[str, Mapping[str, Any]] = {
-    "shift": {"adapter": "shift"},
-    "scale": {"adapter": "scale"},
-    **{f"low-rank-{r}": {"adapter": "low-rank", "size": r} for r in (1, 4)},
-    **{f"core-{n}": {"adapter": "core", "size": n} for n in (10, 40, 64)},
+    "shift": {"adapter": "shift", "bits": None},
+    "scale": {"adapter": "scale", "bits": None},
+    **{f"low-rank-{r}": {"adapter": "low-rank", "size": r, "bits": None} for r in (1, 4)},
+    **{f"core-{n}": {"adapter": "core", "size": n, "bits": None} for n in (12, 48, 124)},
+    "core-48-12-bits": {"adapter": "core", "size": 48},
 }
 """Points of the frontier between error and floats a task, beside the preset `compact`."""
 

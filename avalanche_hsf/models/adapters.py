@@ -130,7 +130,7 @@ def make_adapter(
     Args:
         kind: One of `KINDS`. "low-rank": matrices change by rank `size` (entry by entry where that
             is shorter), vectors entry by entry. "core": matrices by a core of at most `size`
-            numbers, vectors by at most a quarter of that. "scale": matrices by a factor for each
+            numbers, vectors by a sixteenth of that. "scale": matrices by a factor for each
             output unit, vectors entry by entry. "shift": vectors alone, entry by entry.
         shape: Of the tensor.
         size: See there; at least 1.
@@ -142,7 +142,7 @@ def make_adapter(
     if kind not in KINDS:
         raise ValueError(f"there is no kind of adapter {kind!r}; there are {', '.join(KINDS)}")
     if kind == "core":
-        return Core(shape, size if len(shape) > 1 else max(size // 4, 1), generator)
+        return Core(shape, size if len(shape) > 1 else max(size // 16, 1), generator)
     shift = Shift(shape)
     if len(shape) == 1:
         return shift

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.adapters import Adapter, make_adapter
 from avalanche_hsf.models.noise import SeededNoise
+from avalanche_hsf.models.task_code import TaskCode
 from avalanche_hsf.models.task_weights import TaskWeights
 
 
@@ -19,7 +20,7 @@ class DeltaHyperNetwork(TaskWeights):
 
     The first task trains theta_0, which is frozen when another task comes. Every later task
     trains nothing but its code e_t, and once finished keeps it: old tasks do not change, by
-    construction, and what a task costs is the length of its code.
+    construction, and what a task costs is the length of its code times the bits of a number.
 
     How a code changes a tensor is said by an `Adapter`. A task that was never trained is evaluated
     with theta_0.
@@ -31,6 +32,7 @@ class DeltaHyperNetwork(TaskWeights):
         initial: Initial value of each tensor, by name; the first task starts there.
         adapter: The kind of change, see `make_adapter`.
         size: Of a change: the rank, or the numbers in a core; at least 1.
+        bits: Bits kept of each number of a finished task's code, 2 to 16; None: float32.
         adapted: Prefixes of the names that later tasks change; the others stay as the first task
             left them.
         seed: Seed of fixed bases and of codes' first values; if None it is drawn from torch's
@@ -59,11 +61,15 @@ class DeltaHyperNetwork(TaskWeights):
         *,
         adapter: str = "low-rank",
         size: int = 4,
+        bits: int | None = None,
         adapted: tuple[str, ...] = ("",),
         seed: int | None = None,
     ) -> None:
         super().__init__()
         check_int("size of the adapters", size, at_least=1)
+        if bits is not None and not 2 <= check_int("bits", bits, at_least=2) <= 16:
+            raise ValueError(f"bits must be from 2 to 16, or None, got {bits}")
+        self.bits = bits
         self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
         self.noise = SeededNoise(seed, stream=3)
         self.trunk = nn.Module()
@@ -82,7 +88,7 @@ class DeltaHyperNetwork(TaskWeights):
             )
         self.adapters: Any = nn.ModuleDict(adapters)
         self.code_size = sum(made.size for made in adapters.values())
-        self.codes = nn.ModuleDict()
+        self.codes: Any = nn.ModuleDict()
         self.labels: list[int] = []
         self._current: list[int] = []
         self._in_use = False
@@ -110,20 +116,26 @@ class DeltaHyperNetwork(TaskWeights):
             # The very first task has no code: it trains the trunk itself.
             has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
             if str(label) not in self.codes and not has_trunk:
-                self._add_code(label)
+                self.codes[str(label)] = TaskCode(self._start(), bits=self.bits)
             if label not in self.labels:
                 self.labels.append(label)
         for key, code in self.codes.items():
-            code.requires_grad_(int(key) in labels)
-            if int(key) not in labels:
-                code.zero_grad()
+            if int(key) in labels:
+                code.reopen()
+            else:
+                code.close()
         self._current, self._in_use = labels, False
+
+    def commit(self) -> None:
+        """Rounds the codes in training to their bits and closes them."""
+        for code in self.codes.values():
+            code.close()
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
         for label in (source, target):
             self.check_known(label)
-        if str(target) not in self.codes or target not in self._current:
+        if str(target) not in self.codes or not self.codes[str(target)].is_open:
             raise ValueError(f"task {target} is not in training: its weights stay as they are")
         # A task without a code has the trunk's weights, where every new code starts.
         code = self._parts(source) if str(source) in self.codes else self._start()
@@ -159,7 +171,7 @@ class DeltaHyperNetwork(TaskWeights):
     def _parts(self, label: int) -> dict[str, Tensor]:
         """The code of a task by tensor and part; zeros, which change nothing, if it has none."""
         if str(label) in self.codes:
-            return dict(self.codes[str(label)].named_parameters())
+            return self.codes[str(label)].values()
         like = next(self.trunk.parameters())
         return {
             f"{key}/{part}": like.new_zeros(shape)
@@ -175,11 +187,6 @@ class DeltaHyperNetwork(TaskWeights):
             for key, adapter in self.adapters.items()
             for part, value in adapter.start(generator).items()
         }
-
-    def _add_code(self, label: int) -> None:
-        self.codes[str(label)] = nn.Module()
-        for part, value in self._start().items():
-            self.codes[str(label)].register_parameter(part, nn.Parameter(value))
 
     def get_extra_state(self) -> dict[str, Any]:
         return {
@@ -200,9 +207,12 @@ class DeltaHyperNetwork(TaskWeights):
             self.trunk.requires_grad_(stored["open"])
             self.codes = nn.ModuleDict()
             for label in self.labels:
-                if any(name.startswith(f"{prefix}codes.{label}.") for name in state_dict):
-                    self._add_code(label)
-                    self.codes[str(label)].requires_grad_(label in self._current)
+                of_task = f"{prefix}codes.{label}."
+                if any(name.startswith(of_task) for name in state_dict):
+                    code = TaskCode(self._parts(-1), bits=self.bits)
+                    if f"{of_task}kept" in state_dict:
+                        code.close()
+                    self.codes[str(label)] = code
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -55,7 +55,7 @@ _GENTLE_SDE = {
 }
 # The fused kernel computes the same update as the default one, faster.
 _PAPER_OPTIMIZER = {"name": "AdamW", "lr": 5e-4, "weight_decay": 0.01, "fused": True}
-_SOAP = {"name": "SOAP", "lr": 8e-2, "betas": (0.9, 0.95), "precondition_frequency": 2}
+_SOAP = {"name": "SOAP", "lr": 5.6e-2, "betas": (0.9, 0.95), "precondition_frequency": 2}
 
 PRESETS: Mapping[str, Preset] = {
     "paper": Preset(
@@ -106,13 +106,14 @@ PRESETS: Mapping[str, Preset] = {
         },
     ),
     "compact": Preset(
-        source="low-rank changes of the first task's weights, DeltaHyperNetwork",
+        source="small changes of the first task's weights, a kilobyte a task, DeltaHyperNetwork",
         model={
             "generated": "all",
             "hypernetwork": "delta",
             "hypernetwork_options": {
                 "adapter": "core",
-                "size": 128,
+                "size": 124,
+                "bits": 12,
                 "adapted": ("encoder.", "decoder."),
             },
             **_GENTLE_SDE,

@@ -23,7 +23,9 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
     2 * latent_dim numbers kept a task) and blurred a little, so that the nll is bounded below and
     the flow learns the shape of the latents.
 
-    For strategies that train a `HypernetSDEFlow`.
+    For strategies that train a `HypernetSDEFlow`. Where the flow is frozen, as for the later tasks
+    of the preset compact, it does nothing and keeps nothing: the density is that of the tasks
+    the flow was trained on.
 
     Source: equation (2) of the paper, mended.
 
@@ -53,9 +55,9 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
             )
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
-        if self.weight == 0:
-            return
         model, labels = strategy.model, strategy.mb_task_id
+        if not self._applies(model, labels):
+            return
         latents = getattr(strategy, "mb_latents", None)
         with torch.no_grad():
             z0 = model.encode(strategy.mb_x, labels) if latents is None else latents.z0
@@ -76,7 +78,15 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
         items = [dataset[i] for i in range(len(dataset))]
         x = torch.stack([item[0] for item in items]).to(strategy.device)
         labels = torch.tensor([int(item[-1]) for item in items], device=strategy.device)
-        self._note(strategy.model, strategy.model.encode(x, labels), labels)
+        if self._applies(strategy.model, labels):
+            self._note(strategy.model, strategy.model.encode(x, labels), labels)
+
+    def _applies(self, model: HypernetSDEFlow, labels: Tensor) -> bool:
+        """Whether the flow of some tasks can learn; a frozen one keeps what it has."""
+        with torch.enable_grad():
+            written = model.hypernetwork(labels.unique().tolist(), "flow.")
+            tensors = [*model.flow.parameters(), *written.values()]
+        return self.weight > 0 and any(tensor.requires_grad for tensor in tensors)
 
     @staticmethod
     def _note(model: HypernetSDEFlow, z0: Tensor, labels: Tensor) -> None:

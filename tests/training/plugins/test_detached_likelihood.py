@@ -73,6 +73,7 @@ def test_the_blur_is_in_units_of_each_tasks_spread():
     labels = torch.tensor([0, 1]).repeat(4000)
     z0 = scales * torch.randn(8000, 4)
     model, blurred = small(), []
+    model.hypernetwork.begin([0, 1])
 
     def flow_of(z0, task_labels):
         blurred.append(z0)
@@ -120,3 +121,15 @@ def test_a_beta_above_zero_contradicts_it():
 def test_bad_arguments(bad):
     with pytest.raises(ValueError, match="DetachedLikelihoodPlugin must be a finite number"):
         DetachedLikelihoodPlugin(**bad)
+
+
+def test_a_frozen_flow_is_left_alone():
+    added = Added()
+    model = small("delta", hypernetwork_options={"adapted": ("encoder.", "decoder.")})
+    strategy = naive(DetachedLikelihoodPlugin(), added, model=model, train_epochs=3)
+    strategy.train(stream()[0])
+    statistics = strategy.model.whitening.mean.clone()
+    strategy.train(stream()[1])
+    assert all(value != 0 for value in added.values[:3])
+    assert added.values[3:] == [0.0] * 3
+    assert torch.equal(strategy.model.whitening.mean, statistics)
