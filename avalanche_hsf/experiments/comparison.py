@@ -109,20 +109,29 @@ def tune(
     learner, stream = LEARNERS[strategy], BENCHMARKS[benchmark].tuned_on
     if not learner.optimizers:
         return {}
+
+    def lowest(candidates: list[dict[str, Any]]) -> dict[str, Any] | None:
+        made = [
+            _found_or_made(results, stream, strategy, seed, epochs, each) for each in candidates
+        ]
+        errors = [
+            math.inf if run is None or math.isnan(run.final_mean_mse) else run.final_mean_mse
+            for run in made
+        ]
+        best = min(errors)
+        return None if math.isinf(best) else candidates[errors.index(best)]
+
     middle = learner.grid[len(learner.grid) // 2]
-    best: dict[str, Any] | None = None
-    lowest = math.inf
-    candidates = [
-        {"optimizer": name, "lr": lr, **middle} for name in learner.optimizers for lr in RATES[name]
-    ]
-    for round_ in (candidates, None):
-        if round_ is None:
-            round_ = [{**best, **other} for other in learner.grid if best and other != middle]
-        for candidate in round_:
-            made = _found_or_made(results, stream, strategy, seed, epochs, candidate)
-            if made is not None and made.final_mean_mse < lowest:
-                best, lowest = candidate, made.final_mean_mse
-    return best
+    best = lowest(
+        [
+            {"optimizer": name, "lr": lr, **middle}
+            for name in learner.optimizers
+            for lr in RATES[name]
+        ]
+    )
+    if best is None:
+        return None
+    return lowest([best, *({**best, **other} for other in learner.grid if other != middle)])
 
 
 def _found_or_made(
