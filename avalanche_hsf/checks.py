@@ -49,6 +49,22 @@ def check_positive(name: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def check_task_labels(task_labels: Tensor, n: int) -> Tensor:
+    """An integer tensor, one task label for each of n samples; TypeError or ValueError otherwise.
+
+    >>> check_task_labels(torch.tensor([4, 2, 4]), 3)
+    tensor([4, 2, 4])
+    """
+    dtype = task_labels.dtype
+    if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
+        raise TypeError(f"task labels must be integers, got a tensor of {dtype}")
+    if task_labels.shape != (n,):
+        raise ValueError(
+            f"task labels must be one per sample, shape ({n},), got {tuple(task_labels.shape)}"
+        )
+    return task_labels
+
+
 def check_samples(name: str, x: object) -> Tensor:
     """A non-empty floating-point tensor of finite samples.
 

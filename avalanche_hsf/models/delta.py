@@ -12,7 +12,7 @@ from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.adapters import Adapter, make_adapter
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.task_code import TaskCode
-from avalanche_hsf.models.task_weights import TaskWeights
+from avalanche_hsf.models.task_weights import TaskWeights, parameter_key
 
 
 class DeltaHyperNetwork(TaskWeights):
@@ -74,13 +74,13 @@ class DeltaHyperNetwork(TaskWeights):
         self.noise = SeededNoise(seed, stream=3)
         self.trunk = nn.Module()
         for name, value in initial.items():
-            self.trunk.register_parameter(_key(name), nn.Parameter(value.detach().clone()))
+            self.trunk.register_parameter(parameter_key(name), nn.Parameter(value.detach().clone()))
         adapters: dict[str, Adapter] = {}
         for name, shape in self.shapes.items():
             if name.startswith(tuple(adapted)):
                 made = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
                 if made is not None:
-                    adapters[_key(name)] = made
+                    adapters[parameter_key(name)] = made
         if not adapters:
             raise ValueError(
                 f"no tensor's name begins with {adapted}, there are {list(self.shapes)}: later "
@@ -147,18 +147,22 @@ class DeltaHyperNetwork(TaskWeights):
         if self.training:
             for label in tasks:
                 self.check_known(label)
-        trunk = {n: self.trunk.get_parameter(_key(n)) for n in self.shapes if n.startswith(prefix)}
+        trunk = {
+            n: self.trunk.get_parameter(parameter_key(n))
+            for n in self.shapes
+            if n.startswith(prefix)
+        }
         if not any(str(label) in self.codes for label in tasks):
             return {name: W.expand(len(tasks), *W.shape) for name, W in trunk.items()}
         codes = [self._parts(label) for label in tasks]
         written = {}
         for name, W in trunk.items():
-            if _key(name) not in self.adapters:
+            if parameter_key(name) not in self.adapters:
                 written[name] = W.expand(len(tasks), *W.shape)
                 continue
-            adapter = self.adapters[_key(name)]
+            adapter = self.adapters[parameter_key(name)]
             own = {
-                part: torch.stack([code[f"{_key(name)}/{part}"] for code in codes])
+                part: torch.stack([code[f"{parameter_key(name)}/{part}"] for code in codes])
                 for part in adapter.shapes
             }
             written[name] = adapter(own, W)
@@ -214,8 +218,3 @@ class DeltaHyperNetwork(TaskWeights):
                         code.close()
                     self.codes[str(label)] = code
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _key(name: str) -> str:
-    """A parameter's name must not have dots."""
-    return name.replace(".", "/")

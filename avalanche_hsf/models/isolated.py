@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.noise import SeededNoise
-from avalanche_hsf.models.task_weights import TaskWeights
+from avalanche_hsf.models.task_weights import TaskWeights, parameter_key
 
 
 class IsolatedHyperNetwork(TaskWeights):
@@ -184,7 +184,7 @@ class IsolatedHyperNetwork(TaskWeights):
         known = label if label in self.labels else next(iter(self.labels), _FIRST)
         if str(known) in self.drafts:
             draft = self.drafts[str(known)]
-            return {name: draft.get_parameter(_key(name)) for name in names}
+            return {name: draft.get_parameter(parameter_key(name)) for name in names}
         parts = self._split(self._theta(int(known)))
         return {name: parts[name] for name in names}
 
@@ -202,7 +202,9 @@ class IsolatedHyperNetwork(TaskWeights):
         """All weights of a task as one vector."""
         if str(label) in self.drafts:
             draft = self.drafts[str(label)]
-            return torch.cat([draft.get_parameter(_key(name)).flatten() for name in self.shapes])
+            return torch.cat(
+                [draft.get_parameter(parameter_key(name)).flatten() for name in self.shapes]
+            )
         return self._phi()[self.labels.index(label)].to(self.readout.dtype) @ self.readout
 
     @torch.no_grad()
@@ -211,10 +213,10 @@ class IsolatedHyperNetwork(TaskWeights):
         if key not in self.drafts:
             self.drafts[key] = nn.Module()
             for name, part in self._split(theta).items():
-                self.drafts[key].register_parameter(_key(name), nn.Parameter(part.clone()))
+                self.drafts[key].register_parameter(parameter_key(name), nn.Parameter(part.clone()))
             return
         for name, part in self._split(theta).items():
-            self.drafts[key].get_parameter(_key(name)).copy_(part)
+            self.drafts[key].get_parameter(parameter_key(name)).copy_(part)
 
     def _phi(self) -> Tensor:
         """phi of all tasks, one row each, in float64."""
@@ -283,8 +285,3 @@ class IsolatedHyperNetwork(TaskWeights):
 
 _FIRST = "first"
 """The draft before any task is known."""
-
-
-def _key(name: str) -> str:
-    """A parameter's name must not have dots."""
-    return name.replace(".", "/")

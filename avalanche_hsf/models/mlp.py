@@ -9,7 +9,7 @@ from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_task_labels
 
 
 class MLPAutoencoder(nn.Module):
@@ -129,7 +129,7 @@ class TaskAwareMLPAutoencoder(MultiTaskModule):
 
     def _one_hot(self, task_labels: Tensor | int, flat: Tensor) -> Tensor:
         if isinstance(task_labels, Tensor):
-            task_labels = _label_tensor(task_labels, len(flat))
+            task_labels = check_task_labels(task_labels, len(flat))
             for label in torch.stack(torch.aminmax(task_labels)).tolist():
                 self._check_label(label)
             return one_hot(task_labels.long(), self.n_tasks).to(flat)
@@ -228,7 +228,7 @@ class SeparateMLPAutoencoders(MultiTaskModule):
             return self.forward_all_tasks(x)
         if not isinstance(task_labels, Tensor):
             return self._network(check_int("a task label", task_labels, at_least=0))(x)
-        task_labels = _label_tensor(task_labels, len(x))
+        task_labels = check_task_labels(task_labels, len(x))
         labels = task_labels.unique().tolist()
         if len(labels) == 1:
             return self._network(labels[0])(x)
@@ -282,14 +282,3 @@ def _flat(x: Tensor, input_dim: int) -> Tensor:
     if flat.shape[1] != input_dim:
         raise ValueError(f"x must have {input_dim} features a sample, got shape {tuple(x.shape)}")
     return flat
-
-
-def _label_tensor(task_labels: Tensor, n: int) -> Tensor:
-    dtype = task_labels.dtype
-    if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
-        raise TypeError(f"task labels must be integers, got a tensor of {dtype}")
-    if task_labels.shape != (n,):
-        raise ValueError(
-            f"task labels must be one per sample, shape ({n},), got {tuple(task_labels.shape)}"
-        )
-    return task_labels

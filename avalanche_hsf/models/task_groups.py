@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_task_labels
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,7 @@ class TaskGroups:
         """
         if not isinstance(task_labels, Tensor):
             return cls([check_int("a task label", task_labels, at_least=0)])
-        dtype = task_labels.dtype
-        if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
-            raise TypeError(f"task labels must be integers, got a tensor of {dtype}")
-        if task_labels.shape != (n,):
-            raise ValueError(
-                f"task labels must be one per sample, shape ({n},), got {tuple(task_labels.shape)}"
-            )
+        check_task_labels(task_labels, n)
         uniques, group_of_row, sizes = torch.unique(
             task_labels, return_inverse=True, return_counts=True
         )

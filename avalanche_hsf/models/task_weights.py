@@ -159,3 +159,8 @@ def release(module: nn.Module, name: str) -> Tensor:
     delattr(owner, last)
     owner.register_buffer(last, torch.zeros(()).expand(values.shape), persistent=False)
     return values
+
+
+def parameter_key(name: str) -> str:
+    """The name of a main network's tensor as that of a parameter, which must not have dots."""
+    return name.replace(".", "/")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from avalanche_hsf.models.hsf import GENTLE_SDE
 from avalanche_hsf.training.losses import BetaSchedule
 
 
@@ -51,7 +52,7 @@ _PAPER_MODEL = {
 _GENTLE_SDE = {
     "encoder_steps": 4,
     "decoder_steps": 2,
-    "sde_options": {"diffusion_scale": 0.1, "diffusion_bias": -5.0, "drift_gain": 0.1},
+    "sde_options": GENTLE_SDE,
 }
 # The fused kernel computes the same update as the default one, faster.
 _PAPER_OPTIMIZER = {"name": "AdamW", "lr": 5e-4, "weight_decay": 0.01, "fused": True}
