@@ -251,11 +251,7 @@ class HSFStrategy(SupervisedTemplate):
     def _unpack_minibatch(self) -> None:
         check_samples("a minibatch", self.mbatch[0])
         super()._unpack_minibatch()
-
-    @property
-    def mb_y(self) -> Tensor:
-        """The target of the current minibatch: its input."""
-        return self.mb_x
+        self.mbatch[1] = self.mbatch[0]  # what is reconstructed, whatever becomes of the input
 
     def forward(self) -> Tensor:
         """The reconstruction; in training the latents are kept for the likelihood term."""

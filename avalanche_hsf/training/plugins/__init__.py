@@ -1,12 +1,14 @@
 """One plugin a file, each usable with any supervised Avalanche strategy."""
 
 from avalanche_hsf.training.plugins.cosine_restart import CosineRestartPlugin
+from avalanche_hsf.training.plugins.decay_to_start import DecayToStartPlugin
 from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
 from avalanche_hsf.training.plugins.diffusion_floor import DiffusionFloorPlugin
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
 from avalanche_hsf.training.plugins.freeze_embeddings import FreezeEmbeddingsPlugin
 from avalanche_hsf.training.plugins.freeze_shared import FreezeSharedPlugin
 from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
+from avalanche_hsf.training.plugins.input_noise import InputNoisePlugin
 from avalanche_hsf.training.plugins.output_regularizer import OutputRegularizerPlugin
 from avalanche_hsf.training.plugins.replay import LatentReplayPlugin, RawReplayPlugin
 from avalanche_hsf.training.plugins.separation import SeparationPlugin
@@ -14,12 +16,14 @@ from avalanche_hsf.training.plugins.warm_start import WarmStartPlugin
 
 __all__ = [
     "CosineRestartPlugin",
+    "DecayToStartPlugin",
     "DetachedLikelihoodPlugin",
     "DiffusionFloorPlugin",
     "EmbeddingTablePlugin",
     "FreezeEmbeddingsPlugin",
     "FreezeSharedPlugin",
     "InMemoryLoadingPlugin",
+    "InputNoisePlugin",
     "LatentReplayPlugin",
     "OutputRegularizerPlugin",
     "RawReplayPlugin",

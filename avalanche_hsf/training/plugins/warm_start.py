@@ -53,7 +53,8 @@ class WarmStartPlugin(SupervisedPlugin):
         own = [i for i, t in enumerate(dataset.targets_task_labels) if int(t) == label]
         every = max(1, len(own) // self.n_samples)
         minibatch = default_collate([dataset[i] for i in own[::every][: self.n_samples]])
-        strategy.mbatch = [column.to(strategy.device) for column in minibatch]
+        strategy.mbatch = minibatch
+        strategy._unpack_minibatch()
         model, x, y = strategy.model, strategy.mb_x, strategy.mb_y
         model.eval()
         for module in model.modules():

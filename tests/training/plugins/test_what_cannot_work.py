@@ -9,11 +9,13 @@ from under_naive import naive, parameters, small, stream
 from avalanche_hsf.models import MLPAutoencoder
 from avalanche_hsf.training import (
     CosineRestartPlugin,
+    DecayToStartPlugin,
     DetachedLikelihoodPlugin,
     DiffusionFloorPlugin,
     EmbeddingTablePlugin,
     FreezeEmbeddingsPlugin,
     FreezeSharedPlugin,
+    InputNoisePlugin,
     LatentReplayPlugin,
     OutputRegularizerPlugin,
     RawReplayPlugin,
@@ -23,18 +25,25 @@ from avalanche_hsf.training import (
 
 EVERY = [
     CosineRestartPlugin,
+    DecayToStartPlugin,
     DetachedLikelihoodPlugin,
     DiffusionFloorPlugin,
     EmbeddingTablePlugin,
     FreezeEmbeddingsPlugin,
     FreezeSharedPlugin,
+    InputNoisePlugin,
     LatentReplayPlugin,
     OutputRegularizerPlugin,
     RawReplayPlugin,
     SeparationPlugin,
     WarmStartPlugin,
 ]
-WORK_WITH_ANY_MODEL = {CosineRestartPlugin, RawReplayPlugin}
+WORK_WITH_ANY_MODEL = {
+    CosineRestartPlugin,
+    DecayToStartPlugin,
+    InputNoisePlugin,
+    RawReplayPlugin,
+}
 
 
 def assert_refused(error, message, *plugins, model):
