@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from avalanche_hsf.evaluation import mean_and_interval, paired_p, plot_frontier
-from avalanche_hsf.experiments.learner import RATES
+from avalanche_hsf.experiments.learner import RATES, REGULARIZED
 from avalanche_hsf.experiments.learners import DELTAS, LEARNERS
 from avalanche_hsf.experiments.peers import UNSOUND
 from avalanche_hsf.experiments.results import ResultsFile, Run, run_key
@@ -101,18 +101,20 @@ def tune(
     """The configuration of a learner with the lowest final mean MSE on a seed of its own.
 
     First every optimizer and learning rate of `RATES`, with the middle of the learner's own
-    strengths; then, with the best of them, its other strengths.
+    strengths; then, with the best of them, its other strengths; then, on a stream with few
+    samples, those of `REGULARIZED`. A preset keeps its own optimizer and strengths.
 
     Returns:
         The configuration; empty for a learner that runs as its name says; None if all failed.
     """
-    learner, stream = LEARNERS[strategy], BENCHMARKS[benchmark].tuned_on
-    if not learner.optimizers:
-        return {}
+    learner, stream = LEARNERS[strategy], BENCHMARKS[benchmark]
 
     def lowest(candidates: list[dict[str, Any]]) -> dict[str, Any] | None:
+        if len(candidates) == 1:
+            return candidates[0]
         made = [
-            _found_or_made(results, stream, strategy, seed, epochs, each) for each in candidates
+            _found_or_made(results, stream.tuned_on, strategy, seed, epochs, each)
+            for each in candidates
         ]
         errors = [
             math.inf if run is None or math.isnan(run.final_mean_mse) else run.final_mean_mse
@@ -122,16 +124,13 @@ def tune(
         return None if math.isinf(best) else candidates[errors.index(best)]
 
     middle = learner.grid[len(learner.grid) // 2]
-    best = lowest(
-        [
-            {"optimizer": name, "lr": lr, **middle}
-            for name in learner.optimizers
-            for lr in RATES[name]
-        ]
-    )
-    if best is None:
-        return None
-    return lowest([best, *({**best, **other} for other in learner.grid if other != middle)])
+    rates = [{"optimizer": name, "lr": lr} for name in learner.optimizers for lr in RATES[name]]
+    best = lowest([{**rate, **middle} for rate in rates or [{}]])
+    if best is not None:
+        best = lowest([best, *({**best, **other} for other in learner.grid if other != middle)])
+    if best is not None and stream.few_samples and learner.regularized:
+        best = lowest([best, *({**best, "regularized": each} for each in REGULARIZED)])
+    return best
 
 
 def _found_or_made(
@@ -183,7 +182,7 @@ def tables(runs: Sequence[Run]) -> list[Table]:
                 f"{_mean([each.floats_kept for each in group]):,.0f}",
                 f"{_mean([each.n_parameters for each in group]):,.0f}",
                 _interval([each.seconds for each in group], digits=".0f"),
-                ", ".join(f"{key} {value}" for key, value in chosen.items()) or "as named",
+                ", ".join(_named_values(chosen)) or "as named",
             ]
         )
     return [
@@ -273,6 +272,14 @@ def frontier(runs: Sequence[Run]) -> Figure:
         },
         title=f"{runs[0].benchmark}: what retention costs",
     )
+
+
+def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in configuration.items():
+        if isinstance(value, Mapping):
+            yield from _named_values(value)
+        else:
+            yield f"{key} {value}"
 
 
 def _by_strategy(runs: Sequence[Run]) -> dict[str, list[Run]]:

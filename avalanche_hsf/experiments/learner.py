@@ -6,13 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from avalanche.core import SupervisedPlugin
+
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.training import DecayToStartPlugin, InputNoisePlugin
 
 RATES: Mapping[str, tuple[float, ...]] = {
     "AdamW": (5e-4, 2e-3, 8e-3),
     "SOAP": (2e-2, 8e-2),
 }
 """Learning rates that are searched, by optimizer."""
+
+REGULARIZED: tuple[Mapping[str, float], ...] = (
+    {"noise": 0.1},
+    {"noise": 0.1, "first_decay": 1.0, "later_decay": 3.0},
+)
+"""What is tried besides, by every learner, on streams with few samples: see `regularizers`."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +67,23 @@ class Learner:
         optimizers: Names of the optimizers that are searched, with `RATES`; none for a learner
             that runs as its name says.
         jointly: To be trained once, on the whole stream.
+        regularized: Whether `REGULARIZED` is tried on streams with few samples.
     """
 
     build: Callable[..., Any]
     grid: tuple[Mapping[str, Any], ...] = ({},)
     optimizers: tuple[str, ...] = ("AdamW", "SOAP")
     jointly: bool = False
+    regularized: bool = True
+
+
+def regularizers(
+    noise: float = 0.0, first_decay: float = 0.0, later_decay: float = 0.0
+) -> list[SupervisedPlugin]:
+    """The plugins of one entry in `REGULARIZED`; none for zeros."""
+    plugins: list[SupervisedPlugin] = []
+    if first_decay or later_decay:
+        plugins.append(DecayToStartPlugin(first_decay, later_decay))
+    if noise:
+        plugins.append(InputNoisePlugin(noise))
+    return plugins

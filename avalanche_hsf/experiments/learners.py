@@ -9,7 +9,7 @@ from avalanche.training import Naive
 from torch import nn
 from torch.optim import AdamW
 
-from avalanche_hsf.experiments.learner import Learner, Setting
+from avalanche_hsf.experiments.learner import Learner, Setting, regularizers
 from avalanche_hsf.experiments.peers import PEERS
 from avalanche_hsf.models import MLPAutoencoder
 from avalanche_hsf.training import (
@@ -49,7 +49,13 @@ def _mlp_paper(setting: Setting, *, plugins: Any = (), **common: Any) -> Naive:
 def _hsf(
     preset: str, *, floor: float = 0.0, hypernetwork_options: Mapping[str, Any] | None = None
 ) -> Callable[..., HSFStrategy]:
-    def build(setting: Setting, *, plugins: Any = (), **common: Any) -> HSFStrategy:
+    def build(
+        setting: Setting,
+        *,
+        plugins: Any = (),
+        regularized: Mapping[str, float] | None = None,
+        **common: Any,
+    ) -> HSFStrategy:
         options = dict(PRESETS[preset].model.get("hypernetwork_options", {}))
         options |= hypernetwork_options or {}
         return HSFStrategy.from_preset(
@@ -59,7 +65,11 @@ def _hsf(
             model_options={"latent_dim": setting.latent_dim, "hypernetwork_options": options},
             train_mb_size=setting.n_samples,
             train_epochs=setting.steps,
-            plugins=[*plugins, *([DiffusionFloorPlugin(floor)] if floor else [])],
+            plugins=[
+                *plugins,
+                *([DiffusionFloorPlugin(floor)] if floor else []),
+                *regularizers(**(regularized or {})),
+            ],
             **common,
         )
 
@@ -67,8 +77,11 @@ def _hsf(
 
 
 LEARNERS: dict[str, Learner] = {
-    "mlp-paper": Learner(_mlp_paper, optimizers=()),
-    **{f"hsf-{name}": Learner(_hsf(name), optimizers=()) for name in PRESETS},
+    "mlp-paper": Learner(_mlp_paper, optimizers=(), regularized=False),
+    **{
+        f"hsf-{name}": Learner(_hsf(name), optimizers=(), regularized=not name.startswith("paper"))
+        for name in PRESETS
+    },
     **{f"hsf-{name}-floor": Learner(_hsf(name, floor=FLOOR), optimizers=()) for name in PRESETS},
     **{
         f"hsf-{name}": Learner(_hsf("compact", hypernetwork_options=options), optimizers=())

@@ -32,7 +32,7 @@ from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from avalanche_hsf.experiments.learner import Learner, Setting
+from avalanche_hsf.experiments.learner import Learner, Setting, regularizers
 from avalanche_hsf.models.mlp import (
     MLPAutoencoder,
     SeparateMLPAutoencoders,
@@ -89,6 +89,7 @@ def _make(
     first: Iterable[Any] = (),
     last: Iterable[Any] = (),
     tasks_at_once: int = 1,
+    regularized: Mapping[str, float] | None = None,
     **arguments: Any,
 ) -> Any:
     """A strategy with what all have in common; `first` and `last` stand around the plugins."""
@@ -101,7 +102,14 @@ def _make(
         train_mb_size=setting.n_samples * setting.n_tasks,
         train_epochs=setting.steps * tasks_at_once,
         # A list of its own: Avalanche's strategies append to the one they are given.
-        plugins=[*first, *(plugins or ()), CosineRestartPlugin(), *last, InMemoryLoadingPlugin()],
+        plugins=[
+            *first,
+            *(plugins or ()),
+            CosineRestartPlugin(),
+            *last,
+            *regularizers(**(regularized or {})),
+            InMemoryLoadingPlugin(),
+        ],
         **({"eval_mb_size": None} | arguments),
     )
 

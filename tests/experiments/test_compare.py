@@ -9,7 +9,7 @@ import torch
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, compare
 from avalanche_hsf.experiments.comparison import GROUPS, expand, frontier, tables, tune
-from avalanche_hsf.experiments.learner import RATES
+from avalanche_hsf.experiments.learner import RATES, REGULARIZED
 from avalanche_hsf.training import PRESETS
 
 
@@ -61,6 +61,14 @@ def test_the_search_takes_the_lowest_error_and_repeats_nothing(tmp_path):
     assert tune(again, "random-5", "mlp-lfl", seed=100, epochs=2) == chosen
     assert len(again.runs) == len(searched)
     assert tune(again, "random-5", "hsf-isolated", seed=100, epochs=2) == {}
+
+
+def test_regularization_is_searched_where_samples_are_few(tmp_path):
+    results = ResultsFile(tmp_path)
+    chosen = tune(results, "digits", "mlp-separate", seed=100, epochs=2)
+    assert len(results.runs) == sum(map(len, RATES.values())) + len(REGULARIZED)
+    assert chosen == min(results.runs, key=lambda run: run.final_mean_mse).configuration
+    assert tune(results, "digits", "hsf-paper", seed=100, epochs=2) == {}
 
 
 def test_the_tuning_seed_is_not_reported(tmp_path):
