@@ -33,11 +33,9 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from avalanche_hsf.experiments.learner import Learner, Setting, regularizers
-from avalanche_hsf.models.mlp import (
-    MLPAutoencoder,
-    SeparateMLPAutoencoders,
-    TaskAwareMLPAutoencoder,
-)
+from avalanche_hsf.models.mlp import MLPAutoencoder
+from avalanche_hsf.models.separate_mlps import SeparateMLPAutoencoders
+from avalanche_hsf.models.task_aware_mlp import TaskAwareMLPAutoencoder
 from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
     CosineRestartPlugin,

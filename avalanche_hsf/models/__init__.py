@@ -2,14 +2,18 @@
 
 from avalanche_hsf.models.delta import DeltaHyperNetwork
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
-from avalanche_hsf.models.hsf import GENERATED, HYPERNETWORKS, HSFOutput, HypernetSDEFlow
+from avalanche_hsf.models.hsf import GENERATED, HSFOutput, HypernetSDEFlow
 from avalanche_hsf.models.hypernetwork import HyperNetwork
+from avalanche_hsf.models.hypernetworks import HYPERNETWORKS
 from avalanche_hsf.models.isolated import IsolatedHyperNetwork
 from avalanche_hsf.models.mlp import MLPAutoencoder
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
+from avalanche_hsf.models.task_conditional import TaskConditional
 from avalanche_hsf.models.task_embedding import TaskEmbedding
 from avalanche_hsf.models.task_groups import TaskGroups
+from avalanche_hsf.models.task_module import TaskModule
+from avalanche_hsf.models.task_statistics import TaskStatistics
 from avalanche_hsf.models.task_weights import TaskWeights, call_per_task
 from avalanche_hsf.models.whitening import TaskWhitening
 
@@ -25,8 +29,11 @@ __all__ = [
     "ManifoldNormalizingFlow",
     "NeuralSDE",
     "SeededNoise",
+    "TaskConditional",
     "TaskEmbedding",
     "TaskGroups",
+    "TaskModule",
+    "TaskStatistics",
     "TaskWeights",
     "TaskWhitening",
     "call_per_task",

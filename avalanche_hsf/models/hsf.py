@@ -7,17 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_samples
-from avalanche_hsf.models.delta import DeltaHyperNetwork
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
-from avalanche_hsf.models.hypernetwork import HyperNetwork
-from avalanche_hsf.models.isolated import IsolatedHyperNetwork
+from avalanche_hsf.models.hypernetworks import make_hypernetwork
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.task_groups import TaskGroups
+from avalanche_hsf.models.task_module import TaskModule
 from avalanche_hsf.models.task_weights import TaskWeights, call_per_task, release
 from avalanche_hsf.models.whitening import TaskWhitening
 
@@ -28,13 +26,6 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
     "all": ("encoder.", "decoder.", "flow.", "encoder_sde.", "decoder_sde."),
 }
 """Which tensors of the main network the hypernetwork writes: prefixes of their names."""
-
-HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
-    "paper": HyperNetwork,
-    "isolated": IsolatedHyperNetwork,
-    "delta": DeltaHyperNetwork,
-}
-"""Kinds of hypernetworks by name."""
 
 GENTLE_SDE: Mapping[str, Any] = {
     "diffusion_scale": 0.1,
@@ -58,7 +49,7 @@ class HSFOutput(NamedTuple):
     z_T: Tensor
 
 
-class HypernetSDEFlow(MultiTaskModule):
+class HypernetSDEFlow(TaskModule):
     r"""Hypernet-SDE-Flow, a task-conditional stochastic autoencoder.
 
     encoder:  z0  = L_z gelu(W_2 gelu(W_1 x + b_1) + b_2)
@@ -125,7 +116,6 @@ class HypernetSDEFlow(MultiTaskModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        self.known_train_tasks_labels: set[int]  # set by Avalanche's base class
         self.input_dim = check_int("input_dim", input_dim, at_least=1)
         self.hidden_dim = check_int("hidden_dim", hidden_dim, at_least=1)
         self.latent_dim = check_int("latent_dim", latent_dim, at_least=2)
@@ -157,27 +147,22 @@ class HypernetSDEFlow(MultiTaskModule):
                 to_output=nn.Linear(hidden_dim, input_dim),
             )
         )
-        prefixes = _named("generated", GENERATED, generated)
+        if generated not in GENERATED:
+            raise ValueError(
+                f"there is no generated {generated!r}; there are {', '.join(GENERATED)}"
+            )
+        prefixes = GENERATED[generated]
         names = [name for name, _ in self.named_parameters() if name.startswith(prefixes)]
-        make_hypernetwork = (
-            _named("hypernetwork", HYPERNETWORKS, hypernetwork)
-            if isinstance(hypernetwork, str)
-            else hypernetwork
-        )
         self.hypernetwork = make_hypernetwork(
+            hypernetwork,
             {name: release(self, name) for name in names},
             seed=self.noise.seed,
             **(hypernetwork_options or {}),
         )
 
-    def adaptation(self, experience: Any) -> None:
-        """Notes the tasks of an experience; the hypernetwork, a child module, grows by itself.
-
-        Avalanche's own version looks for class labels, which a reconstruction stream has not.
-        """
-        if self.training:
-            labels = getattr(experience, "task_labels", ())
-            self.known_train_tasks_labels.update(labels)
+    @property
+    def tasks(self) -> list[int]:
+        return self.hypernetwork.tasks
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
         """The reconstruction alone, so that any Avalanche strategy can train the model.
@@ -198,14 +183,6 @@ class HypernetSDEFlow(MultiTaskModule):
         if task_labels is None:
             return self.forward_all_tasks(x)
         return self.forward_with_latents(x, task_labels).reconstruction
-
-    def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
-        """`forward` for one task; part of Avalanche's `MultiTaskModule`."""
-        return self(x, task_label)
-
-    def forward_all_tasks(self, x: Tensor) -> dict[int, Tensor]:
-        """`forward` for every task that was trained, by task label."""
-        return {task: self(x, task) for task in self.hypernetwork.tasks}
 
     def forward_with_latents(self, x: Tensor, task_labels: Tensor | int) -> HSFOutput:
         """The reconstruction and the latents on the way to it; arguments as in `forward`."""
@@ -314,9 +291,3 @@ class HypernetSDEFlow(MultiTaskModule):
 def _stripped(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The weights of one block, by their names inside it."""
     return {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix)}
-
-
-def _named(what: str, there_are: Mapping[str, Any], name: str) -> Any:
-    if name not in there_are:
-        raise ValueError(f"there is no {what} {name!r}; there are {', '.join(there_are)}")
-    return there_are[name]

@@ -1,0 +1,40 @@
+"""The kinds of hypernetworks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from avalanche_hsf.models.delta import DeltaHyperNetwork
+from avalanche_hsf.models.hypernetwork import HyperNetwork
+from avalanche_hsf.models.isolated import IsolatedHyperNetwork
+from avalanche_hsf.models.task_weights import TaskWeights
+
+HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
+    "paper": HyperNetwork,
+    "isolated": IsolatedHyperNetwork,
+    "delta": DeltaHyperNetwork,
+}
+"""Kinds of hypernetworks by name."""
+
+
+def make_hypernetwork(
+    kind: str | Callable[..., TaskWeights], initial: Mapping[str, Tensor], **options: Any
+) -> TaskWeights:
+    """A hypernetwork of a kind.
+
+    Args:
+        kind: A name in `HYPERNETWORKS`, or a class or function like those there.
+        initial: Initial value of each tensor to write, by name.
+        **options: Further arguments of that kind.
+
+    Raises:
+        ValueError: There is no such kind; the message lists those there are.
+    """
+    if not isinstance(kind, str):
+        return kind(initial, **options)
+    if kind not in HYPERNETWORKS:
+        raise ValueError(f"there is no hypernetwork {kind!r}; there are {', '.join(HYPERNETWORKS)}")
+    return HYPERNETWORKS[kind](initial, **options)
