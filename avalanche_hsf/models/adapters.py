@@ -55,20 +55,21 @@ class Shift(Adapter):
 class LowRank(Adapter):
     """W + A B with A `out x rank` and B `rank x in`; it starts with A = 0 and a random B.
 
+    All dimensions of W but the first count as in, those of a convolution's kernel too.
+
     Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685
     """
 
     def __init__(self, shape: tuple[int, ...], rank: int) -> None:
         super().__init__()
-        n_out, n_in = shape
-        self.shapes = {"A": (n_out, rank), "B": (rank, n_in)}
+        self.shapes = {"A": (shape[0], rank), "B": (rank, prod(shape[1:]))}
 
     def start(self, generator: torch.Generator) -> dict[str, Tensor]:
         B = torch.randn(self.shapes["B"], generator=generator) / sqrt(self.shapes["B"][1])
         return {"A": torch.zeros(self.shapes["A"]), "B": B}
 
     def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
-        return torch.baddbmm(W.expand(len(code["A"]), -1, -1), code["A"], code["B"])
+        return W + (code["A"] @ code["B"]).view(-1, *W.shape)
 
 
 class Scale(Adapter):
@@ -82,7 +83,7 @@ class Scale(Adapter):
         self.shapes = {"s": (shape[0],)}
 
     def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
-        return W * (1 + code["s"]).unsqueeze(2)
+        return W * (1 + code["s"]).view(-1, *self.shapes["s"], *[1] * (W.dim() - 1))
 
 
 class Core(Adapter):
