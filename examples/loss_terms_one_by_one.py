@@ -33,7 +33,7 @@ def main(train_epochs: int = 60) -> dict[str, float]:
     }.items():
         torch.manual_seed(0)
         benchmark = SyntheticManifolds()
-        model = HypernetSDEFlow(input_dim=3, **get_preset("paper").model)
+        model = HypernetSDEFlow(input_dim=3, **get_preset("paper").hsf)
         matrix = MSEMatrix()
         strategy = Naive(
             model=model,

@@ -56,7 +56,7 @@ def _hsf(
         regularized: Mapping[str, float] | None = None,
         **common: Any,
     ) -> HSFStrategy:
-        options = dict(PRESETS[preset].model.get("hypernetwork_options", {}))
+        options = dict(PRESETS[preset].hsf["hypernetwork_options"])
         options |= hypernetwork_options or {}
         return HSFStrategy.from_preset(
             preset,

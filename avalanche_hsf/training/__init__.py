@@ -1,6 +1,7 @@
 """How it learns: Avalanche strategy, plugins and presets."""
 
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood, separation
+from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
     CosineRestartPlugin,
     DecayToStartPlugin,
@@ -18,6 +19,7 @@ from avalanche_hsf.training.plugins import (
     WarmStartPlugin,
 )
 from avalanche_hsf.training.presets import DEFAULT, PRESETS, Preset, get_preset
+from avalanche_hsf.training.protections import make_protections
 from avalanche_hsf.training.strategy import HSFStrategy
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "SeparationPlugin",
     "WarmStartPlugin",
     "get_preset",
+    "make_optimizer",
+    "make_protections",
     "negative_log_likelihood",
     "separation",
 ]

@@ -14,9 +14,15 @@ from avalanche_hsf.training.losses import BetaSchedule
 class Preset:
     """One configuration of model, optimizer and loss.
 
+    What it says of hypernetwork, optimizer and protections fits any main network, the rest the
+    HSF alone.
+
     Attributes:
         source: Where it comes from.
-        model: Arguments of `HypernetSDEFlow` besides `input_dim` and `seed`.
+        hypernetwork: The arguments `hypernetwork` and `hypernetwork_options`, of a
+            `TaskConditional` or a `HypernetSDEFlow`.
+        model: Further arguments of `HypernetSDEFlow` besides `input_dim` and `seed`.
+        adapted: What of the HSF later tasks change, for a `DeltaHyperNetwork`.
         optimizer: Name and arguments of the optimizer, see `make_optimizer`.
         beta: The schedule of the weight of the attached nll, or a constant.
         gamma: The weight of replay.
@@ -24,26 +30,41 @@ class Preset:
         embedding_table: Whether new embeddings are optimized as rows of a fixed table, see
             `EmbeddingTablePlugin`.
         protections: Arguments of further plugins, by the name of their class.
+        hsf_protections: Those that speak of parts of the HSF; they come before others of the same
+            class.
         train_mb_size: Samples a minibatch.
         train_epochs: Epochs an experience.
     """
 
     source: str
+    hypernetwork: Mapping[str, Any]
     model: Mapping[str, Any]
     optimizer: Mapping[str, Any]
+    adapted: tuple[str, ...] | None = None
     beta: BetaSchedule | float = 0.0
     gamma: float = 0.0
     delta: float = 0.0
     embedding_table: bool = False
     protections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    hsf_protections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     train_mb_size: int = 300
     train_epochs: int = 300
 
+    @property
+    def hsf(self) -> dict[str, Any]:
+        """Arguments of `HypernetSDEFlow` besides `input_dim` and `seed`."""
+        options = dict(self.hypernetwork["hypernetwork_options"])
+        if self.adapted is not None:
+            options["adapted"] = self.adapted
+        return {**self.hypernetwork, "hypernetwork_options": options, **self.model}
 
-_PAPER_MODEL = {
-    "generated": "paper",
+
+_PAPER_HYPERNETWORK = {
     "hypernetwork": "paper",
     "hypernetwork_options": {"embedding_dim": 16, "embedding_std": 0.02},
+}
+_PAPER_MODEL = {
+    "generated": "paper",
     "encoder_steps": 10,
     "decoder_steps": 10,
     "sde_options": {},
@@ -61,6 +82,7 @@ _SOAP = {"name": "SOAP", "lr": 5.6e-2, "betas": (0.9, 0.95), "precondition_frequ
 PRESETS: Mapping[str, Preset] = {
     "paper": Preset(
         source="section 3.1 of the paper and the commit of the author's code that added it",
+        hypernetwork=_PAPER_HYPERNETWORK,
         model=_PAPER_MODEL,
         optimizer=_PAPER_OPTIMIZER,
         beta=BetaSchedule(scale=1.0, start=0.01, epochs=300),
@@ -70,6 +92,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "paper-early": Preset(
         source="the loss weights of the author's benchmark before the paper",
+        hypernetwork=_PAPER_HYPERNETWORK,
         model=_PAPER_MODEL,
         optimizer=_PAPER_OPTIMIZER,
         beta=BetaSchedule(scale=0.1, start=0.01, epochs=150),
@@ -79,53 +102,49 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "repaired": Preset(
         source="the paper's network and loss with the fewest changes that cure it",
+        hypernetwork=_PAPER_HYPERNETWORK,
         model=_PAPER_MODEL,
         optimizer=_PAPER_OPTIMIZER | {"lr": 2e-3, "betas": (0.9, 0.95)},
         gamma=2.0,
         delta=1.5,
         protections={
             "CosineRestartPlugin": {},
-            "DetachedLikelihoodPlugin": {},
-            "FreezeSharedPlugin": {"trainable": ("flow.",)},
+            "FreezeSharedPlugin": {},
             "FreezeEmbeddingsPlugin": {},
             "OutputRegularizerPlugin": {"weight": 10.0},
+        },
+        hsf_protections={
+            "DetachedLikelihoodPlugin": {},
+            "FreezeSharedPlugin": {"trainable": ("flow.",)},
         },
     ),
     "isolated": Preset(
         source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
-        model={
-            "generated": "all",
-            "hypernetwork": "isolated",
-            **_GENTLE_SDE,
-        },
+        hypernetwork={"hypernetwork": "isolated", "hypernetwork_options": {}},
+        model={"generated": "all", **_GENTLE_SDE},
         optimizer=_SOAP,
         protections={
             "CosineRestartPlugin": {},
             "WarmStartPlugin": {},
-            "DetachedLikelihoodPlugin": {},
             "FreezeSharedPlugin": {},
         },
+        hsf_protections={"DetachedLikelihoodPlugin": {}},
     ),
     "compact": Preset(
         source="small changes of the first task's weights, a kilobyte a task, DeltaHyperNetwork",
-        model={
-            "generated": "all",
+        hypernetwork={
             "hypernetwork": "delta",
-            "hypernetwork_options": {
-                "adapter": "core",
-                "size": 124,
-                "bits": 12,
-                "adapted": ("encoder.", "decoder."),
-            },
-            **_GENTLE_SDE,
+            "hypernetwork_options": {"adapter": "core", "size": 124, "bits": 12},
         },
+        model={"generated": "all", **_GENTLE_SDE},
+        adapted=("encoder.", "decoder."),
         optimizer=_SOAP,
         protections={
             "CosineRestartPlugin": {},
             "WarmStartPlugin": {},
-            "DetachedLikelihoodPlugin": {},
             "FreezeSharedPlugin": {},
         },
+        hsf_protections={"DetachedLikelihoodPlugin": {}},
     ),
 }
 

@@ -15,7 +15,6 @@ from torch.optim import Optimizer
 from avalanche_hsf.checks import check_int, check_non_negative, check_samples
 from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
-from avalanche_hsf.training import plugins as protections_by_name
 from avalanche_hsf.training.in_memory import in_memory
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.optimizers import make_optimizer
@@ -26,6 +25,7 @@ from avalanche_hsf.training.plugins import (
     SeparationPlugin,
 )
 from avalanche_hsf.training.presets import DEFAULT, get_preset
+from avalanche_hsf.training.protections import make_protections
 
 
 class HSFStrategy(SupervisedTemplate):
@@ -129,10 +129,10 @@ class HSFStrategy(SupervisedTemplate):
         self.gamma = check_non_negative("gamma", given.gamma if gamma is None else gamma)
         self.delta = check_non_negative("delta", given.delta if delta is None else delta)
         if protections is None:
-            protections = [
-                getattr(protections_by_name, name)(**arguments)
-                for name, arguments in given.protections.items()
-            ]
+            # First those of the HSF: the likelihood looks at a flow before it is frozen.
+            protections = make_protections(
+                {**given.hsf_protections, **given.protections, **given.hsf_protections}
+            )
         plugins = [*(plugins or []), *protections]
         self._add_terms(plugins, replay_seed)
         if given.embedding_table if embedding_table is None else embedding_table:
@@ -183,7 +183,7 @@ class HSFStrategy(SupervisedTemplate):
         """
         preset = get_preset(name)
         # What belongs to one kind of hypernetwork, or to one optimizer, does not fit another.
-        of_model, of_optimizer = dict(preset.model), dict(preset.optimizer)
+        of_model, of_optimizer = preset.hsf, dict(preset.optimizer)
         if "hypernetwork" in (model_options or {}):
             of_model.pop("hypernetwork_options", None)
         if "name" in (optimizer_options or {}):

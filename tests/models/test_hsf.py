@@ -16,7 +16,7 @@ from avalanche_hsf.models import (
 )
 from avalanche_hsf.training import get_preset
 
-PAPER = get_preset("paper").model
+PAPER = get_preset("paper").hsf
 NO_NOISE = {"sde_options": {"diffusion_scale": 1e-30}}
 
 

@@ -50,10 +50,10 @@ def test_every_preset_names_what_there_is(name):
     preset = get_preset(name)
     assert preset.source
     model = inspect.signature(HypernetSDEFlow).parameters
-    assert set(preset.model) <= set(model)
-    assert preset.model["generated"] in GENERATED
-    assert preset.model["hypernetwork"] in HYPERNETWORKS
-    assert set(preset.protections) <= set(every_plugin.__all__)
+    assert set(preset.hsf) <= set(model)
+    assert preset.hsf["generated"] in GENERATED
+    assert preset.hypernetwork["hypernetwork"] in HYPERNETWORKS
+    assert {*preset.protections, *preset.hsf_protections} <= set(every_plugin.__all__)
 
 
 def test_the_defaults_of_the_model_are_those_of_the_default_preset():
@@ -61,13 +61,13 @@ def test_the_defaults_of_the_model_are_those_of_the_default_preset():
         name: parameter.default
         for name, parameter in inspect.signature(HypernetSDEFlow).parameters.items()
     }
-    for name, value in get_preset(DEFAULT).model.items():
-        assert defaults[name] == value, name
+    for name, value in get_preset(DEFAULT).hsf.items():
+        assert defaults[name] == (value or None), name
     # Nor does anything differ that the preset does not name.
     torch.manual_seed(0)
     plain = HypernetSDEFlow(3, seed=0)
     torch.manual_seed(0)
-    of_preset = HypernetSDEFlow(3, seed=0, **get_preset(DEFAULT).model)
+    of_preset = HypernetSDEFlow(3, seed=0, **get_preset(DEFAULT).hsf)
     for model in (plain, of_preset):
         model.hypernetwork.add_task(0)
     x = torch.randn(5, 3)
@@ -89,7 +89,7 @@ def test_the_defaults_of_the_strategy_are_those_of_the_default_preset():
     plain = HSFStrategy(model=model, optimizer=optimizer, evaluator=None)
     preset = get_preset(DEFAULT)
     assert summary(plain) == summary(HSFStrategy.from_preset(input_dim=3, evaluator=None))
-    assert set(summary(plain)[0]) == set(preset.protections)
+    assert set(summary(plain)[0]) == {*preset.protections, *preset.hsf_protections}
     assert summary(plain)[2:] == (preset.train_mb_size, preset.train_epochs)
     assert (plain.gamma, plain.delta) == (preset.gamma, preset.delta)
 
