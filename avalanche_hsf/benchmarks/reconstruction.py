@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_labels
 from avalanche.benchmarks.utils import AvalancheDataset
-from avalanche.benchmarks.utils.data_attribute import TaskLabels
-from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
-from torch.utils.data import TensorDataset
 
-from avalanche_hsf.checks import check_int, check_samples
-
-LabelsOfExperience = int | Sequence[int]
+from avalanche_hsf.benchmarks.tensor_streams import (
+    LabelsOfExperience,
+    check_stream,
+    datasets,
+    one_label_each,
+)
 
 
 def reconstruction_benchmark(
@@ -60,12 +60,12 @@ def reconstruction_benchmark(
     """
     if not dtype.is_floating_point:
         raise TypeError(f"dtype must be a floating-point type, got {dtype}")
-    train = _check_stream("train", train)
-    if test_task_labels is None and test is not None and not _one_label_each(task_labels):
+    train = check_stream("train", train)
+    if test_task_labels is None and test is not None and not one_label_each(task_labels):
         raise ValueError(
             "task_labels gives a label for each training sample: give test_task_labels for test"
         )
-    test = train if test is None else _check_stream("test", test)
+    test = train if test is None else check_stream("test", test)
     if len(test) != len(train):
         raise ValueError(
             f"test must have one tensor per training experience: {len(train)}, got {len(test)}"
@@ -80,8 +80,8 @@ def reconstruction_benchmark(
     if test_task_labels is None:
         test_task_labels = task_labels
     streams = {
-        "train": _datasets("task_labels", train, task_labels, dtype),
-        "test": _datasets("test_task_labels", test, test_task_labels, dtype),
+        "train": datasets("task_labels", train, train, task_labels, dtype),
+        "test": datasets("test_task_labels", test, test, test_task_labels, dtype),
     }
     return with_task_labels(benchmark_from_datasets(**streams))
 
@@ -130,13 +130,13 @@ def as_reconstruction(benchmark: CLScenario) -> CLScenario:
     labels: dict[str, list[LabelsOfExperience]] = {}
     for name, stream in benchmark.streams.items():
         read = [_read(f"{name}[{i}]", e, train=name == "train") for i, e in enumerate(stream)]
-        inputs[name] = _check_stream(name, [x for x, _ in read])
+        inputs[name] = check_stream(name, [x for x, _ in read])
         labels[name] = [t for _, t in read]
     shapes = {name: tuple(tensors[0].shape[1:]) for name, tensors in inputs.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"all streams must have the same feature shape, got {shapes}")
     streams = {
-        name: _datasets(f"task labels of {name}", tensors, labels[name], torch.float32)
+        name: datasets(f"task labels of {name}", tensors, tensors, labels[name], torch.float32)
         for name, tensors in inputs.items()
     }
     return with_task_labels(benchmark_from_datasets(**streams))
@@ -179,59 +179,3 @@ def _check_input(name: str, x: object, first: Tensor) -> None:
             f"{name} must have the shape of the first sample, {tuple(first.shape)}, "
             f"got {tuple(x.shape)}"
         )
-
-
-def _check_stream(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
-    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence):
-        raise TypeError(
-            f"{name} must be a list with one tensor per experience, got {type(tensors).__name__}; "
-            "list(x) makes one of a tensor whose first dimension counts experiences"
-        )
-    if len(tensors) == 0:
-        raise ValueError(f"{name} must hold at least one experience, got an empty list")
-    checked = [check_samples(f"{name}[{i}]", x) for i, x in enumerate(tensors)]
-    shapes = {tuple(x.shape[1:]) for x in checked}
-    if len(shapes) > 1:
-        raise ValueError(
-            f"all experiences of {name} must have the same feature shape, got {sorted(shapes)}"
-        )
-    return checked
-
-
-def _one_label_each(task_labels: Sequence[LabelsOfExperience] | None) -> bool:
-    return task_labels is None or not any(
-        isinstance(label, (Sequence, Tensor)) and not isinstance(label, str)
-        for label in task_labels
-    )
-
-
-def _datasets(
-    name: str,
-    tensors: Sequence[Tensor],
-    labels: Sequence[LabelsOfExperience],
-    dtype: torch.dtype,
-) -> list[AvalancheDataset]:
-    if len(labels) != len(tensors):
-        raise ValueError(
-            f"{name} must have one entry per experience: {len(tensors)}, got {len(labels)}"
-        )
-    datasets = []
-    for i, (x, label) in enumerate(zip(tensors, labels, strict=True)):
-        x = check_samples(f"a tensor converted to {dtype}", x.detach().to(dtype))
-        datasets.append(
-            AvalancheDataset(
-                [TensorDataset(x, x)],
-                data_attributes=[TaskLabels(_labels_of(f"{name}[{i}]", label, len(x)))],
-            )
-        )
-    return datasets
-
-
-def _labels_of(name: str, label: LabelsOfExperience, n: int) -> Sequence[int]:
-    if isinstance(label, Tensor):
-        label = label.tolist()
-    if not isinstance(label, Sequence) or isinstance(label, str):
-        return ConstantSequence(check_int(name, label, at_least=0), n)
-    if len(label) != n:
-        raise ValueError(f"{name} must hold one label per sample: {n}, got {len(label)}")
-    return [check_int(f"{name}[{k}]", each, at_least=0) for k, each in enumerate(label)]
