@@ -7,6 +7,7 @@ from avalanche_hsf.models.hypernetwork import HyperNetwork
 from avalanche_hsf.models.hypernetworks import HYPERNETWORKS
 from avalanche_hsf.models.isolated import IsolatedHyperNetwork
 from avalanche_hsf.models.mlp import MLPAutoencoder
+from avalanche_hsf.models.mlp_hypernetwork import MLPHyperNetwork
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.task_conditional import TaskConditional
@@ -26,6 +27,7 @@ __all__ = [
     "HypernetSDEFlow",
     "IsolatedHyperNetwork",
     "MLPAutoencoder",
+    "MLPHyperNetwork",
     "ManifoldNormalizingFlow",
     "NeuralSDE",
     "SeededNoise",

@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-import torch
 from torch import Tensor, nn
 
-from avalanche_hsf.models.task_embedding import TaskEmbedding
-from avalanche_hsf.models.task_weights import TaskWeights
+from avalanche_hsf.models.embedded_weights import EmbeddedWeights
 
 
-class HyperNetwork(TaskWeights):
+class HyperNetwork(EmbeddedWeights):
     r"""Writes every named tensor of a main network from a learned task embedding.
 
     theta_name(e) = V ReLU(U e + a) + c, with U, a, V, c of its own for each name and
     h = (embedding_dim + numel) // 4 hidden units for a matrix, half of that for its bias. So it
     is larger than what it writes, by far: the author's sizes.
 
-    What a task owns is its embedding alone; U, a, V, c are shared by all tasks, and training a
-    new one moves the weights of the old ones unless something holds them.
-
-    A task that was never trained is evaluated with the zero embedding, see `TaskEmbedding`.
+    U, a, V, c are shared by all tasks, see `EmbeddedWeights`.
 
     Source: Ha et al. 2016, https://arxiv.org/abs/1609.09106; section 2.2 of the paper; sizes
     from the author's public code.
@@ -49,9 +44,9 @@ class HyperNetwork(TaskWeights):
         embedding_std: float = 0.02,
         seed: int | None = None,
     ) -> None:
-        super().__init__()
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
-        self.task_embedding = TaskEmbedding(embedding_dim, std=embedding_std, seed=seed)
+        super().__init__(
+            initial, embedding_dim=embedding_dim, embedding_std=embedding_std, seed=seed
+        )
         self.generators = nn.ModuleList()
         h = 1
         for shape in self.shapes.values():
@@ -64,23 +59,6 @@ class HyperNetwork(TaskWeights):
                     nn.Linear(max(h, 1), prod(shape)),
                 )
             )
-
-    @property
-    def tasks(self) -> list[int]:
-        return self.task_embedding.tasks
-
-    def add_task(self, label: int) -> None:
-        self.task_embedding.add_task(label)
-
-    @torch.no_grad()
-    def copy_task(self, source: int, target: int) -> None:
-        for label in (source, target):
-            self.check_known(label)
-        embeddings = self.task_embedding.embeddings
-        embeddings[str(target)].copy_(embeddings[str(source)])
-
-    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
-        return self.write(self.task_embedding(tasks), prefix)
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         """The weights for k embeddings, a `k x embedding_dim` tensor; else as `forward`."""

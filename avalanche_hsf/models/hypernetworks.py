@@ -10,10 +10,12 @@ from torch import Tensor
 from avalanche_hsf.models.delta import DeltaHyperNetwork
 from avalanche_hsf.models.hypernetwork import HyperNetwork
 from avalanche_hsf.models.isolated import IsolatedHyperNetwork
+from avalanche_hsf.models.mlp_hypernetwork import MLPHyperNetwork
 from avalanche_hsf.models.task_weights import TaskWeights
 
 HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
     "paper": HyperNetwork,
+    "mlp": MLPHyperNetwork,
     "isolated": IsolatedHyperNetwork,
     "delta": DeltaHyperNetwork,
 }

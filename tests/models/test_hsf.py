@@ -270,7 +270,7 @@ def test_the_mlp_names_a_wrong_width():
         (
             {"hypernetwork": "x"},
             ValueError,
-            "no hypernetwork 'x'; there are paper, isolated, delta",
+            "no hypernetwork 'x'; there are paper, mlp, isolated, delta",
         ),
     ],
 )

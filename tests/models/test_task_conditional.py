@@ -16,6 +16,7 @@ from avalanche_hsf.models import HYPERNETWORKS, TaskConditional
 
 KINDS = {
     "paper": ("paper", {"embedding_dim": 4}),
+    "mlp": ("mlp", {"embedding_dim": 4, "hidden_dims": (8,)}),
     "isolated": ("isolated", {}),
     "delta, low-rank": ("delta", {"adapter": "low-rank", "size": 2}),
     "delta, scale": ("delta", {"adapter": "scale"}),
@@ -71,8 +72,8 @@ def make(request, network):
         options = {"hypernetwork": kind, "hypernetwork_options": kind_options, "seed": 0} | options
         return TaskConditional(network(), **options)
 
-    make.keeps_initial_weights = request.param != "paper"
-    make.keeps_old_tasks = request.param != "paper"
+    make.keeps_initial_weights = request.param not in ("paper", "mlp")
+    make.keeps_old_tasks = request.param not in ("paper", "mlp")
     return make
 
 

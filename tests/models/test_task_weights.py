@@ -16,6 +16,7 @@ from avalanche_hsf.training import negative_log_likelihood
 
 KINDS = {
     "paper": ("paper", {}),
+    "mlp": ("mlp", {"embedding_dim": 4, "hidden_dims": (8,)}),
     "isolated": ("isolated", {"n_features": 2}),
     "delta, low-rank": ("delta", {"adapter": "low-rank", "size": 1}),
     "delta, core": ("delta", {"adapter": "core", "size": 4}),
@@ -231,8 +232,8 @@ def test_an_untrained_task_has_weights_in_evaluation_only(make, kind):
         model(x, 12)
     out = model.eval()(x, 12)
     assert torch.equal(out, model(x, 99))
-    # The zero embedding in the paper's kind, the first task in the others.
-    assert torch.equal(out, model(x, 0)) == (kind != "paper")
+    # The zero embedding where embeddings are learned, the first task in the other kinds.
+    assert torch.equal(out, model(x, 0)) == (kind not in ("paper", "mlp"))
     assert model.hypernetwork.tasks == [0]
 
 
@@ -278,7 +279,9 @@ def test_what_a_task_costs(make, kind):
         assert hypernetwork.readout.shape == (2 + added + 1, n_weights)
         assert hypernetwork.embeddings.shape == (7, 16) and len(hypernetwork.drafts) == 0
     else:
-        assert floats() - before == 4 * (16 if kind == "paper" else hypernetwork.code_size)
+        delta = kind.startswith("delta")
+        size = hypernetwork.code_size if delta else {"paper": 16, "mlp": 4}[kind]
+        assert floats() - before == 4 * size
 
 
 class Net(nn.Module):
