@@ -94,15 +94,16 @@ def _add_compare(commands: Any) -> None:
         "--benchmark",
         required=True,
         metavar="NAME",
-        help="synthetic, bottleneck, random-5, random-20 or digits",
+        help="for autoencoders synthetic, bottleneck, random-5, random-20 or digits; for main "
+        "networks polynomials, split-digits or images-10",
     )
     compare.add_argument(
         "--strategies",
         type=lambda text: text.split(","),
-        default=["hsf-isolated", "presets", "peers"],
         metavar="A,B,...",
-        help="learners or groups of them (presets, frontier, peers), the first is what the others "
-        "are tested against (default: hsf-isolated,presets,peers); an unknown name lists all",
+        help="learners or groups of them (presets, frontier, peers; networks), the first is what "
+        "the others are tested against (default: hsf-isolated,presets,peers; of main networks "
+        "hn-isolated,networks); an unknown name lists all",
     )
     compare.add_argument(
         "--seeds",
@@ -121,9 +122,9 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument(
         "--epochs",
         type=_positive,
-        default=300,
         metavar="N",
-        help="optimizer steps a task, for every learner (default: 300)",
+        help="full-batch epochs a task, that is optimizer steps, for every learner (default: 300); "
+        "of main networks, epochs in minibatches (default: the benchmark's own)",
     )
     compare.add_argument(
         "--out",
@@ -157,13 +158,23 @@ def _reproduce(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments import BENCHMARKS
-    from avalanche_hsf.experiments.comparison import compare, expand, frontier, tables, write_csv
+    from avalanche_hsf.experiments.comparison import (
+        check_fit,
+        compare,
+        expand,
+        frontier,
+        tables,
+        write_csv,
+    )
 
     if options.benchmark not in BENCHMARKS:
         there_are = ", ".join(BENCHMARKS)
         options.parser.error(f"there is no benchmark {options.benchmark!r}; there are {there_are}")
+    of_networks = BENCHMARKS[options.benchmark].main is not None
+    default = ["hn-isolated", "networks"] if of_networks else ["hsf-isolated", "presets", "peers"]
     try:
-        strategies = expand(options.strategies)
+        strategies = expand(options.strategies or default)
+        check_fit(options.benchmark, strategies)
     except ValueError as error:
         options.parser.error(str(error))
     if options.tuning_seed in options.seeds:

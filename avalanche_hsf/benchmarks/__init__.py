@@ -1,6 +1,7 @@
 """What is learned: streams, as Avalanche benchmarks."""
 
 from avalanche_hsf.benchmarks.digits import SplitDigits
+from avalanche_hsf.benchmarks.images import SyntheticImages
 from avalanche_hsf.benchmarks.polynomials import PolynomialRegression
 from avalanche_hsf.benchmarks.random_manifolds import RandomManifolds
 from avalanche_hsf.benchmarks.reconstruction import as_reconstruction, reconstruction_benchmark
@@ -12,6 +13,7 @@ __all__ = [
     "PolynomialRegression",
     "RandomManifolds",
     "SplitDigits",
+    "SyntheticImages",
     "SyntheticManifolds",
     "as_reconstruction",
     "reconstruction_benchmark",

@@ -1,5 +1,6 @@
 """How well it learns: metrics as Avalanche plugin metrics, and figures."""
 
+from avalanche_hsf.evaluation.error_rate import MisclassificationRate
 from avalanche_hsf.evaluation.figures import (
     plot_frontier,
     plot_mse_matrices,
@@ -13,7 +14,7 @@ from avalanche_hsf.evaluation.forgetting import (
     mse_bwt_metrics,
     mse_forgetting_metrics,
 )
-from avalanche_hsf.evaluation.matrix import MSEMatrix, forgetting
+from avalanche_hsf.evaluation.matrix import ErrorMatrix, ErrorRateMatrix, MSEMatrix, forgetting
 from avalanche_hsf.evaluation.mse import (
     EpochMSE,
     ExperienceMSE,
@@ -27,12 +28,15 @@ from avalanche_hsf.evaluation.statistics import mean_and_interval, paired_p
 
 __all__ = [
     "EpochMSE",
+    "ErrorMatrix",
+    "ErrorRateMatrix",
     "ExperienceMSE",
     "ExperienceMSEBWT",
     "ExperienceMSEForgetting",
     "MSEMatrix",
     "MeanSquaredError",
     "MinibatchMSE",
+    "MisclassificationRate",
     "StreamMSE",
     "StreamMSEBWT",
     "StreamMSEForgetting",

@@ -11,25 +11,24 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import phase_and_task, stream_type
 from torch import Tensor
 
+from avalanche_hsf.evaluation.error_rate import MisclassificationRate
 from avalanche_hsf.evaluation.mse import MeanSquaredError
 
 
-class MSEMatrix(PluginMetric[Tensor]):
-    """R[i, j]: the MSE on evaluation experience j after the i-th training experience.
+class ErrorMatrix(PluginMetric[Tensor]):
+    """R[i, j]: the error on evaluation experience j after the i-th training experience.
 
     Rows count trained experiences, columns are the indices of evaluation experiences; a cell
     that was never measured is NaN. Evaluations before the first training are not part of it.
     One matrix for each stream that is evaluated.
 
-    Example:
-        >>> from avalanche.training.plugins import EvaluationPlugin
-        >>> matrix = MSEMatrix()
-        >>> evaluator = EvaluationPlugin(matrix, loggers=[])
+    Args:
+        error: What is measured; lower is better, so that R[last, j] - R[j, j] is forgetting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, error: MeanSquaredError | MisclassificationRate) -> None:
         super().__init__()
-        self._mse = MeanSquaredError()
+        self._error = error
         self.reset()
 
     def reset(self) -> None:
@@ -50,23 +49,23 @@ class MSEMatrix(PluginMetric[Tensor]):
         cells = self._cells[stream]
         shape = self._row + 1, max(j for _, j in cells) + 1
         matrix = torch.full(shape, float("nan"), dtype=torch.float64)
-        for (i, j), mse in cells.items():
-            matrix[i, j] = mse
+        for (i, j), error in cells.items():
+            matrix[i, j] = error
         return matrix
 
     def before_training_exp(self, strategy: Any) -> None:
         self._row += 1
 
     def before_eval_exp(self, strategy: Any) -> None:
-        self._mse.reset()
+        self._error.reset()
 
     def after_eval_iteration(self, strategy: Any) -> None:
-        self._mse.update(strategy.mb_output, strategy.mb_y)
+        self._error.update(strategy.mb_output, strategy.mb_y)
 
     def after_eval_exp(self, strategy: Any) -> None:
         if self._row >= 0:
             j = strategy.experience.current_experience
-            self._cells[stream_type(strategy.experience)][self._row, j] = self._mse.result()
+            self._cells[stream_type(strategy.experience)][self._row, j] = self._error.result()
 
     def after_eval(self, strategy: Any) -> list[MetricValue] | None:
         if self._row < 0:
@@ -77,7 +76,27 @@ class MSEMatrix(PluginMetric[Tensor]):
         return [MetricValue(self, name, self.result(stream), strategy.clock.train_iterations)]
 
     def __str__(self) -> str:
-        return "MSEMatrix"
+        return type(self).__name__
+
+
+class MSEMatrix(ErrorMatrix):
+    """`ErrorMatrix` of the MSE.
+
+    Example:
+        >>> from avalanche.training.plugins import EvaluationPlugin
+        >>> matrix = MSEMatrix()
+        >>> evaluator = EvaluationPlugin(matrix, loggers=[])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MeanSquaredError())
+
+
+class ErrorRateMatrix(ErrorMatrix):
+    """`ErrorMatrix` of the share of samples that are misclassified."""
+
+    def __init__(self) -> None:
+        super().__init__(MisclassificationRate())
 
 
 def forgetting(matrix: Tensor) -> Tensor:

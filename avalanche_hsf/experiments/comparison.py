@@ -23,6 +23,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "presets": ("hsf-paper", "hsf-repaired", "hsf-isolated", "hsf-compact"),
     "frontier": ("hsf-isolated", "hsf-compact", *(f"hsf-{name}" for name in DELTAS)),
     "peers": tuple(name for name in LEARNERS if name.startswith("mlp-") and name != "mlp-paper"),
+    "networks": tuple(name for name, of in LEARNERS.items() if of.of_networks and of.optimizers),
 }
 """Names that stand for several learners."""
 
@@ -55,7 +56,7 @@ def compare(
     strategies: Sequence[str],
     *,
     seeds: Sequence[int],
-    epochs: int = 300,
+    epochs: int | None = None,
     tuning_seed: int = 100,
 ) -> list[Run]:
     """Chooses a configuration for each learner and runs it with every seed.
@@ -68,15 +69,20 @@ def compare(
         benchmark: A name in `BENCHMARKS`.
         strategies: Names in `LEARNERS`.
         seeds: At least one.
-        epochs: Optimizer steps a task, for every learner.
+        epochs: Epochs a task, for every learner; of autoencoders, with full batches, steps.
+            Default: those of the stream's main network, or 300.
         tuning_seed: The seed of the search; not one of `seeds`.
 
     Returns:
         The runs by learner and seed.
 
     Raises:
-        ValueError: The tuning seed is among the seeds.
+        ValueError: The tuning seed is among the seeds, or a learner is not for that stream.
     """
+    check_fit(benchmark, strategies)
+    main = BENCHMARKS[benchmark].main
+    if epochs is None:
+        epochs = 300 if main is None else main.epochs
     if tuning_seed in seeds:
         raise ValueError(
             f"seed {tuning_seed} is that of the search for a learning rate: what is reported must "
@@ -93,6 +99,18 @@ def compare(
             if made is not None:
                 runs.append(made)
     return runs
+
+
+def check_fit(benchmark: str, strategies: Sequence[str]) -> None:
+    """Raises ValueError if a learner is not for what is trained on that stream."""
+    main = BENCHMARKS[benchmark].main
+    fitting = [name for name, of in LEARNERS.items() if of.of_networks == (main is not None)]
+    for strategy in strategies:
+        if strategy not in fitting:
+            raise ValueError(
+                f"{strategy} is not for {benchmark}, where learners train "
+                f"{'an autoencoder' if main is None else 'a main network'}: {', '.join(fitting)}"
+            )
 
 
 def tune(
@@ -117,7 +135,7 @@ def tune(
             for each in candidates
         ]
         errors = [
-            math.inf if run is None or math.isnan(run.final_mean_mse) else run.final_mean_mse
+            math.inf if run is None or math.isnan(run.final_mean_error) else run.final_mean_error
             for run in made
         ]
         best = min(errors)
@@ -158,13 +176,15 @@ def tables(runs: Sequence[Run]) -> list[Table]:
     by_strategy = _by_strategy(runs)
     first = runs[0].strategy
     n_seeds = max(len(group) for group in by_strategy.values())
-    about = f"{runs[0].benchmark}, {runs[0].epochs} steps a task, {n_seeds} seeds"
+    stream = BENCHMARKS[runs[0].benchmark]
+    unit = "steps" if stream.main is None else "epochs"
+    about = f"{runs[0].benchmark}, {runs[0].epochs} {unit} a task, {n_seeds} seeds"
     errors, costs = [], []
     for name, group in by_strategy.items():
         errors.append(
             [
                 name,
-                _interval([each.final_mean_mse for each in group]),
+                _interval([each.final_mean_error for each in group]),
                 _interval([_of_mean_path(each) for each in group]),
                 _interval([max(_last_row(each)) for each in group]),
                 _interval([_forgetting(each)[0] for each in group], signed=True),
@@ -190,7 +210,7 @@ def tables(runs: Sequence[Run]) -> list[Table]:
             f"Errors on {about}: mean ± 95 % interval",
             [
                 "strategy",
-                "final mean MSE",
+                f"final mean {stream.measure}",
                 f"of {N_PATHS} paths' mean",
                 "worst task",
                 "forgetting, mean",
@@ -227,9 +247,9 @@ def write_csv(path: Path, runs: Sequence[Run]) -> None:
                 "seed",
                 "epochs",
                 "configuration",
-                "final_mean_mse",
-                "final_mean_mse_of_mean_path",
-                "worst_task_mse",
+                "final_mean_error",
+                "final_mean_error_of_mean_path",
+                "worst_task_error",
                 "forgetting_mean",
                 "forgetting_worst",
                 "backward_transfer",
@@ -246,8 +266,8 @@ def write_csv(path: Path, runs: Sequence[Run]) -> None:
                 [
                     *each.key[:4],
                     each.key[4],
-                    each.final_mean_mse,
-                    each.final_mean_mse_of_mean_path,
+                    each.final_mean_error,
+                    each.final_mean_error_of_mean_path,
                     max(_last_row(each)),
                     *("" if math.isnan(v) else v for v in (mean, worst, -mean)),
                     each.floats_per_task,
@@ -265,7 +285,7 @@ def frontier(runs: Sequence[Run]) -> Figure:
         {
             name: (
                 _mean([each.floats_per_task for each in group]),
-                [each.final_mean_mse for each in group],
+                [each.final_mean_error for each in group],
                 group[0].raw_samples > 0,
             )
             for name, group in _by_strategy(runs).items()
@@ -290,7 +310,7 @@ def _by_strategy(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _last_row(run: Run) -> list[float]:
-    return [math.nan if mse is None else mse for mse in run.mse_matrix[-1]]
+    return [math.nan if mse is None else mse for mse in run.error_matrix[-1]]
 
 
 def _forgetting(run: Run) -> tuple[float, float]:
@@ -300,7 +320,7 @@ def _forgetting(run: Run) -> tuple[float, float]:
 
 
 def _of_mean_path(run: Run) -> float:
-    mse = run.final_mean_mse_of_mean_path
+    mse = run.final_mean_error_of_mean_path
     return math.nan if mse is None else mse
 
 
@@ -317,7 +337,7 @@ def _interval(values: Sequence[float], *, signed: bool = False, digits: str = ".
 
 
 def _p(first: Sequence[Run], group: Sequence[Run]) -> str:
-    own = {each.seed: each.final_mean_mse for each in group}
-    pairs = [(each.final_mean_mse, own[each.seed]) for each in first if each.seed in own]
+    own = {each.seed: each.final_mean_error for each in group}
+    pairs = [(each.final_mean_error, own[each.seed]) for each in first if each.seed in own]
     p = paired_p([a for a, _ in pairs], [b for _, b in pairs])
     return "-" if math.isnan(p) else f"{p:.1g}"

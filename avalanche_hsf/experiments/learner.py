@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
+from torch import nn
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.training import DecayToStartPlugin, InputNoisePlugin
@@ -25,6 +26,25 @@ REGULARIZED: tuple[Mapping[str, float], ...] = (
 
 
 @dataclass(frozen=True)
+class MainNetwork:
+    """What learners train on a stream that is not for autoencoders.
+
+    Attributes:
+        make: The network of one task; its last layer is named `classifier`.
+        criterion: The loss.
+        mb_size: Samples a minibatch.
+        epochs: Epochs an experience, unless said otherwise.
+        classifies: Whether the error is the share misclassified; if not, it is the MSE.
+    """
+
+    make: Callable[[], nn.Module]
+    criterion: Callable[[], nn.Module]
+    mb_size: int
+    epochs: int
+    classifies: bool
+
+
+@dataclass(frozen=True)
 class Setting:
     """What a learner is built for.
 
@@ -33,9 +53,10 @@ class Setting:
         n_tasks: Tasks of the whole stream.
         latent_dim: Width of the bottleneck.
         n_samples: Training samples of a task, of the largest if they differ.
-        steps: Optimizer steps a task.
+        steps: Epochs an experience; with full batches, as for autoencoders, these are steps.
         seed: For learners with generators of their own. The peers draw from the global ones, so
             seed these before `Learner.build`.
+        main: What is trained, if it is no autoencoder.
     """
 
     input_dim: int
@@ -44,6 +65,7 @@ class Setting:
     n_samples: int
     steps: int
     seed: int
+    main: MainNetwork | None = None
 
     def __post_init__(self) -> None:
         for name in ("input_dim", "n_tasks", "latent_dim", "n_samples", "steps"):
@@ -55,9 +77,10 @@ class Setting:
 class Learner:
     """One learner of the comparison.
 
-    Every learner takes `Setting.steps` optimizer steps a task, each on a full batch: all samples
-    of the current task (of all tasks so far for Cumulative, of all for JointTraining), plus the
-    whole memory for Replay; GDumb on its memory alone.
+    Of autoencoders every learner takes `Setting.steps` steps a task, each on a full batch: all
+    samples of the current task (of all tasks so far for Cumulative, of all for JointTraining),
+    plus the whole memory for Replay; GDumb on its memory alone. Of main networks, that many
+    epochs in minibatches.
 
     Attributes:
         build: `build(setting, **configuration, **common)` makes the Avalanche strategy;
@@ -68,6 +91,7 @@ class Learner:
             that runs as its name says.
         jointly: To be trained once, on the whole stream.
         regularized: Whether `REGULARIZED` is tried on streams with few samples.
+        of_networks: Whether it trains `Setting.main` instead of an autoencoder.
     """
 
     build: Callable[..., Any]
@@ -75,6 +99,7 @@ class Learner:
     optimizers: tuple[str, ...] = ("AdamW", "SOAP")
     jointly: bool = False
     regularized: bool = True
+    of_networks: bool = False
 
 
 def regularizers(

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from avalanche_hsf.experiments.learner import Learner, Setting, regularizers
+from avalanche_hsf.experiments.network_learners import NETWORK_LEARNERS
 from avalanche_hsf.experiments.peers import PEERS
 from avalanche_hsf.models import MLPAutoencoder
 from avalanche_hsf.training import (
@@ -88,8 +89,9 @@ LEARNERS: dict[str, Learner] = {
         for name, options in DELTAS.items()
     },
     **PEERS,
+    **NETWORK_LEARNERS,
 }
 """hsf-<preset>, as the preset says; hsf-<preset>-floor, the same with a diffusion of at least
 `FLOOR`; hsf-<delta>, the preset compact with another of the `DELTAS`; mlp-paper, the paper's
 baseline;
-mlp-*, see `PEERS`."""
+mlp-*, see `PEERS`; hn-* and net-*, for main networks, see `NETWORK_LEARNERS`."""

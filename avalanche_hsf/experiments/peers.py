@@ -75,7 +75,7 @@ def _separate(setting: Setting) -> nn.Module:
     return SeparateMLPAutoencoders(setting.input_dim, latent_dim=setting.latent_dim)
 
 
-def _make(
+def make_strategy(
     strategy: Callable[..., Any],
     setting: Setting,
     model: nn.Module,
@@ -91,13 +91,16 @@ def _make(
     **arguments: Any,
 ) -> Any:
     """A strategy with what all have in common; `first` and `last` stand around the plugins."""
+    main = setting.main
+    if main is not None:  # an epoch over all tasks has as many minibatches as one over each
+        tasks_at_once = 1
     return strategy(
         model=model,
         optimizer=make_optimizer(model.parameters(), optimizer, lr),
-        criterion=nn.MSELoss(),
+        criterion=nn.MSELoss() if main is None else main.criterion(),
         # At least as many as there can be, so that there is one minibatch an epoch: Avalanche
         # divides this evenly among the tasks in the data.
-        train_mb_size=setting.n_samples * setting.n_tasks,
+        train_mb_size=setting.n_samples * setting.n_tasks if main is None else main.mb_size,
         train_epochs=setting.steps * tasks_at_once,
         # A list of its own: Avalanche's strategies append to the one they are given.
         plugins=[
@@ -116,13 +119,13 @@ Make = Callable[..., Any]
 """`make(setting, model, **arguments)`: one strategy, whatever the model."""
 
 
-def _naive(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _make(Naive, setting, model, **arguments)
+def naive(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+    return make_strategy(Naive, setting, model, **arguments)
 
 
-def _replay(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+def replay(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     # The memory is divided among the tasks seen so far. All of it is in each minibatch.
-    return _make(Replay, setting, model, mem_size=MEMORY * setting.n_tasks, **arguments)
+    return make_strategy(Replay, setting, model, mem_size=MEMORY * setting.n_tasks, **arguments)
 
 
 class _PerSampleImportance(SupervisedPlugin):
@@ -146,23 +149,23 @@ class _PerSampleImportance(SupervisedPlugin):
         strategy.train_mb_size = 1
 
 
-def _ewc(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _make(EWC, setting, model, last=[_PerSampleImportance()], **arguments)
+def ewc(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+    return make_strategy(EWC, setting, model, last=[_PerSampleImportance()], **arguments)
 
 
 def _online_ewc(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _ewc(setting, model, mode="online", decay_factor=0.9, **arguments)
+    return ewc(setting, model, mode="online", decay_factor=0.9, **arguments)
 
 
 def _mas(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _make(MAS, setting, model, last=[_PerSampleImportance()], **arguments)
+    return make_strategy(MAS, setting, model, last=[_PerSampleImportance()], **arguments)
 
 
 def _rwalk(setting: Setting, model: nn.Module, *, ewc_lambda: float, **arguments: Any) -> Any:
     # Avalanche has the plugin alone. Without a score in a task it divides zero by zero, so
     # delta_t, 10 by default, is at most the number of steps.
     rwalk = RWalkPlugin(ewc_lambda=ewc_lambda, delta_t=min(10, setting.steps))
-    return _make(Naive, setting, model, last=[rwalk], **arguments)
+    return make_strategy(Naive, setting, model, last=[rwalk], **arguments)
 
 
 class _FeatureMLPAutoencoder(MLPAutoencoder, BaseModel):
@@ -174,12 +177,12 @@ class _FeatureMLPAutoencoder(MLPAutoencoder, BaseModel):
 
 def _lfl(setting: Setting, **arguments: Any) -> Any:
     model = _FeatureMLPAutoencoder(setting.input_dim, latent_dim=setting.latent_dim)
-    return _make(LFL, setting, model, **arguments)
+    return make_strategy(LFL, setting, model, **arguments)
 
 
 def _agem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     # The reference gradient is that of the whole memory, as the step's is that of all data.
-    return _make(
+    return make_strategy(
         AGEM,
         setting,
         model,
@@ -189,22 +192,22 @@ def _agem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     )
 
 
-def _gem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+def gem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     if find_spec("quadprog") is None:
         raise ImportError("GEM needs quadprog: pip install 'avalanche-hsf[gem]'")
-    return _make(GEM, setting, model, patterns_per_exp=MEMORY, **arguments)
+    return make_strategy(GEM, setting, model, patterns_per_exp=MEMORY, **arguments)
 
 
-def _cumulative(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _make(Cumulative, setting, model, **arguments)
+def cumulative(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+    return make_strategy(Cumulative, setting, model, **arguments)
 
 
-def _joint(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _make(JointTraining, setting, model, tasks_at_once=setting.n_tasks, **arguments)
+def joint(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+    return make_strategy(JointTraining, setting, model, tasks_at_once=setting.n_tasks, **arguments)
 
 
 def _from_scratch(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _make(FromScratchTraining, setting, model, **arguments)
+    return make_strategy(FromScratchTraining, setting, model, **arguments)
 
 
 def _gdumb(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
@@ -212,7 +215,7 @@ def _gdumb(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     # each experience is one class, as here, balanced over experiences is the same.
     gdumb = GDumbPlugin(mem_size=MEMORY * setting.n_tasks)
     gdumb.storage_policy = ExperienceBalancedBuffer(max_size=gdumb.mem_size)
-    return _make(Naive, setting, model, last=[gdumb], **arguments)
+    return make_strategy(Naive, setting, model, last=[gdumb], **arguments)
 
 
 class _PackNetAutoencoder(PackNetModel):
@@ -242,7 +245,7 @@ def _packnet(setting: Setting, *, post_prune: float, **arguments: Any) -> Any:
         post_prune_epochs=max(1, min(setting.steps - 1, round(post_prune * setting.steps))),
         prune_proportion=[(n - 1 - i) / (n - i) for i in range(n)],  # equal shares of the weights
     )
-    return _make(
+    return make_strategy(
         # Avalanche's PackNet loses the plugins that it is given: it nests them in its own list.
         Naive,
         setting,
@@ -257,7 +260,7 @@ def _packnet(setting: Setting, *, post_prune: float, **arguments: Any) -> Any:
 
 def _separate_networks(setting: Setting, **arguments: Any) -> Any:
     # A network starts from the best old one, as our own hypernetworks do.
-    return _make(Naive, setting, _separate(setting), last=[WarmStartPlugin()], **arguments)
+    return make_strategy(Naive, setting, _separate(setting), last=[WarmStartPlugin()], **arguments)
 
 
 def _both_forms(
@@ -273,17 +276,17 @@ def _both_forms(
 
 
 PEERS: dict[str, Learner] = {
-    **_both_forms("naive", _naive),
-    **_both_forms("replay", _replay),
-    **_both_forms("ewc", _ewc, _grid("ewc_lambda", 3e4, 3e5, 3e6)),
+    **_both_forms("naive", naive),
+    **_both_forms("replay", replay),
+    **_both_forms("ewc", ewc, _grid("ewc_lambda", 3e4, 3e5, 3e6)),
     **_both_forms("online-ewc", _online_ewc, _grid("ewc_lambda", 3e4, 3e5, 3e6)),
     **_both_forms("mas", _mas, _grid("lambda_reg", 0.1, 1, 10)),
     **_both_forms("rwalk", _rwalk, _grid("ewc_lambda", 0.1, 1, 10)),
     "mlp-lfl": Learner(_lfl, _grid("lambda_e", 0.1, 1, 10)),
     **_both_forms("agem", _agem),
-    **_both_forms("gem", _gem),
-    **_both_forms("cumulative", _cumulative),
-    **_both_forms("joint", _joint, jointly=True),
+    **_both_forms("gem", gem),
+    **_both_forms("cumulative", cumulative),
+    **_both_forms("joint", joint, jointly=True),
     **_both_forms("from-scratch", _from_scratch),
     **_both_forms("gdumb", _gdumb),
     "mlp-packnet": Learner(

@@ -56,7 +56,7 @@ def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
     n_seeds = len(runs) // len(TITLES)
     of = f"seed {runs[0].seed}" if n_seeds == 1 else f"median of {n_seeds} seeds"
     figures = {
-        "mse_matrix.png": plot_mse_matrices(
+        "error_matrix.png": plot_mse_matrices(
             {f"{name}, {of}": _median(r) for name, r in by_strategy.items()}
         ),
         "task0.png": plot_task_over_stream({name: list(r) for name, r in by_strategy.items()}),

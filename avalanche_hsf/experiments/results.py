@@ -32,12 +32,13 @@ class Run:
         epochs: Training epochs an experience.
         configuration: What was chosen besides: optimizer, strength; empty for a learner as its
             name says.
-        mse_matrix: R[i][j], row i measured after task i; None where it was not measured.
+        error_matrix: R[i][j], the MSE or, of classifiers, the share misclassified, row i measured
+            after task i; None where it was not measured.
         forgetting: R[last][j] - R[j][j] by task; positive is worse; None where R[j][j] was not
             measured.
-        final_mean_mse: Mean of the last row.
-        final_mean_mse_of_mean_path: The same for the mean of `N_PATHS` outputs for each sample, for
-            stochastic models; None for the others.
+        final_mean_error: Mean of the last row.
+        final_mean_error_of_mean_path: The same for the mean of `N_PATHS` outputs for each sample,
+            for stochastic models; None for the others.
         seconds: Wall time of training and evaluation.
         n_parameters: Numbers in the model at the end, read-outs and frozen parts included.
         floats_kept: Numbers that the learner keeps at the end: the model's and the plugins', in
@@ -52,10 +53,10 @@ class Run:
     seed: int
     epochs: int
     configuration: dict[str, Any]
-    mse_matrix: list[list[float | None]]
+    error_matrix: list[list[float | None]]
     forgetting: list[float | None]
-    final_mean_mse: float
-    final_mean_mse_of_mean_path: float | None
+    final_mean_error: float
+    final_mean_error_of_mean_path: float | None
     seconds: float
     n_parameters: int
     floats_kept: int
@@ -66,12 +67,12 @@ class Run:
     def from_matrix(cls, matrix: Tensor, **fields: Any) -> Run:
         """A run from its square matrix R, NaN where not measured, and the other fields."""
         return cls(
-            mse_matrix=[
+            error_matrix=[
                 [_number(mse) if j <= i else None for j, mse in enumerate(row)]
                 for i, row in enumerate(matrix)
             ],
             forgetting=[_number(gap) for gap in forgetting(matrix)],
-            final_mean_mse=float(matrix[-1].mean()),
+            final_mean_error=float(matrix[-1].mean()),
             **fields,
         )
 
@@ -84,7 +85,7 @@ class Run:
     def matrix(self) -> Tensor:
         """R as a float64 tensor, NaN where it was not measured."""
         return torch.tensor(
-            [[float("nan") if mse is None else mse for mse in row] for row in self.mse_matrix],
+            [[float("nan") if mse is None else mse for mse in row] for row in self.error_matrix],
             dtype=torch.float64,
         )
 

@@ -16,7 +16,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from avalanche_hsf.evaluation import MSEMatrix
+from avalanche_hsf.evaluation import ErrorRateMatrix, MSEMatrix
 from avalanche_hsf.experiments.learners import LEARNERS, Setting
 from avalanche_hsf.experiments.results import Run
 from avalanche_hsf.experiments.storage import floats_kept, raw_samples_kept
@@ -44,7 +44,7 @@ def run(
         benchmark: A name in `BENCHMARKS`.
         strategy: A name in `LEARNERS`.
         seed: At least 0.
-        epochs: Full-batch epochs, that is optimizer steps, an experience, at least 1.
+        epochs: Epochs an experience, at least 1; of autoencoders, with full batches, steps.
         configuration: Arguments of the learner.
         progress: Show a progress bar on standard error.
 
@@ -61,9 +61,10 @@ def run(
         n_samples=max(len(experience.dataset) for experience in stream.train_stream),
         steps=epochs,
         seed=seed,
+        main=spec.main,
     )
     RNGManager.set_random_seeds(seed)
-    matrix = MSEMatrix()
+    matrix = ErrorRateMatrix() if spec.measure == "error rate" else MSEMatrix()
     kept: list[int] = []
     start = time.perf_counter()
     with tqdm(
@@ -77,7 +78,7 @@ def run(
             plugins=[_Progress(bar)],
         )
         for part in [stream.train_stream] if learner.jointly else stream.train_stream:
-            trained.train(part, shuffle=False)
+            trained.train(part, shuffle=spec.main is not None)
             trained.eval(stream.test_stream)
             kept.append(floats_kept(trained))
         seconds = time.perf_counter() - start
@@ -91,7 +92,7 @@ def run(
         seed=seed,
         epochs=epochs,
         configuration=dict(configuration or {}),
-        final_mean_mse_of_mean_path=_mse_of_mean_path(trained.model, stream),
+        final_mean_error_of_mean_path=_mse_of_mean_path(trained.model, stream),
         seconds=seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],

@@ -30,6 +30,7 @@ class HyperNetwork(EmbeddedWeights):
         seed: Seed of the embeddings' draws; if None it is drawn from torch's global generator.
 
     Example:
+        >>> import torch
         >>> hypernetwork = HyperNetwork({"weight": torch.zeros(64, 3)})
         >>> hypernetwork.add_task(0)
         >>> hypernetwork([0])["weight"].shape

@@ -54,6 +54,7 @@ class TaskConditional(TaskModule):
             write, a parameter shared by two layers, or one of a layer that grows by itself.
 
     Example:
+        >>> import torch
         >>> model = TaskConditional(nn.Linear(3, 2), seed=0)
         >>> model.hypernetwork.add_task(4)
         >>> model(torch.zeros(5, 3), 4).shape

@@ -28,7 +28,7 @@ def of_matrix(rows, strategy="mlp-paper", seed=42, epochs=300):
         seed=seed,
         epochs=epochs,
         configuration={},
-        final_mean_mse_of_mean_path=None,
+        final_mean_error_of_mean_path=None,
         seconds=1.0,
         n_parameters=7,
         floats_kept=7,
@@ -46,7 +46,7 @@ def published(scale=1.0, **fields):
 
 def test_the_mlp_equals_the_papers_table_2_to_four_decimals():
     result = run("synthetic", "mlp-paper", seed=42, epochs=300, progress=False)
-    rounded = [[round(mse, 4) for mse in row if mse is not None] for row in result.mse_matrix]
+    rounded = [[round(mse, 4) for mse in row if mse is not None] for row in result.error_matrix]
     assert rounded == PUBLISHED_MATRICES["mlp-paper"]
     # The paper's +0.0016 is the difference of rounded cells; unrounded it is 0.00152.
     assert rounded[4][0] - rounded[0][0] == pytest.approx(PUBLISHED_FORGETTING_T0["mlp-paper"])
@@ -64,9 +64,9 @@ def test_a_run_repeats_bit_for_bit():
     first, second = (
         run("synthetic", "hsf-paper", seed=3, epochs=2, progress=False) for _ in range(2)
     )
-    assert first.mse_matrix == second.mse_matrix
+    assert first.error_matrix == second.error_matrix
     other = run("synthetic", "hsf-paper", seed=4, epochs=2, progress=False)
-    assert other.mse_matrix != first.mse_matrix
+    assert other.error_matrix != first.error_matrix
 
 
 def test_verdict_on_the_published_figures_themselves():
@@ -115,18 +115,18 @@ def test_the_results_file(tmp_path):
     assert set(content) == {"versions", "runs"}
     assert {"python", "torch", "avalanche", "torchsde", "nflows"} <= set(content["versions"])
     (stored,) = content["runs"]
-    assert stored["mse_matrix"] == [[0.1, None], [0.4, 0.2]]
+    assert stored["error_matrix"] == [[0.1, None], [0.4, 0.2]]
     assert stored["forgetting"] == pytest.approx([0.3, 0.0])
-    assert stored["final_mean_mse"] == pytest.approx(0.3)
+    assert stored["final_mean_error"] == pytest.approx(0.3)
     assert set(stored) == {
         "benchmark",
         "strategy",
         "seed",
         "epochs",
-        "mse_matrix",
+        "error_matrix",
         "forgetting",
-        "final_mean_mse",
-        "final_mean_mse_of_mean_path",
+        "final_mean_error",
+        "final_mean_error_of_mean_path",
         "configuration",
         "seconds",
         "n_parameters",
@@ -168,7 +168,7 @@ def test_the_command(tmp_path, capsys):
         ("mlp-paper", 1),
         ("hsf-paper", 1),
     ]
-    for name in ("mse_matrix.png", "task0.png", "summary.md"):
+    for name in ("error_matrix.png", "task0.png", "summary.md"):
         assert (tmp_path / name).stat().st_size > 1000
     # Started again, it trains nothing, and extends the file by what is new.
     assert main(["reproduce", "--seeds", "0", "--epochs", "1", "--out", str(tmp_path)]) == 0
