@@ -142,7 +142,10 @@ def tune(
         return None if math.isinf(best) else candidates[errors.index(best)]
 
     middle = learner.grid[len(learner.grid) // 2]
-    rates = [{"optimizer": name, "lr": lr} for name in learner.optimizers for lr in RATES[name]]
+    optimizers = [
+        name for name in learner.optimizers if stream.main is None or name in stream.main.optimizers
+    ]
+    rates = [{"optimizer": name, "lr": lr} for name in optimizers for lr in RATES[name]]
     best = lowest([{**rate, **middle} for rate in rates or [{}]])
     if best is not None:
         best = lowest([best, *({**best, **other} for other in learner.grid if other != middle)])

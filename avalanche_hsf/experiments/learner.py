@@ -12,6 +12,9 @@ from torch import nn
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.training import DecayToStartPlugin, InputNoisePlugin
 
+MEMORY = 50
+"""Raw samples a task that the learners of autoencoders with a memory of samples may keep."""
+
 RATES: Mapping[str, tuple[float, ...]] = {
     "AdamW": (5e-4, 2e-3, 8e-3),
     "SOAP": (2e-2, 8e-2),
@@ -35,6 +38,9 @@ class MainNetwork:
         mb_size: Samples a minibatch.
         epochs: Epochs an experience, unless said otherwise.
         classifies: Whether the error is the share misclassified; if not, it is the MSE.
+        memory: Raw samples in all that learners with a memory of samples may keep.
+        optimizers: Those that are searched; SOAP's eigenbases of matrices as wide as a CNN's last
+            would take longer than all the rest.
     """
 
     make: Callable[[], nn.Module]
@@ -42,6 +48,8 @@ class MainNetwork:
     mb_size: int
     epochs: int
     classifies: bool
+    memory: int = 200
+    optimizers: tuple[str, ...] = ("AdamW",)
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,11 @@ class Setting:
     seed: int
     main: MainNetwork | None = None
 
+    @property
+    def memory(self) -> int:
+        """Raw samples in all that a learner with a memory of samples may keep."""
+        return MEMORY * self.n_tasks if self.main is None else self.main.memory
+
     def __post_init__(self) -> None:
         for name in ("input_dim", "n_tasks", "latent_dim", "n_samples", "steps"):
             check_int(name, getattr(self, name), at_least=1)
@@ -87,8 +100,8 @@ class Learner:
             common are arguments every strategy knows, such as plugins, evaluator, eval_mb_size
             and device. A list of plugins that is given is not changed.
         grid: Configurations of the strategy's own strength, to be searched besides the optimizer.
-        optimizers: Names of the optimizers that are searched, with `RATES`; none for a learner
-            that runs as its name says.
+        optimizers: Names of the optimizers that are searched, with `RATES`, as far as the main
+            network's are among them; none for a learner that runs as its name says.
         jointly: To be trained once, on the whole stream.
         regularized: Whether `REGULARIZED` is tried on streams with few samples.
         of_networks: Whether it trains `Setting.main` instead of an autoencoder.

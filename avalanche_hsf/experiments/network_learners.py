@@ -7,8 +7,8 @@ from typing import Any
 
 from avalanche.core import SupervisedPlugin
 from avalanche.models import as_multitask
-from avalanche.training import LwF, Naive, SynapticIntelligence
-from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training import LwF, Naive
+from avalanche.training.plugins import EvaluationPlugin, SynapticIntelligencePlugin
 from torch import nn
 from torch.optim import Adam
 
@@ -26,7 +26,9 @@ from avalanche_hsf.experiments.peers import (
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import (
     PRESETS,
+    CommitPlugin,
     FreezeEmbeddingsPlugin,
+    FreezeSharedPlugin,
     InMemoryLoadingPlugin,
     OutputRegularizerPlugin,
     make_protections,
@@ -50,31 +52,80 @@ def _peer(make: Make, *grid: Mapping[str, float], jointly: bool = False) -> Lear
     def build(setting: Setting, **arguments: Any) -> Any:
         return make(setting, _plain(setting), **arguments)
 
-    return Learner(build, grid or ({},), jointly=jointly, regularized=False, of_networks=True)
+    return Learner(
+        build,
+        grid or ({},),
+        jointly=jointly,
+        regularized=False,
+        of_networks=True,
+    )
 
 
 def _lwf(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     return make_strategy(LwF, setting, model, temperature=2.0, **arguments)
 
 
-def _si(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return make_strategy(SynapticIntelligence, setting, model, **arguments)
+class _SynapticIntelligence(SynapticIntelligencePlugin):
+    """Avalanche's plugin with a mended CPU.
+
+    In 0.6 its notes of the weights are views of them on a CPU (`.detach().cpu()` copies nothing),
+    so that no weight ever moves in its eyes and all importances are exactly 0.
+    """
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        super().before_training_exp(strategy, **kwargs)
+        self._copy(self.ewc_data[0])
+
+    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        super().before_training_iteration(strategy, **kwargs)
+        self._copy(self.syn_data["old_theta"])
+
+    @staticmethod
+    def _copy(notes: Mapping[str, Any]) -> None:
+        for note in notes.values():
+            note.data = note.data.clone()
 
 
-def _ours(preset: str) -> Learner:
-    """A preset's hypernetwork and protections; the optimizer is searched as for all."""
+def _si(setting: Setting, model: nn.Module, *, si_lambda: float, **arguments: Any) -> Any:
+    # Heads are each task's own; those not in training have no gradient, which it stumbles over.
+    plugin = _SynapticIntelligence(si_lambda, excluded_parameters=["*classifier*"])
+    return make_strategy(Naive, setting, model, last=[plugin], **arguments)
+
+
+def _ours(preset: str, **hypernetwork_options: Any) -> Learner:
+    """A preset's hypernetwork and protections; the learning rate is searched as for all."""
 
     def build(setting: Setting, **arguments: Any) -> Any:
         chosen = PRESETS[preset]
-        model = TaskConditional(_main(setting), **chosen.hypernetwork, seed=setting.seed)
+        model = TaskConditional(
+            _main(setting),
+            hypernetwork=chosen.hypernetwork["hypernetwork"],
+            hypernetwork_options={
+                **chosen.hypernetwork["hypernetwork_options"],
+                **hypernetwork_options,
+            },
+            masking=setting.main is not None and setting.main.classifies,  # as the peers' heads
+            seed=setting.seed,
+        )
         protections = {
             name: of_it
             for name, of_it in chosen.protections.items()
             if name != "CosineRestartPlugin"  # which every learner has here
         }
-        return make_strategy(Naive, setting, model, last=make_protections(protections), **arguments)
+        last = [*make_protections(protections), CommitPlugin()]
+        return make_strategy(Naive, setting, model, last=last, **arguments)
 
     return Learner(build, regularized=False, of_networks=True)
+
+
+def _regularized(setting: Setting, *, weight: float, **arguments: Any) -> Any:
+    """Constant memory: the hypernetwork of the literature under its output regulariser."""
+    assert setting.main is not None
+    model = TaskConditional(
+        _main(setting), hypernetwork="mlp", masking=setting.main.classifies, seed=setting.seed
+    )
+    held = [OutputRegularizerPlugin(weight), FreezeEmbeddingsPlugin(), FreezeSharedPlugin()]
+    return make_strategy(Naive, setting, model, last=held, **arguments)
 
 
 class _FreshOptimizer(SupervisedPlugin):
@@ -124,7 +175,14 @@ def _published(weight: float) -> Learner:
 
 
 NETWORK_LEARNERS: dict[str, Learner] = {
-    **{f"hn-{name}": _ours(name) for name in ("repaired", "isolated", "compact")},
+    **{f"hn-{name}": _ours(name) for name in ("isolated", "compact")},
+    **{f"hn-core-{n}": _ours("compact", size=n) for n in (1000, 4000)},
+    "hn-regularized": Learner(
+        _regularized,
+        grid=tuple({"weight": value} for value in (0.01, 0.1, 1.0)),
+        regularized=False,
+        of_networks=True,
+    ),
     "hn-published": _published(weight=0.005),
     "hn-published-unprotected": _published(weight=0.0),
     "net-naive": _peer(naive),
@@ -136,5 +194,7 @@ NETWORK_LEARNERS: dict[str, Learner] = {
     "net-cumulative": _peer(cumulative),
     "net-joint": _peer(joint, jointly=True),
 }
-"""hn-<preset>: a `TaskConditional` with that preset's hypernetwork and protections. net-<s>: the
+"""hn-<preset>: a `TaskConditional` with that preset's hypernetwork and protections; hn-core-<n>:
+compact with cores of at most n numbers; hn-regularized: constant memory, the output regulariser;
+hn-published: the literature's, as published. net-<s>: the
 network under an Avalanche strategy, with a head for each task (`as_multitask`)."""

@@ -43,9 +43,6 @@ from avalanche_hsf.training.plugins import (
     WarmStartPlugin,
 )
 
-MEMORY = 50
-"""Raw samples a task that the learners with a memory of samples may keep."""
-
 
 def _grid(name: str, *values: float) -> tuple[Mapping[str, float], ...]:
     return tuple({name: value} for value in values)
@@ -125,7 +122,7 @@ def naive(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
 
 def replay(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     # The memory is divided among the tasks seen so far. All of it is in each minibatch.
-    return make_strategy(Replay, setting, model, mem_size=MEMORY * setting.n_tasks, **arguments)
+    return make_strategy(Replay, setting, model, mem_size=setting.memory, **arguments)
 
 
 class _PerSampleImportance(SupervisedPlugin):
@@ -186,8 +183,8 @@ def _agem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
         AGEM,
         setting,
         model,
-        patterns_per_exp=MEMORY,
-        sample_size=MEMORY * setting.n_tasks,
+        patterns_per_exp=setting.memory // setting.n_tasks,
+        sample_size=setting.memory,
         **arguments,
     )
 
@@ -195,7 +192,8 @@ def _agem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
 def gem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     if find_spec("quadprog") is None:
         raise ImportError("GEM needs quadprog: pip install 'avalanche-hsf[gem]'")
-    return make_strategy(GEM, setting, model, patterns_per_exp=MEMORY, **arguments)
+    patterns_per_exp = setting.memory // setting.n_tasks
+    return make_strategy(GEM, setting, model, patterns_per_exp=patterns_per_exp, **arguments)
 
 
 def cumulative(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
@@ -213,7 +211,7 @@ def _from_scratch(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
 def _gdumb(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     # GDumb's own buffer is balanced over classes, which a reconstruction stream has not; where
     # each experience is one class, as here, balanced over experiences is the same.
-    gdumb = GDumbPlugin(mem_size=MEMORY * setting.n_tasks)
+    gdumb = GDumbPlugin(mem_size=setting.memory)
     gdumb.storage_policy = ExperienceBalancedBuffer(max_size=gdumb.mem_size)
     return make_strategy(Naive, setting, model, last=[gdumb], **arguments)
 

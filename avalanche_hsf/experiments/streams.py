@@ -89,7 +89,14 @@ def _polynomials(make: Callable[[int], CLScenario]) -> Stream:
         make,
         1,
         "polynomials-drawn",
-        main=MainNetwork(_sigmoid_mlp, nn.MSELoss, mb_size=32, epochs=1000, classifies=False),
+        main=MainNetwork(
+            _sigmoid_mlp,
+            nn.MSELoss,
+            mb_size=32,
+            epochs=1000,  # of 4 minibatches: about the published 4,001 iterations
+            classifies=False,
+            optimizers=("AdamW", "SOAP"),
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Who learns: torch modules that know no strategy."""
 
+from avalanche_hsf.models.class_mask import ClassMask
 from avalanche_hsf.models.delta import DeltaHyperNetwork
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
 from avalanche_hsf.models.hsf import GENERATED, HSFOutput, HypernetSDEFlow
@@ -21,6 +22,7 @@ from avalanche_hsf.models.whitening import TaskWhitening
 __all__ = [
     "GENERATED",
     "HYPERNETWORKS",
+    "ClassMask",
     "DeltaHyperNetwork",
     "HSFOutput",
     "HyperNetwork",

@@ -97,6 +97,9 @@ class DeltaHyperNetwork(TaskWeights):
     def tasks(self) -> list[int]:
         return list(self.labels)
 
+    def trains(self, label: int) -> bool:
+        return label in self._current
+
     @property
     def holds_old_tasks(self) -> bool:
         return True
@@ -209,12 +212,16 @@ class DeltaHyperNetwork(TaskWeights):
             self.labels, self._current = list(stored["labels"]), list(stored["current"])
             self._in_use = stored["in_use"]
             self.trunk.requires_grad_(stored["open"])
-            self.codes = nn.ModuleDict()
+            before, self.codes = self.codes, nn.ModuleDict()
             for label in self.labels:
                 of_task = f"{prefix}codes.{label}."
                 if any(name.startswith(of_task) for name in state_dict):
-                    code = TaskCode(self._parts(-1), bits=self.bits)
-                    if f"{of_task}kept" in state_dict:
-                        code.close()
+                    closed = f"{of_task}kept" in state_dict
+                    if str(label) in before and before[str(label)].is_open != closed:
+                        code = before[str(label)]  # filled in place: an optimizer of it goes on
+                    else:
+                        code = TaskCode(self._parts(-1), bits=self.bits)
+                        if closed:
+                            code.close()
                     self.codes[str(label)] = code
         super()._load_from_state_dict(state_dict, prefix, *args)

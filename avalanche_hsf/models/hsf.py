@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_samples
+from avalanche_hsf.models.class_mask import ClassMask
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
 from avalanche_hsf.models.hypernetworks import make_hypernetwork
 from avalanche_hsf.models.noise import SeededNoise
@@ -39,7 +40,8 @@ class HSFOutput(NamedTuple):
     """What one pass through `HypernetSDEFlow` computes, for a batch of n samples.
 
     Attributes:
-        reconstruction: In the shape of x.
+        reconstruction: In the shape of x; with an `output_dim`, what the model gives instead,
+            `n x output_dim`.
         z0: The encoder's output, `n x latent_dim`.
         z_T: z0 after the first SDE, `n x latent_dim`.
     """
@@ -69,6 +71,10 @@ class HypernetSDEFlow(TaskModule):
 
     Args:
         input_dim: Number of features of one sample, all dimensions but the first multiplied.
+        output_dim: None: the model reconstructs its input. A number: it gives so many values
+            instead, class scores or a regression's, from the same decoder.
+        masking: For class scores: leave each task the classes that it was trained on, see
+            `ClassMask`.
         hidden_dim: Width of encoder and decoder.
         latent_dim: Size of z0, at least 2 (the flow needs two halves).
         generated: A name in `GENERATED`: "paper", "autoencoder" (encoder and decoder),
@@ -100,6 +106,8 @@ class HypernetSDEFlow(TaskModule):
         self,
         input_dim: int,
         *,
+        output_dim: int | None = None,
+        masking: bool = False,
         hidden_dim: int = 64,
         latent_dim: int = 24,
         generated: str = "all",
@@ -117,6 +125,15 @@ class HypernetSDEFlow(TaskModule):
     ) -> None:
         super().__init__()
         self.input_dim = check_int("input_dim", input_dim, at_least=1)
+        self.reconstructs = output_dim is None
+        self.output_dim = (
+            self.input_dim
+            if output_dim is None
+            else check_int("output_dim", output_dim, at_least=1)
+        )
+        if masking and self.reconstructs:
+            raise ValueError("masking is for class scores: give output_dim, the number of classes")
+        self.mask = ClassMask() if masking else None
         self.hidden_dim = check_int("hidden_dim", hidden_dim, at_least=1)
         self.latent_dim = check_int("latent_dim", latent_dim, at_least=2)
         self.noise = SeededNoise(seed)
@@ -144,7 +161,7 @@ class HypernetSDEFlow(TaskModule):
             OrderedDict(
                 hidden=nn.Linear(latent_dim, hidden_dim),
                 gelu=nn.GELU(),
-                to_output=nn.Linear(hidden_dim, input_dim),
+                to_output=nn.Linear(hidden_dim, self.output_dim),
             )
         )
         if generated not in GENERATED:
@@ -165,7 +182,7 @@ class HypernetSDEFlow(TaskModule):
         return self.hypernetwork.tasks
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
-        """The reconstruction alone, so that any Avalanche strategy can train the model.
+        """The reconstruction, or output, alone, so that any Avalanche strategy can train the model.
 
         Args:
             x: A `n x *features` tensor with `input_dim` features a sample.
@@ -173,7 +190,8 @@ class HypernetSDEFlow(TaskModule):
                 for the reconstruction under every trained task, as in Avalanche.
 
         Returns:
-            A tensor in the shape of x; for None a dictionary of them by task label.
+            A tensor in the shape of x, or `n x output_dim`; for None a dictionary of them by task
+            label.
 
         Raises:
             TypeError: Labels are no integers.
@@ -190,8 +208,8 @@ class HypernetSDEFlow(TaskModule):
         weights = self.hypernetwork(groups.tasks)
         z0 = self._run("encoder", weights, groups, flat)
         z_T = self._solve("encoder_sde", weights, groups, z0)
-        z = self._solve("decoder_sde", weights, groups, z_T)
-        return HSFOutput(self._run("decoder", weights, groups, z).view(x.shape), z0, z_T)
+        out = self._decode(weights, groups, z_T)
+        return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T)
 
     def encode(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
         """z0, a `n x latent_dim` tensor; arguments as in `forward`."""
@@ -206,11 +224,9 @@ class HypernetSDEFlow(TaskModule):
         return self._solve("encoder_sde", weights, groups, z0)
 
     def decode(self, z_T: Tensor, task_labels: Tensor | int) -> Tensor:
-        """From z_T, `n x latent_dim`, to a flat reconstruction, `n x input_dim`."""
+        """From z_T, `n x latent_dim`, to a flat reconstruction or output, `n x output_dim`."""
         groups = TaskGroups.from_labels(task_labels, len(z_T))
-        weights = self.hypernetwork(groups.tasks, "decoder")
-        z = self._solve("decoder_sde", weights, groups, z_T)
-        return self._run("decoder", weights, groups, z)
+        return self._decode(self.hypernetwork(groups.tasks, "decoder"), groups, z_T)
 
     def flow_of(self, z0: Tensor, task_labels: Tensor | int) -> tuple[Tensor, Tensor]:
         """u, `n x latent_dim`, and log |det du/dz0| in nats, shape (n,), for the z0 of some tasks.
@@ -247,7 +263,7 @@ class HypernetSDEFlow(TaskModule):
             generator: Source of u; the model's own if None. The SDEs draw from the model's own.
 
         Returns:
-            A `n x input_dim` tensor.
+            A `n x output_dim` tensor.
         """
         check_int("n", n, at_least=1)
         groups = TaskGroups.from_labels(task, n)
@@ -274,6 +290,11 @@ class HypernetSDEFlow(TaskModule):
         if x.dtype != dtype:
             raise TypeError(f"x must be {dtype} as the model, got {x.dtype}")
         return flat, TaskGroups.from_labels(task_labels, len(flat))
+
+    def _decode(self, weights: Mapping[str, Tensor], groups: TaskGroups, z_T: Tensor) -> Tensor:
+        z = self._solve("decoder_sde", weights, groups, z_T)
+        out = self._run("decoder", weights, groups, z)
+        return out if self.mask is None else self.mask(out, groups)
 
     def _run(
         self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, *inputs: Tensor

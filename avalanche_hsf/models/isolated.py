@@ -97,6 +97,9 @@ class IsolatedHyperNetwork(TaskWeights):
     def tasks(self) -> list[int]:
         return list(self.labels)
 
+    def trains(self, label: int) -> bool:
+        return str(label) in self.drafts
+
     @property
     def holds_old_tasks(self) -> bool:
         return True
@@ -276,9 +279,12 @@ class IsolatedHyperNetwork(TaskWeights):
             for name in ("embeddings", "features", "readout"):
                 setattr(self, name, self.readout.new_empty(state_dict[f"{prefix}{name}"].shape))
             self.labels, self._in_use = list(stored["labels"]), stored["in_use"]
-            self.drafts = nn.ModuleDict()
+            before, self.drafts = self.drafts, nn.ModuleDict()
             for key in stored["drafts"]:
-                self._open(key, self.readout.new_zeros(self.readout.shape[1]))
+                if key in before:  # filled in place, so that an optimizer of it goes on
+                    self.drafts[key] = before[key]
+                else:
+                    self._open(key, self.readout.new_zeros(self.readout.shape[1]))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
+from avalanche_hsf.models.class_mask import ClassMask
 from avalanche_hsf.models.hypernetworks import make_hypernetwork
 from avalanche_hsf.models.task_groups import TaskGroups
 from avalanche_hsf.models.task_module import TaskModule
 from avalanche_hsf.models.task_statistics import TaskStatistics
 from avalanche_hsf.models.task_weights import TaskWeights, call_per_task, release
 from avalanche_hsf.seeds import resolve_seed
+
+_NOT_GIVEN = object()
 
 
 class TaskConditional(TaskModule):
@@ -26,7 +31,9 @@ class TaskConditional(TaskModule):
 
     Running statistics of batch and instance normalization are kept for each task, see
     `TaskStatistics`; a module with such layers runs mixed batches task by task, so that each
-    task is normalized by itself. Other buffers are shared.
+    task is normalized by itself. They learn from samples of tasks in training alone: neither
+    replayed samples of a task that is held, nor those that all tasks are tried on, move them.
+    Other buffers are shared.
 
     An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
     task. It classifies, regresses or reconstructs, whatever the module does. With scores for all
@@ -46,6 +53,8 @@ class TaskConditional(TaskModule):
         hypernetwork_options: Its further arguments.
         vectorized: Run the tasks of a mixed batch side by side. False: one after the other, for a
             module that `torch.vmap` cannot run, such as one that branches on its data.
+        masking: For classifiers: leave each task the classes that it was trained on, see
+            `ClassMask`.
         seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
 
     Raises:
@@ -69,6 +78,7 @@ class TaskConditional(TaskModule):
         hypernetwork: str | Callable[..., TaskWeights] = "isolated",
         hypernetwork_options: Mapping[str, Any] | None = None,
         vectorized: bool = True,
+        masking: bool = False,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -80,6 +90,7 @@ class TaskConditional(TaskModule):
         names = _to_write(module, written)
         self.module = module
         self.statistics = TaskStatistics(module)
+        self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
         self.hypernetwork = make_hypernetwork(
             hypernetwork,
@@ -110,7 +121,7 @@ class TaskConditional(TaskModule):
                     "written="
                 )
 
-    def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
+    def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
         """The module's output, each row with the weights of its task.
 
         Args:
@@ -122,31 +133,80 @@ class TaskConditional(TaskModule):
             What the module returns for n rows; for None a dictionary of them by task label.
 
         Raises:
-            TypeError: Labels are no integers.
+            TypeError: Labels are no integers, or are not given at all.
             ValueError: Labels are negative, of the wrong shape or, in training mode, not among the
-                tasks added so far.
+                tasks added so far; or the module does not return a row for each of x.
         """
+        if task_labels is _NOT_GIVEN:
+            raise TypeError(
+                "a TaskConditional needs the tasks of its rows: model(x, task_labels), or None for "
+                "the output of every task. A strategy calls model(x) if an experience has no "
+                "task_labels: apply avalanche's with_task_labels to the stream. Plugins that call "
+                "model(x), GenerativeReplayPlugin for one, know no tasks: use ReplayPlugin or "
+                "OutputRegularizerPlugin"
+            )
         if task_labels is None:
             return self.forward_all_tasks(x)
+        return self._forward(x, task_labels)
+
+    def forward_all_tasks(self, x: Tensor) -> dict[int, Any]:
+        """`forward` for every task, by task label; no task's statistics learn from it."""
+        return {task: self._forward(x, task, learn=False) for task in self.tasks}
+
+    def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
         groups = TaskGroups.from_labels(task_labels, len(x))
+        out = self._run(x, task_labels, groups, learn)
+        if self._all_held(groups.tasks):
+            out = tree_map(_differentiable, out)
+        return out if self.mask is None else self.mask(out, groups)
+
+    def _run(self, x: Tensor, task_labels: Tensor | int, groups: TaskGroups, learn: bool) -> Any:
         weights = self.hypernetwork(groups.tasks)
         if self.vectorized or len(groups.tasks) == 1:
-            return call_per_task(self.module, {**weights, **self._statistics(groups)}, groups, x)
-        out = None
+            tensors = {**weights, **self._statistics(groups.tasks[0], learn)}
+            return call_per_task(self.module, tensors, groups, x)
+        outs, rows = [], []
         for k, task in enumerate(groups.tasks):
-            rows = task_labels == task
             of_task = {name: w[k : k + 1] for name, w in weights.items()}
-            group = TaskGroups([task])
-            y = call_per_task(self.module, {**of_task, **self._statistics(group)}, group, x[rows])
-            out = y.new_empty(len(x), *y.shape[1:]) if out is None else out
-            out[rows] = y
-        return out
+            of_task |= self._statistics(task, learn)
+            rows.append((task_labels == task).nonzero().flatten())  # type: ignore[union-attr]
+            outs.append(call_per_task(self.module, of_task, TaskGroups([task]), x[rows[-1]]))
+        return _merged(outs, torch.cat(rows).argsort())
 
-    def _statistics(self, groups: TaskGroups) -> dict[str, Tensor]:
+    def _statistics(self, task: int, learn: bool) -> dict[str, Tensor]:
         if not self.statistics.names:
             return {}
-        of_task = self.statistics(groups.tasks[0])
+        of_task = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
         return {name: value.unsqueeze(0) for name, value in of_task.items()}
+
+    def _all_held(self, tasks: list[int]) -> bool:
+        """Whether a training pass is about tasks alone whose weights do not move any more."""
+        is_training = self.training and torch.is_grad_enabled()
+        return is_training and not any(self.hypernetwork.trains(task) for task in tasks)
+
+
+def _differentiable(out: Any) -> Any:
+    """A constant output, as one that `backward` can start from, and ends at.
+
+    The loss of tasks that are held moves no weight. GEM and A-GEM, which ask for the gradient of
+    old tasks alone, then find that there is none, where torch would raise.
+    """
+    is_constant = isinstance(out, Tensor) and out.is_floating_point() and not out.requires_grad
+    return out.detach().requires_grad_() if is_constant else out
+
+
+def _merged(outs: Sequence[Any], order: Tensor) -> Any:
+    """The outputs of tasks one after the other, put in the order of the batch."""
+    shapes = [
+        [tuple(part.shape[1:]) for part in tree_leaves(out) if isinstance(part, Tensor)]
+        for out in outs
+    ]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(
+            f"the module's output for a row has another shape from task to task, {shapes}: in a "
+            "batch that mixes tasks it must be the same"
+        )
+    return tree_map(lambda *parts: torch.cat(parts)[order], *outs)
 
 
 def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:

@@ -53,6 +53,19 @@ class TaskStatistics(DynamicModule):
         if self.names and key not in self.of_task:
             self.of_task[key] = _holding(self._read(self.initial, copy=True))
 
+    def copy_task(self, source: int, target: int) -> None:
+        """Makes the statistics of a task those of another, as a start for its training.
+
+        Raises:
+            ValueError: One of the tasks has none.
+        """
+        for label in (source, target):
+            if self.names and label not in self.tasks:
+                raise ValueError(f"task {label} has no statistics, only {self.tasks} have")
+        for name in self.names:
+            of_source = self.of_task[str(source)].get_buffer(_key(name))
+            self.of_task[str(target)].get_buffer(_key(name)).copy_(of_source)
+
     def adaptation(self, experience: Any) -> None:
         """Called by Avalanche before each experience, in training and in evaluation."""
         super().adaptation(experience)
@@ -60,12 +73,17 @@ class TaskStatistics(DynamicModule):
             for label in getattr(experience, "task_labels", ()):
                 self.add_task(int(label))
 
-    def forward(self, label: int) -> dict[str, Tensor]:
-        """The buffers of one task, by name; a training pass through the module changes them."""
-        if self.training:
+    def forward(self, label: int, *, learn: bool = True) -> dict[str, Tensor]:
+        """The buffers of one task, by name; a training pass through the module changes them.
+
+        Args:
+            label: The task.
+            learn: False: copies, which no pass reaches.
+        """
+        if self.training and learn:
             self.add_task(label)
         if str(label) in self.of_task:
-            return self._read(self.of_task[str(label)])
+            return self._read(self.of_task[str(label)], copy=not learn)
         return self._read(next(iter(self.of_task.values()), self.initial), copy=True)
 
     def _read(self, holder: nn.Module, *, copy: bool = False) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.task_groups import TaskGroups
@@ -65,6 +65,10 @@ class TaskWeights(DynamicModule):
     def commit(self) -> None:
         """Ends the training of the current tasks; most kinds have nothing to do then."""
 
+    def trains(self, label: int) -> bool:
+        """Whether the weights of a task can still move."""
+        return True
+
     @property
     def holds_old_tasks(self) -> bool:
         """Whether the weights of finished tasks stay put by construction."""
@@ -81,7 +85,9 @@ class TaskWeights(DynamicModule):
         if labels is None:
             raise ValueError(
                 "a task-conditional model needs task labels, but the experience has none: build "
-                "the benchmark with avalanche's task_incremental_benchmark or with_task_labels"
+                "the benchmark with avalanche's task_incremental_benchmark or with_task_labels. "
+                "benchmark_with_validation_stream and split_online_stream lose them: apply "
+                "with_task_labels to the streams that they return"
             )
         if self.training:
             self.begin([check_int("a task label", int(label), at_least=0) for label in labels])
@@ -120,6 +126,9 @@ def call_per_task(
     Returns:
         What the module returns, in the order of the batch.
 
+    Raises:
+        ValueError: What the module returns has not n rows.
+
     Example:
         >>> groups = TaskGroups.from_labels(torch.tensor([7, 2, 7]), n=3)
         >>> weights = {"weight": torch.tensor([[[2.0]], [[7.0]]])}
@@ -128,14 +137,21 @@ def call_per_task(
     """
     if not weights:
         return module(*inputs)
-    if len(groups.tasks) == 1:
-        own = {name: w.squeeze(0) for name, w in weights.items()}
-        return functional_call(module, own, inputs, tie_weights=False)
-    grouped = [groups.scatter(x) for x in inputs]
 
     def one_task(own: dict[str, Tensor], *rows: Tensor) -> Any:
-        return functional_call(module, own, rows, tie_weights=False)
+        out = functional_call(module, own, rows, tie_weights=False)
+        for part in tree_leaves(out):
+            if isinstance(part, Tensor) and part.shape[:1] != rows[0].shape[:1]:
+                raise ValueError(
+                    f"{type(module).__name__} returned shape {tuple(part.shape)} for "
+                    f"{len(rows[0])} rows: a module with weights for each task must return one "
+                    "row for each of its input; take means over the batch in the criterion"
+                )
+        return out
 
+    if len(groups.tasks) == 1:
+        return one_task({name: w.squeeze(0) for name, w in weights.items()}, *inputs)
+    grouped = [groups.scatter(x) for x in inputs]
     per_task = vmap(one_task, randomness="different")  # dropout draws for each task
     return tree_map(groups.gather, per_task(dict(weights), *grouped))
 

@@ -3,6 +3,7 @@
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood, separation
 from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
+    CommitPlugin,
     CosineRestartPlugin,
     DecayToStartPlugin,
     DetachedLikelihoodPlugin,
@@ -26,6 +27,7 @@ __all__ = [
     "DEFAULT",
     "PRESETS",
     "BetaSchedule",
+    "CommitPlugin",
     "CosineRestartPlugin",
     "DecayToStartPlugin",
     "DetachedLikelihoodPlugin",

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from avalanche.core import BasePlugin
 from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.plugins.evaluation import (
+    default_evaluator as default_classification_evaluator,
+)
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -33,10 +36,13 @@ class HSFStrategy(SupervisedTemplate):
 
     recon is the criterion between reconstruction and input, whatever the benchmark's y is, so
     the strategy runs on classification benchmarks too: `mb_y`, the target every plugin and
-    metric sees, is the input. In evaluation the loss is recon alone, so that Avalanche's loss
-    metrics report the plain MSE. The weights and the protections against forgetting are those of
-    a preset unless given. replay and sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`)
-    that are added when their weight is above 0; protections are plugins too.
+    metric sees, is the input. A model with an `output_dim` classifies or regresses instead: the
+    target is the benchmark's y, and recon the criterion between output and y. In evaluation the
+    loss is recon alone, so that Avalanche's loss metrics report the plain criterion.
+
+    The weights and the protections against forgetting are those of a preset unless given. replay
+    and sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their
+    weight is above 0; protections are plugins too.
 
     The training loop is Avalanche's; every hook of every plugin fires.
 
@@ -45,7 +51,8 @@ class HSFStrategy(SupervisedTemplate):
     Args:
         model: A `HypernetSDEFlow`.
         optimizer: An optimizer of the model's parameters. Parameters of new tasks are added to it.
-        criterion: Of reconstruction and input. Default: the mean over samples and features.
+        criterion: Of reconstruction and input, or output and y. Default: the mean squared error,
+            or, for a model with an `output_dim`, the cross entropy of class scores.
         preset: A name in `PRESETS`: what arguments that are None are taken from.
         beta: Schedule of the weight of nll over the epochs of an experience, or a constant. This
             is the paper's nll, which reaches the encoder; for the other kind see
@@ -61,7 +68,8 @@ class HSFStrategy(SupervisedTemplate):
         device: Where to run.
         plugins: Further plugins.
         evaluator: Metrics and loggers. Default: the MSE in the terminal, see
-            `default_evaluator`; None: nothing.
+            `default_evaluator`, or, with the cross entropy, Avalanche's own default, accuracy and
+            loss; None: nothing.
         eval_every: As in Avalanche: -1 never, 0 after each experience, n every n epochs.
         in_memory: Cut minibatches from tensors where that changes nothing but the time, see
             `avalanche_hsf.training.in_memory`.
@@ -122,6 +130,10 @@ class HSFStrategy(SupervisedTemplate):
             raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
         if criterion is not None and not callable(criterion):
             raise TypeError(f"criterion must be callable, got {criterion!r}")
+        if criterion is None:
+            criterion = nn.MSELoss() if model.reconstructs else nn.CrossEntropyLoss()
+        if evaluator is default_evaluator and isinstance(criterion, nn.CrossEntropyLoss):
+            evaluator = default_classification_evaluator
         beta = given.beta if beta is None else beta
         if not isinstance(beta, BetaSchedule):
             beta = BetaSchedule(scale=check_non_negative("beta", beta), start=1.0)
@@ -142,7 +154,7 @@ class HSFStrategy(SupervisedTemplate):
         super().__init__(
             model=model,
             optimizer=optimizer,
-            criterion=criterion or nn.MSELoss(),
+            criterion=criterion,
             train_mb_size=train_mb_size,
             train_epochs=train_epochs,
             eval_mb_size=eval_mb_size,
@@ -221,6 +233,11 @@ class HSFStrategy(SupervisedTemplate):
                 "reaches the encoder; set beta=0 or protections without it"
             )
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the target is the input, not the benchmark's y."""
+        return bool(self.model.reconstructs)
+
     def _before_training_exp(self, **kwargs: Any) -> None:
         if len(self.experience.dataset) == 0:
             raise ValueError(f"experience {self.experience.current_experience} has no samples")
@@ -251,10 +268,11 @@ class HSFStrategy(SupervisedTemplate):
     def _unpack_minibatch(self) -> None:
         check_samples("a minibatch", self.mbatch[0])
         super()._unpack_minibatch()
-        self.mbatch[1] = self.mbatch[0]  # what is reconstructed, whatever becomes of the input
+        if self.reconstructs:
+            self.mbatch[1] = self.mbatch[0]  # whatever becomes of the input
 
     def forward(self) -> Tensor:
-        """The reconstruction; in training the latents are kept for the likelihood term."""
+        """The model's output; in training the latents are kept for the likelihood term."""
         if not self.is_training:
             return super().forward()
         self.mb_latents = self.model.forward_with_latents(self.mb_x, self.mb_task_id)

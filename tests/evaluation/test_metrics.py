@@ -5,13 +5,15 @@ import math
 import pytest
 import torch
 from avalanche.core import SupervisedPlugin
+from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.logging import InteractiveLogger, TensorboardLogger
 from avalanche.training import Cumulative, Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
-from avalanche_hsf.benchmarks import reconstruction_benchmark
+from avalanche_hsf.benchmarks import SplitDigits, reconstruction_benchmark
 from avalanche_hsf.evaluation import (
+    ErrorRateMatrix,
     MeanSquaredError,
     MSEMatrix,
     forgetting,
@@ -194,3 +196,24 @@ def test_figures_show_what_they_are_given(tmp_path):
     assert panel.lines[1].get_ydata() == pytest.approx([0.15, 0.6])
     assert panel.get_yscale() == "log"
     figure.savefig(tmp_path / "t.png")
+
+
+def test_the_error_rate_matrix_is_one_minus_avalanches_accuracy():
+    benchmark = SplitDigits(3, seed=0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    matrix = ErrorRateMatrix()
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=1e-2),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=32,
+        train_epochs=3,
+        evaluator=EvaluationPlugin(matrix, accuracy_metrics(experience=True), loggers=[]),
+    )
+    for i, experience in enumerate(benchmark.train_stream):
+        strategy.train(experience)
+        metrics = strategy.eval(benchmark.test_stream)
+        accuracy = [
+            metrics[f"Top1_Acc_Exp/eval_phase/test_stream/Task00{j}/Exp00{j}"] for j in range(3)
+        ]
+        assert matrix.result()[i].tolist() == pytest.approx([1 - a for a in accuracy])

@@ -17,7 +17,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmark
 from avalanche_hsf.experiments import peers
-from avalanche_hsf.experiments.peers import MEMORY, PEERS, UNSOUND, Setting
+from avalanche_hsf.experiments.learner import MEMORY
+from avalanche_hsf.experiments.peers import PEERS, UNSOUND, Setting
 from avalanche_hsf.models.mlp import MLPAutoencoder
 
 N = 60

@@ -13,7 +13,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
-from avalanche_hsf.experiments.peers import MEMORY, PEERS, Setting
+from avalanche_hsf.experiments.learner import MEMORY
+from avalanche_hsf.experiments.peers import PEERS, Setting
 from avalanche_hsf.experiments.storage import floats_kept, raw_samples_kept
 
 N, D, TASKS = 60, 3, 3

@@ -13,7 +13,7 @@ from avalanche.benchmarks import (
 from avalanche.benchmarks.utils import AvalancheDataset, as_classification_dataset
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from avalanche.core import SupervisedPlugin
-from avalanche.evaluation.metrics import loss_metrics
+from avalanche.evaluation.metrics import accuracy_metrics, forgetting_metrics, loss_metrics
 from avalanche.training import (
     AGEM,
     EWC,
@@ -28,7 +28,12 @@ from avalanche.training.plugins import EvaluationPlugin, LRSchedulerPlugin
 from torch import nn
 from torch.utils.data import TensorDataset, default_collate
 
-from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmark
+from avalanche_hsf.benchmarks import (
+    PolynomialRegression,
+    SplitDigits,
+    SyntheticManifolds,
+    reconstruction_benchmark,
+)
 from avalanche_hsf.evaluation import MSEMatrix
 from avalanche_hsf.models import HYPERNETWORKS, HypernetSDEFlow, MLPAutoencoder
 from avalanche_hsf.training import (
@@ -256,6 +261,57 @@ def test_classification_benchmarks_are_reconstructed():
         strategy.train(experience)
     strategy.eval(benchmark.test_stream)
     assert torch.isfinite(matrix.result()[1]).all()
+
+
+@pytest.mark.parametrize("preset", ["paper", "repaired", "isolated", "compact"])
+def test_with_a_head_it_classifies(preset):
+    benchmark = SplitDigits(5, seed=0)
+    strategy = HSFStrategy.from_preset(
+        preset,
+        input_dim=64,
+        seed=0,
+        model_options={"output_dim": 10, "masking": True},
+        train_mb_size=64,
+        train_epochs=10,
+        evaluator=EvaluationPlugin(
+            accuracy_metrics(experience=True), forgetting_metrics(experience=True), loggers=[]
+        ),
+    )
+    assert isinstance(strategy._criterion, nn.CrossEntropyLoss)
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience)
+        metrics = strategy.eval(benchmark.test_stream[:2])
+    accuracies = [value for name, value in metrics.items() if name.startswith("Top1_Acc_Exp")]
+    assert min(accuracies) > (0.9 if preset in ("isolated", "compact") else 0.4)
+    for plugin in strategy.plugins:
+        if isinstance(plugin, LatentReplayPlugin):  # what is replayed has the class for a target
+            y = torch.tensor([item[0] for item in plugin.storage_policy.buffer])
+            classes = {c for e in benchmark.train_stream[:2] for c in e.classes_in_this_experience}
+            assert set(y.tolist()) == classes
+
+
+def test_with_a_head_it_regresses():
+    benchmark = PolynomialRegression()
+    matrix = MSEMatrix()
+    strategy = HSFStrategy.from_preset(
+        input_dim=1,
+        model_options={"output_dim": 1},
+        criterion=nn.MSELoss(),
+        train_epochs=60,
+        evaluator=EvaluationPlugin(matrix, loggers=[]),
+    )
+    strategy.train(benchmark.train_stream[0])
+    strategy.eval(benchmark.test_stream[:1])
+    assert matrix.result()[0, 0] < 0.05  # y = x + 3: predicting x would be off by 9
+
+
+def test_the_default_metrics_fit_what_is_learned(capsys):
+    """Reconstructing it reports the MSE, classifying the accuracy."""
+    for options, name in (({}, "MSE"), ({"output_dim": 10}, "Top1_Acc")):
+        strategy = HSFStrategy.from_preset(input_dim=64, model_options=options, train_epochs=1)
+        benchmark = SplitDigits(5)
+        strategy.train(benchmark.train_stream[0])
+        assert any(name in key for key in strategy.eval(benchmark.test_stream[:1]))
 
 
 BUILT_IN = {

@@ -1,5 +1,6 @@
 """One plugin a file, each usable with any supervised Avalanche strategy."""
 
+from avalanche_hsf.training.plugins.commit import CommitPlugin
 from avalanche_hsf.training.plugins.cosine_restart import CosineRestartPlugin
 from avalanche_hsf.training.plugins.decay_to_start import DecayToStartPlugin
 from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
@@ -15,6 +16,7 @@ from avalanche_hsf.training.plugins.separation import SeparationPlugin
 from avalanche_hsf.training.plugins.warm_start import WarmStartPlugin
 
 __all__ = [
+    "CommitPlugin",
     "CosineRestartPlugin",
     "DecayToStartPlugin",
     "DetachedLikelihoodPlugin",

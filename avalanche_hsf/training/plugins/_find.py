@@ -33,6 +33,22 @@ def hypernetwork_of(model: Any, who: str) -> TaskWeights:
     return find_module(TaskWeights, model, who, what)  # type: ignore[type-abstract]
 
 
+def current_tasks(strategy: Any) -> set[int]:
+    """The labels of the tasks in training.
+
+    Avalanche 0.6's `JointTraining` trains on all its experiences and shows plugins the first;
+    the parts that `split_online_stream` makes of an experience have lost its `task_labels`.
+    """
+    experiences = getattr(strategy, "_experiences", None) or [strategy.experience]
+    return {
+        int(label)
+        for experience in experiences
+        for label in getattr(
+            experience, "task_labels", experience.dataset.targets_task_labels.uniques
+        )
+    }
+
+
 def check_alone(plugin: Any, strategy: Any) -> None:
     """Raises ValueError if a strategy has a second plugin of the same class."""
     if sum(type(other) is type(plugin) for other in strategy.plugins) > 1:

@@ -6,7 +6,12 @@ from typing import Any
 
 from avalanche.core import SupervisedPlugin
 
-from avalanche_hsf.training.plugins._find import check_alone, check_without, embedding_of
+from avalanche_hsf.training.plugins._find import (
+    check_alone,
+    check_without,
+    current_tasks,
+    embedding_of,
+)
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
 
 
@@ -32,7 +37,7 @@ class FreezeEmbeddingsPlugin(SupervisedPlugin):
             strategy,
             "the table moves finished embeddings too; set embedding_table=False",
         )
-        current = {int(label) for label in strategy.experience.task_labels}
+        current = current_tasks(strategy)
         for key, e in embedding.embeddings.items():
             e.requires_grad_(int(key) in current)
             if int(key) not in current:

@@ -1,4 +1,4 @@
-"""What all tasks share stays as the first experience left it."""
+"""What all tasks share stays as the first task left it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from avalanche.core import SupervisedPlugin
 from torch import nn
 
 from avalanche_hsf.models import TaskWeights
-from avalanche_hsf.training.plugins._find import check_alone, hypernetwork_of
+from avalanche_hsf.training.plugins._find import check_alone, current_tasks, hypernetwork_of
 
 
 class FreezeSharedPlugin(SupervisedPlugin):
-    """Freezes every parameter outside the hypernetwork after the first experience.
+    """Freezes every parameter outside the hypernetwork when a second task comes.
+
+    As long as the stream goes on with the tasks that it began with, such as the parts that
+    `split_online_stream` makes of an experience, there is nothing to hold.
 
     Shared layers are what all tasks run through and nothing else protects: whatever a
     hypernetwork writes for an old task, it was written for the layers of that time. Frozen
@@ -42,13 +45,8 @@ class FreezeSharedPlugin(SupervisedPlugin):
         for prefix in self.trainable:
             if not any(name.startswith(prefix) for name in names):
                 raise ValueError(f"no parameter's name begins with {prefix!r}; there are {names}")
-        # A model that was trained elsewhere, or loaded, comes with old tasks and nothing frozen.
-        current = {int(label) for label in strategy.experience.task_labels}
-        if any(task not in current for task in hypernetwork.tasks):
+        if not current_tasks(strategy).issuperset(hypernetwork.tasks):
             self._freeze(strategy.model)
-
-    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self._freeze(strategy.model)
 
     def _freeze(self, model: nn.Module) -> None:
         hypernetworks = [m for m in model.modules() if isinstance(m, TaskWeights)]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.plugins._find import check_alone, hypernetwork_of
+from avalanche_hsf.training.plugins._find import check_alone, current_tasks, hypernetwork_of
 
 
 class OutputRegularizerPlugin(SupervisedPlugin):
@@ -52,7 +52,7 @@ class OutputRegularizerPlugin(SupervisedPlugin):
                 f"OutputRegularizerPlugin and {type(hypernetwork).__name__} contradict each "
                 "other: its old outputs stay put by construction, there is nothing to hold"
             )
-        current = {int(label) for label in strategy.experience.task_labels}
+        current = current_tasks(strategy)
         self._old = [task for task in hypernetwork.tasks if task not in current]
         self._outputs = hypernetwork(self._old) if self._old else {}
 

@@ -12,8 +12,7 @@ from avalanche.core import SupervisedPlugin
 from avalanche.models import avalanche_forward
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from torch import Tensor
-from torch.nn.functional import mse_loss
-from torch.utils.data import TensorDataset
+from torch.utils.data import TensorDataset, default_collate
 
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.seeds import resolve_seed
@@ -48,12 +47,12 @@ class _Replay(SupervisedPlugin):
         # training step.
         self._memory: tuple[Tensor, ...] | None = None
 
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> list[Tensor]:
-        """What is stored of some samples, a row for each."""
+    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
+        """What is stored of some samples besides their targets, a row for each."""
         raise NotImplementedError
 
-    def _reconstructed(self, strategy: Any, columns: list[Tensor], task_labels: Tensor) -> Tensor:
-        """The reconstruction from what was stored."""
+    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
+        """The model's output from what was stored."""
         raise NotImplementedError
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
@@ -62,9 +61,11 @@ class _Replay(SupervisedPlugin):
             return
         n = len(self._memory[0])
         drawn = torch.randperm(n, generator=self.generator)[: self.batch_size]
-        *columns, task_labels = (column[drawn].to(strategy.device) for column in self._memory)
-        reconstruction = self._reconstructed(strategy, columns, task_labels)
-        replay = mse_loss(reconstruction, columns[0].view_as(reconstruction))
+        target, stored, task_labels = (c[drawn].to(strategy.device) for c in self._memory)
+        output = self._output(strategy, stored, task_labels)
+        if target.is_floating_point():
+            target = target.view_as(output)
+        replay = strategy._criterion(output, target)
         strategy.loss = strategy.loss + self.weight * replay
 
     @torch.no_grad()
@@ -76,7 +77,13 @@ class _Replay(SupervisedPlugin):
         items = [dataset[i] for i in chosen.tolist()]
         x = torch.stack([item[0] for item in items])
         task_labels = torch.tensor([int(item[-1]) for item in items])
-        columns = self._stored(strategy, x, task_labels)
+        # HSFStrategy takes the input for the target, whatever the benchmark has.
+        y = (
+            x
+            if getattr(strategy, "reconstructs", False)
+            else default_collate([i[1] for i in items])
+        )
+        columns = [y, self._stored(strategy, x, task_labels)]
         self._n_experiences += 1
         self.storage_policy.max_size = min(
             self.mem_size, self._n_experiences * self.samples_per_experience
@@ -106,9 +113,9 @@ class LatentAutoencoder(Protocol):
 class LatentReplayPlugin(_Replay):
     """Adds gamma * replay to the loss: samples of finished tasks decoded from stored latents.
 
-    replay = mean over m drawn samples of MSE(decode(z_T, t), x)
+    replay = mean over m drawn samples of criterion(decode(z_T, t), y), with y = x in the paper
 
-    After each experience some of its samples are stored as (x, z_T, t), with z_T as the model
+    After each experience some of its samples are stored as (y, z_T, t), with z_T as the model
     encoded them then, in Avalanche's own `ExperienceBalancedBuffer`. Every few epochs some are
     drawn and decoded. Only the decoder rehearses: encoder, flow and first SDE never see an old
     sample again. That is the paper's replay, faults included.
@@ -142,23 +149,22 @@ class LatentReplayPlugin(_Replay):
                 "inputs use RawReplayPlugin or avalanche.training.plugins.ReplayPlugin"
             )
 
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> list[Tensor]:
+    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
         model, on_device = strategy.model, task_labels.to(strategy.device)
         z0 = model.encode(x.to(strategy.device), on_device)
-        return [x, model.evolve(z0, on_device).cpu()]
+        return model.evolve(z0, on_device).cpu()
 
-    def _reconstructed(self, strategy: Any, columns: list[Tensor], task_labels: Tensor) -> Tensor:
-        return strategy.model.decode(columns[1], task_labels)
+    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
+        return strategy.model.decode(stored, task_labels)
 
 
 class RawReplayPlugin(_Replay):
-    """Adds weight * replay to the loss: stored inputs of finished tasks, reconstructed end to end.
+    """Adds weight * replay to the loss: stored inputs of finished tasks, end to end.
 
-    replay = mean over m drawn samples of MSE(model(x, t), x)
+    replay = mean over m drawn samples of criterion(model(x, t), y)
 
     As `LatentReplayPlugin`, arguments included, but the whole model rehearses. What it keeps is
-    the raw samples, so it is no choice where data must not be stored. For any supervised strategy
-    that reconstructs its input.
+    the raw samples, so it is no choice where data must not be stored. For any supervised strategy.
 
     Source: experience replay, Rolnick et al. 2019, https://arxiv.org/abs/1811.11682
     """
@@ -166,8 +172,8 @@ class RawReplayPlugin(_Replay):
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         check_alone(self, strategy)
 
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> list[Tensor]:
-        return [x]
+    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
+        return x
 
-    def _reconstructed(self, strategy: Any, columns: list[Tensor], task_labels: Tensor) -> Tensor:
-        return avalanche_forward(strategy.model, columns[0], task_labels)
+    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
+        return avalanche_forward(strategy.model, stored, task_labels)

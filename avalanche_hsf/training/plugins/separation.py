@@ -8,7 +8,7 @@ from avalanche.core import SupervisedPlugin
 
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.training.losses import separation
-from avalanche_hsf.training.plugins._find import check_alone, embedding_of
+from avalanche_hsf.training.plugins._find import check_alone, current_tasks, embedding_of
 
 
 class SeparationPlugin(SupervisedPlugin):
@@ -35,7 +35,7 @@ class SeparationPlugin(SupervisedPlugin):
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         embedding = embedding_of(strategy.model, "SeparationPlugin")
-        current = sorted(strategy.experience.task_labels)
+        current = sorted(current_tasks(strategy))
         others = [label for label in embedding.tasks if label not in current]
         if others and self.weight > 0:
             sep = separation(embedding(current), embedding(others))

@@ -6,18 +6,19 @@ from typing import Any
 
 import torch
 from avalanche.core import SupervisedPlugin
+from torch import nn
 from torch.utils.data import default_collate
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import SeededNoise
-from avalanche_hsf.training.plugins._find import check_alone
+from avalanche_hsf.training.plugins._find import check_alone, current_tasks
 
 
 class WarmStartPlugin(SupervisedPlugin):
     """Copies the weights of the finished task with the lowest loss on the new task's samples.
 
-    For any supervised strategy whose model, or a module of it, has `tasks` and
-    `copy_task(source, target)`, as every hypernetwork here has. It keeps nothing.
+    For any supervised strategy whose model, or modules of it, have `copy_task(source, target)`, as
+    every hypernetwork here has. It keeps nothing.
 
     Args:
         n_samples: Samples of the new task that the old ones are tried on, at least 1.
@@ -31,22 +32,19 @@ class WarmStartPlugin(SupervisedPlugin):
     @torch.no_grad()
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Chooses and copies; raises TypeError, before any training, if nothing can be copied."""
-        owner = next((m for m in strategy.model.modules() if hasattr(m, "copy_task")), None)
-        if owner is None:
+        if not any(hasattr(module, "copy_task") for module in strategy.model.modules()):
             raise TypeError(
-                "WarmStartPlugin needs a model with weights for each task (tasks and copy_task, "
-                f"as a hypernetwork has), {type(strategy.model).__name__} has none"
+                "WarmStartPlugin needs a model with weights for each task (copy_task, as a "
+                f"hypernetwork has), {type(strategy.model).__name__} has none"
             )
         check_alone(self, strategy)
         if not self._finished:
             return
-        for label in strategy.experience.task_labels:
-            if int(label) not in self._finished:
-                owner.copy_task(self._best_for(strategy, int(label)), int(label))
+        for label in sorted(current_tasks(strategy).difference(self._finished)):
+            _copy(strategy.model, self._best_for(strategy, label), label)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        labels = (int(label) for label in strategy.experience.task_labels)
-        self._finished += [label for label in labels if label not in self._finished]
+        self._finished += sorted(current_tasks(strategy).difference(self._finished))
 
     def _best_for(self, strategy: Any, label: int) -> int:
         dataset = strategy.experience.dataset
@@ -60,9 +58,17 @@ class WarmStartPlugin(SupervisedPlugin):
         for module in model.modules():
             if isinstance(module, SeededNoise):
                 module.train()  # the choice must not depend on how much was evaluated before
-        losses = {
-            old: float(strategy._criterion(model(x, torch.full((len(x),), old)), y))
-            for old in self._finished
-        }
+        losses = {}
+        for old in self._finished:
+            # Tried as the new task, since its classes, say, are others than the old one's.
+            _copy(model, old, label)
+            losses[old] = float(strategy._criterion(model(x, strategy.mb_task_id), y))
         model.train()
         return min(losses, key=losses.__getitem__)
+
+
+def _copy(model: nn.Module, source: int, target: int) -> None:
+    for module in model.modules():
+        copy_task: Any = getattr(module, "copy_task", None)
+        if copy_task is not None:
+            copy_task(source, target)

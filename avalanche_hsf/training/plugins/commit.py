@@ -1,0 +1,28 @@
+"""A task's weights are final when its experience ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+
+from avalanche_hsf.training.plugins._find import check_alone, hypernetwork_of
+
+
+class CommitPlugin(SupervisedPlugin):
+    """Ends the training of a hypernetwork's current tasks after each experience.
+
+    Without it a kind with something to end, such as `DeltaHyperNetwork` that rounds a task's code
+    to its bits, does so when the next experience begins: what is evaluated in between is not yet
+    what is kept. `HSFStrategy` does the same by itself.
+
+    For any supervised strategy whose model has a hypernetwork.
+    """
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Raises TypeError, before any training, if there is no hypernetwork."""
+        hypernetwork_of(strategy.model, type(self).__name__)
+        check_alone(self, strategy)
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        hypernetwork_of(strategy.model, type(self).__name__).commit()
