@@ -62,6 +62,7 @@ from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.evaluation import mse_metrics
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import (
+    CommitPlugin,
     CosineRestartPlugin,
     FreezeEmbeddingsPlugin,
     FreezeSharedPlugin,
@@ -71,6 +72,10 @@ from avalanche_hsf.training import (
     WarmStartPlugin,
 )
 
+pytestmark = [  # of Avalanche's own
+    pytest.mark.filterwarnings("ignore:stream generator"),
+    pytest.mark.filterwarnings("ignore:Call to deprecated"),
+]
 KINDS = {
     "isolated": {},
     "delta": {"adapter": "core", "size": 64},
@@ -331,7 +336,6 @@ def forgetful():
     return loss_on(model, STREAM.train_stream[0])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Avalanche's own
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("row", STRATEGIES)
 def test_strategy(row, kind, forgetful):
@@ -743,6 +747,16 @@ def test_freeze_shared_online():
     assert set(moved) == {(0, True), (1, False)}  # all parts of the first task train it
 
 
+@pytest.mark.parametrize("kind", HOLD_OLD_TASKS)
+def test_commit_online(kind):
+    strategy = strategy_of(conditional(kind), CommitPlugin(), train_epochs=1)
+    strategy.train(online(boundaries=False)[0])
+    assert strategy.model.tasks == [0, 1]
+    strategy = strategy_of(conditional(kind), CommitPlugin(), train_epochs=1)
+    with pytest.raises(ValueError, match=r"no task is in training.*access_task_boundaries"):
+        strategy.train(online(boundaries=True)[0])
+
+
 def test_protections_jointly():
     model = conditional("mlp")
     plugins = OutputRegularizerPlugin(1e3), FreezeEmbeddingsPlugin(), FreezeSharedPlugin()
@@ -935,9 +949,8 @@ def named_tests():
     for name, test in vars(sys.modules[__name__]).items():
         if not name.startswith("test_") or name == "test_document":
             continue
-        marks = {
-            mark.args[0]: mark.args[1] for mark in getattr(test, "pytestmark", ()) if mark.args
-        }
+        parametrized = (m for m in getattr(test, "pytestmark", ()) if m.name == "parametrize")
+        marks = {mark.args[0]: mark.args[1] for mark in parametrized}
         yield from (f"{name}[{row}]" for row in marks["row"]) if "row" in marks else [name]
 
 

@@ -138,7 +138,7 @@ class _FreshOptimizer(SupervisedPlugin):
 def _published(weight: float) -> Learner:
     """The hypernetwork of von Oswald et al. 2020 with their settings of the polynomials.
 
-    https://arxiv.org/abs/1906.00695; without the regulariser's look-ahead.
+    https://arxiv.org/abs/1906.00695
     """
 
     def build(
@@ -164,7 +164,7 @@ def _published(weight: float) -> Learner:
             evaluator=evaluator,
             plugins=[
                 *plugins,
-                OutputRegularizerPlugin(weight),
+                OutputRegularizerPlugin(weight, lookahead=True),
                 FreezeEmbeddingsPlugin(),
                 _FreshOptimizer(),
                 InMemoryLoadingPlugin(),

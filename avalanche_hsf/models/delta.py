@@ -98,7 +98,9 @@ class DeltaHyperNetwork(TaskWeights):
         return list(self.labels)
 
     def trains(self, label: int) -> bool:
-        return label in self._current
+        if str(label) in self.codes:
+            return self.codes[str(label)].is_open
+        return label in self._current and self._trunk_is_trained
 
     @property
     def holds_old_tasks(self) -> bool:

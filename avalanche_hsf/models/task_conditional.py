@@ -156,8 +156,9 @@ class TaskConditional(TaskModule):
     def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
         groups = TaskGroups.from_labels(task_labels, len(x))
         out = self._run(x, task_labels, groups, learn)
-        if self._all_held(groups.tasks):
-            out = tree_map(_differentiable, out)
+        if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
+            hook = None if self._any_trains(self.tasks) else _refuse
+            out = tree_map(lambda part: _differentiable(part, hook), out)
         return out if self.mask is None else self.mask(out, groups)
 
     def _run(self, x: Tensor, task_labels: Tensor | int, groups: TaskGroups, learn: bool) -> Any:
@@ -179,20 +180,31 @@ class TaskConditional(TaskModule):
         of_task = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
         return {name: value.unsqueeze(0) for name, value in of_task.items()}
 
-    def _all_held(self, tasks: list[int]) -> bool:
-        """Whether a training pass is about tasks alone whose weights do not move any more."""
-        is_training = self.training and torch.is_grad_enabled()
-        return is_training and not any(self.hypernetwork.trains(task) for task in tasks)
+    def _any_trains(self, tasks: list[int]) -> bool:
+        return any(self.hypernetwork.trains(task) for task in tasks)
 
 
-def _differentiable(out: Any) -> Any:
-    """A constant output, as one that `backward` can start from, and ends at.
+def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:
+    """The output of tasks that are held, as one that `backward` can start from, and ends at.
 
-    The loss of tasks that are held moves no weight. GEM and A-GEM, which ask for the gradient of
-    old tasks alone, then find that there is none, where torch would raise.
+    Their loss moves no weight. GEM and A-GEM, which ask for the gradient of old tasks alone, then
+    find that there is none, where torch would raise. A hook is called in `backward`.
     """
-    is_constant = isinstance(out, Tensor) and out.is_floating_point() and not out.requires_grad
-    return out.detach().requires_grad_() if is_constant else out
+    if not isinstance(out, Tensor) or not out.is_floating_point():
+        return out
+    if not out.requires_grad:
+        out = out.detach().requires_grad_()
+    if hook is not None:
+        out.register_hook(hook)
+    return out
+
+
+def _refuse(gradient: Tensor) -> None:
+    raise ValueError(
+        "no task is in training: its training was ended (commit), and the model has not been "
+        "adapted to an experience since. With split_online_stream leave access_task_boundaries "
+        "False, or CommitPlugin out: a part of an experience is not its end"
+    )
 
 
 def _merged(outs: Sequence[Any], order: Tensor) -> Any:

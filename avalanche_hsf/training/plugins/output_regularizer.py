@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
 from avalanche.core import SupervisedPlugin
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import Optimizer
 
 from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.models import TaskEmbedding
 from avalanche_hsf.seeds import resolve_seed
 from avalanche_hsf.training.plugins._find import check_alone, current_tasks, hypernetwork_of
 
 
 class OutputRegularizerPlugin(SupervisedPlugin):
-    r"""Adds weight * mean_k ||h(e_k) - h*(e_k)||^2 to the loss, over k finished tasks.
+    r"""Adds weight * mean_k ||h(e_k; Theta + dTheta) - h*(e_k)||^2 to the loss, over old tasks k.
 
     h*(e_k) are the weights that the hypernetwork wrote for task k when the present experience
     began; so an old task is held by its outputs, not by its data. What it keeps between tasks is
     nothing but the embeddings; while it trains, a copy of the old outputs in use.
 
+    dTheta is zero, or, looking ahead, the step of the hypernetwork's weights that the optimizer
+    would take on the loss without this term: what counts is where that step leads. It costs a
+    second backward pass and step.
+
     For any supervised strategy whose model has a hypernetwork that can move old outputs.
 
-    Source: von Oswald et al. 2020, equation (2), https://arxiv.org/abs/1906.00695, without the
-    look-ahead step.
+    Source: von Oswald et al. 2020, equation (2), https://arxiv.org/abs/1906.00695
 
     Args:
         weight: At least 0. The squared distance is summed over all weights of a task.
+        lookahead: Whether dTheta is that step. Its place is then after all plugins that add to
+            the loss.
         n_tasks: Old tasks drawn anew at each iteration, at least 1; None: all of them, whose time
             grows with their number.
         seed: Seed of these draws; if None it is drawn from torch's global generator.
     """
 
     def __init__(
-        self, weight: float = 1.0, *, n_tasks: int | None = None, seed: int | None = None
+        self,
+        weight: float = 1.0,
+        *,
+        lookahead: bool = False,
+        n_tasks: int | None = None,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
+        self.lookahead = lookahead
         self.weight = check_non_negative("weight of OutputRegularizerPlugin", weight)
         self.n_tasks = None if n_tasks is None else check_int("n_tasks", n_tasks, at_least=1)
         self.generator = torch.Generator().manual_seed(resolve_seed(seed))
@@ -63,7 +79,9 @@ class OutputRegularizerPlugin(SupervisedPlugin):
         if self.n_tasks is not None and self.n_tasks < len(self._old):
             chosen = torch.randperm(len(self._old), generator=self.generator)[: self.n_tasks]
         hypernetwork = hypernetwork_of(strategy.model, type(self).__name__)
-        now = hypernetwork([self._old[k] for k in chosen.tolist()])
+        ahead = _ahead(strategy, hypernetwork) if self.lookahead else {}
+        labels = [self._old[k] for k in chosen.tolist()]
+        now = functional_call(hypernetwork, ahead, (labels,)) if ahead else hypernetwork(labels)
         moved = [
             (now[name] - old[chosen.to(old.device)]).square().sum()
             for name, old in self._outputs.items()
@@ -72,3 +90,48 @@ class OutputRegularizerPlugin(SupervisedPlugin):
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._old, self._outputs = [], {}
+
+
+def _ahead(strategy: Any, hypernetwork: nn.Module) -> dict[str, Tensor]:
+    """Where the optimizer's step on the loss so far would take the hypernetwork, by name.
+
+    The gradient passes through where it is now, not through the step. Embeddings stay: those of
+    old tasks do not take the step.
+    """
+    embeddings = {
+        id(p)
+        for m in hypernetwork.modules()
+        if isinstance(m, TaskEmbedding)
+        for p in m.parameters()
+    }
+    named = {
+        name: p
+        for name, p in hypernetwork.named_parameters()
+        if p.requires_grad and id(p) not in embeddings
+    }
+    parameters = list(named.values())
+    gradients = torch.autograd.grad(strategy.loss, parameters, retain_graph=True, allow_unused=True)
+    steps = _steps(strategy.optimizer, parameters, gradients)
+    return {name: p + step for (name, p), step in zip(named.items(), steps, strict=True)}
+
+
+def _steps(
+    optimizer: Optimizer, parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]
+) -> list[Tensor]:
+    """What an optimizer would add to some parameters; it and they stay as they are."""
+    groups = [dict(group) for group in optimizer.param_groups]
+    twins = {}
+    for p, gradient in zip(parameters, gradients, strict=True):
+        twins[p] = p.detach().clone()
+        twins[p].grad = gradient
+        if p in optimizer.state:
+            optimizer.state[twins[p]] = deepcopy(optimizer.state[p])
+    for group in optimizer.param_groups:
+        group["params"] = [twins[p] for p in group["params"] if p in twins]
+    optimizer.step()
+    for group, before in zip(optimizer.param_groups, groups, strict=True):
+        group.clear()  # some optimizers count their steps here
+        group.update(before)
+    for twin in twins.values():
+        optimizer.state.pop(twin, None)
+    return [twins[p] - p.detach() for p in parameters]

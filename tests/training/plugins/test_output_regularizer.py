@@ -3,9 +3,9 @@
 import pytest
 import torch
 from avalanche.core import SupervisedPlugin
-from under_naive import Added, naive, small, stream
+from under_naive import Added, naive, parameters, small, stream, with_momentum
 
-from avalanche_hsf.training import OutputRegularizerPlugin
+from avalanche_hsf.training import FreezeEmbeddingsPlugin, OutputRegularizerPlugin, make_optimizer
 
 
 def outputs(model, task):
@@ -56,6 +56,37 @@ def test_one_old_task_at_a_time():
         assert abs(value - each[closest]) < 1e-5 * max(1.0, value)
         drawn.add(closest)
     assert drawn == {0, 1}
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "SOAP"])
+def test_looking_ahead_takes_no_step(optimizer):
+    """With no weight to speak of it changes nothing, whatever the optimizer remembers."""
+    ends = []
+    for plugins in ([], [OutputRegularizerPlugin(1e-30, lookahead=True)]):
+        torch.manual_seed(0)
+        model = small(hypernetwork_options={"embedding_dim": 2})
+        made = make_optimizer(model.parameters(), {"name": optimizer, "lr": 1e-2})
+        # Else the term's gradient, however small, would let weight decay at old embeddings.
+        plugins = [FreezeEmbeddingsPlugin(), *plugins]
+        naive(*plugins, model=model, optimizer=made, train_epochs=3).train(stream()[:3])
+        ends.append(parameters(model))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_looking_ahead_adds_where_the_next_step_leads():
+    def trained(*plugins):
+        torch.manual_seed(0)
+        model = small()
+        strategy = naive(*plugins, model=model, optimizer=with_momentum(model))
+        strategy.train(stream()[0])
+        before = outputs(model, 0)
+        strategy.train(stream()[1])  # one step
+        return (outputs(model, 0) - before).square().sum()
+
+    added = Added()
+    step_alone = float(trained())
+    trained(OutputRegularizerPlugin(5.0, lookahead=True), added)
+    assert added.values[1] == pytest.approx(5 * step_alone, rel=1e-4) and step_alone > 0
 
 
 def test_old_outputs_move_without_it_and_hardly_under_a_huge_weight():
