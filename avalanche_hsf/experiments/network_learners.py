@@ -26,7 +26,6 @@ from avalanche_hsf.experiments.peers import (
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import (
     PRESETS,
-    CommitPlugin,
     FreezeEmbeddingsPlugin,
     FreezeSharedPlugin,
     InMemoryLoadingPlugin,
@@ -112,8 +111,7 @@ def _ours(preset: str, **hypernetwork_options: Any) -> Learner:
             for name, of_it in chosen.protections.items()
             if name != "CosineRestartPlugin"  # which every learner has here
         }
-        last = [*make_protections(protections), CommitPlugin()]
-        return make_strategy(Naive, setting, model, last=last, **arguments)
+        return make_strategy(Naive, setting, model, last=make_protections(protections), **arguments)
 
     return Learner(build, regularized=False, of_networks=True)
 
@@ -156,7 +154,7 @@ def _published(weight: float) -> Learner:
         )
         return Naive(
             model=model,
-            optimizer=Adam(model.parameters(), lr=1e-2),
+            optimizer=Adam(model.parameters(), lr=1e-2, fused=True),
             criterion=setting.main.criterion(),
             train_mb_size=setting.main.mb_size,
             train_epochs=setting.steps,

@@ -202,8 +202,7 @@ def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:
 def _refuse(gradient: Tensor) -> None:
     raise ValueError(
         "no task is in training: its training was ended (commit), and the model has not been "
-        "adapted to an experience since. With split_online_stream leave access_task_boundaries "
-        "False, or CommitPlugin out: a part of an experience is not its end"
+        "adapted to an experience since; train through a strategy, or call hypernetwork.begin"
     )
 
 

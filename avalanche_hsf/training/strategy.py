@@ -22,6 +22,7 @@ from avalanche_hsf.training.in_memory import in_memory
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
+    CommitPlugin,
     DetachedLikelihoodPlugin,
     EmbeddingTablePlugin,
     LatentReplayPlugin,
@@ -149,6 +150,8 @@ class HSFStrategy(SupervisedTemplate):
         self._add_terms(plugins, replay_seed)
         if given.embedding_table if embedding_table is None else embedding_table:
             plugins.append(EmbeddingTablePlugin())
+        if not any(isinstance(plugin, CommitPlugin) for plugin in plugins):
+            plugins.append(CommitPlugin())
         self.in_memory = in_memory
         self.mb_latents: HSFOutput | None = None
         super().__init__(
@@ -242,10 +245,6 @@ class HSFStrategy(SupervisedTemplate):
         if len(self.experience.dataset) == 0:
             raise ValueError(f"experience {self.experience.current_experience} has no samples")
         super()._before_training_exp(**kwargs)
-
-    def _after_training_exp(self, **kwargs: Any) -> None:
-        super()._after_training_exp(**kwargs)
-        self.model.hypernetwork.commit()
 
     def make_optimizer(self, remove_params: bool = True, **kwargs: Any) -> None:
         """Avalanche's, letting go of parameters that the model has let go of."""

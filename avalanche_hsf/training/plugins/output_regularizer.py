@@ -125,7 +125,10 @@ def _steps(
         twins[p] = p.detach().clone()
         twins[p].grad = gradient
         if p in optimizer.state:
-            optimizer.state[twins[p]] = deepcopy(optimizer.state[p])
+            optimizer.state[twins[p]] = {
+                name: value.clone() if isinstance(value, Tensor) else deepcopy(value)
+                for name, value in optimizer.state[p].items()
+            }
     for group in optimizer.param_groups:
         group["params"] = [twins[p] for p in group["params"] if p in twins]
     optimizer.step()
