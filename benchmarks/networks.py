@@ -2,7 +2,7 @@
 
     python benchmarks/networks.py [--steps 30] [--threads 1]
 
-The CNN of the stream images-10 (98,098 parameters) as it is and inside a `TaskConditional` of each
+The CNN of the stream images-10 (98,114 parameters) as it is and inside a `TaskConditional` of each
 kind. All take one training step in turn, in one process, on the same batch of 50 images, in the
 first task and in the tenth; the figure to quote is the ratio of times, step by step. Memory is what
 autograd keeps for the backward pass, parameters and batch excluded. A last line gives an evaluation

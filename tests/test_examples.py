@@ -24,9 +24,17 @@ def test_example(path):
     assert all(math.isfinite(number) for number in numbers)
 
 
-def test_the_pipeline_in_the_readme():
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert "train_epochs=300" in code
+def test_the_pipelines_in_the_readme():
+    hsf, any_network = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert "train_epochs=300" in hsf
     names = {}
-    exec(code.replace("train_epochs=300", "train_epochs=2"), names)
+    exec(hsf.replace("train_epochs=300", "train_epochs=2"), names)
     assert "StreamMSEForgetting/eval_phase/test_stream" in names["metrics"]
+    assert "train_epochs=30" in any_network
+    names = {}
+    exec(any_network.replace("train_epochs=30", "train_epochs=5"), names)
+    (accuracy,) = (v for k, v in names["metrics"].items() if "Top1_Acc_Stream" in k)
+    assert accuracy > 0.8
+    assert names["metrics"]["StreamForgetting/eval_phase/test_stream"] == 0

@@ -1,0 +1,120 @@
+"""The learners of main networks: each does what its name says, with what it may keep."""
+
+import math
+
+import pytest
+import torch
+from avalanche.training import Naive, SynapticIntelligence
+from avalanche.training.plugins import EvaluationPlugin
+from torch import nn
+
+from avalanche_hsf.benchmarks import SplitDigits
+from avalanche_hsf.cli import main
+from avalanche_hsf.experiments import BENCHMARKS
+from avalanche_hsf.experiments.comparison import GROUPS, check_fit, tune
+from avalanche_hsf.experiments.learners import LEARNERS
+from avalanche_hsf.experiments.network_learners import (
+    NETWORK_LEARNERS,
+    _SynapticIntelligence,
+)
+from avalanche_hsf.experiments.results import ResultsFile
+from avalanche_hsf.experiments.runner import run
+from avalanche_hsf.models import TaskConditional
+
+CONFIGURATION = {"optimizer": "AdamW", "lr": 2e-3}
+
+
+def configured(name):
+    learner = LEARNERS[name]
+    return {**CONFIGURATION, **learner.grid[0]} if learner.optimizers else {}
+
+
+@pytest.mark.parametrize("name", NETWORK_LEARNERS)
+def test_each_learns_something_of_the_last_task(name):
+    benchmark = "polynomials" if "published" in name else "split-digits"
+    made = run(benchmark, name, seed=1, epochs=2, configuration=configured(name), progress=False)
+    errors = [error for error in made.error_matrix[-1] if error is not None]
+    assert all(map(math.isfinite, errors))
+    if benchmark == "split-digits":
+        assert errors[-1] < 0.5  # of two classes
+    if name in ("net-replay", "net-gem"):
+        assert made.raw_samples == 200
+    elif name in ("net-cumulative", "net-joint"):
+        assert made.raw_samples == 1437
+    else:
+        assert made.raw_samples == 0
+
+
+def test_what_holds_old_tasks_does():
+    for name in ("hn-isolated", "hn-compact"):
+        made = run(
+            "split-digits", name, seed=1, epochs=2, configuration=CONFIGURATION, progress=False
+        )
+        assert made.forgetting == [0.0] * 5
+
+
+def test_published_sizes():
+    assert sum(p.numel() for p in BENCHMARKS["polynomials"].main.make().parameters()) == 141
+    n_parameters = sum(p.numel() for p in BENCHMARKS["images-10"].main.make().parameters())
+    assert n_parameters == 98_114
+
+
+def test_stock_synaptic_intelligence_is_blind_on_a_cpu_and_the_mended_one_is_not():
+    importances = {}
+    for mended in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        common = {
+            "model": model,
+            "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+            "criterion": nn.CrossEntropyLoss(),
+            "train_mb_size": 64,
+            "evaluator": EvaluationPlugin(loggers=[]),
+        }
+        if mended:
+            strategy = Naive(plugins=[_SynapticIntelligence(1.0)], **common)
+        else:
+            strategy = SynapticIntelligence(si_lambda=1.0, **common)
+        strategy.train(SplitDigits(5, seed=0).train_stream[0])
+        plugin = next(p for p in strategy.plugins if hasattr(p, "ewc_data"))
+        importances[mended] = sum(float(i.data.abs().sum()) for i in plugin.ewc_data[1].values())
+    assert importances[False] == 0
+    assert importances[True] > 0
+
+
+def test_learners_and_streams_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"mlp-naive is not for split-digits.*a main network: hn-"):
+        check_fit("split-digits", ["hn-isolated", "mlp-naive"])
+    with pytest.raises(ValueError, match=r"hn-isolated is not for digits.*an autoencoder"):
+        check_fit("digits", ["hn-isolated"])
+
+
+def test_the_search_keeps_to_the_networks_optimizers(tmp_path):
+    results = ResultsFile(tmp_path)
+    tune(results, "polynomials", "net-naive", seed=100, epochs=1)
+    assert {r.configuration["optimizer"] for r in results.runs} == {"AdamW", "SOAP"}
+    assert {r.benchmark for r in results.runs} == {"polynomials-drawn"}  # not what is reported
+    tune(results, "split-digits", "net-naive", seed=100, epochs=1)
+    of_digits = [r for r in results.runs if r.benchmark == "split-digits"]
+    assert {r.configuration["optimizer"] for r in of_digits} == {"AdamW"}
+
+
+def test_the_command(tmp_path, capsys):
+    words = "compare --benchmark split-digits --strategies hn-compact,net-naive --epochs 1"
+    assert main([*words.split(), "--seeds", "1,2", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "final mean error rate" in out and "1 epochs a task" in out
+    assert (tmp_path / "comparison.csv").exists()
+
+
+def test_every_main_network_fits_its_stream():
+    for name, stream in BENCHMARKS.items():
+        if stream.main is None:
+            continue
+        experience = stream.make(1).train_stream[0]
+        x, y, t = experience.dataset[0]
+        model = TaskConditional(stream.main.make(), seed=0)
+        model.train().hypernetwork.begin([t])
+        target = torch.as_tensor(y).unsqueeze(0)
+        assert torch.isfinite(stream.main.criterion()(model(x.unsqueeze(0), t), target)), name
+    assert set(GROUPS["networks"]) < set(NETWORK_LEARNERS)
