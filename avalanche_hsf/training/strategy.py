@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from avalanche.training.plugins.evaluation import (
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.data import default_collate
 
 from avalanche_hsf.checks import check_int, check_non_negative, check_samples
 from avalanche_hsf.evaluation import default_evaluator
@@ -244,7 +247,29 @@ class HSFStrategy(SupervisedTemplate):
     def _before_training_exp(self, **kwargs: Any) -> None:
         if len(self.experience.dataset) == 0:
             raise ValueError(f"experience {self.experience.current_experience} has no samples")
+        self._check_criterion()
         super()._before_training_exp(**kwargs)
+
+    def _check_criterion(self) -> None:
+        """Raises ValueError if the criterion does not take the model's output and the target."""
+        dataset = self.experience.dataset
+        targets = () if self.reconstructs else getattr(dataset, "targets", ())
+        classes = [int(y) if isinstance(y, Integral) else -1 for y in targets]
+        largest = max(range(len(classes)), key=classes.__getitem__, default=0)
+        x, y = default_collate([dataset[largest]])[:2]
+        target = x if self.reconstructs else y
+        output = torch.zeros_like(x) if self.reconstructs else x.new_zeros(1, self.model.output_dim)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # MSELoss only warns, and broadcasts
+                self._criterion(output, target)
+        except (RuntimeError, IndexError, UserWarning) as error:
+            raise ValueError(
+                f"the criterion {self._criterion} does not fit: a sample has an output of shape "
+                f"{tuple(output.shape[1:])} and a target of shape {tuple(target.shape[1:])}, "
+                f"{target.dtype}. CrossEntropyLoss takes classes below output_dim, MSELoss a "
+                f"target in the shape of the output. It said: {error}"
+            ) from error
 
     def make_optimizer(self, remove_params: bool = True, **kwargs: Any) -> None:
         """Avalanche's, letting go of parameters that the model has let go of."""

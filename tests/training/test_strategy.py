@@ -305,6 +305,28 @@ def test_with_a_head_it_regresses():
     assert matrix.result()[0, 0] < 0.05  # y = x + 3: predicting x would be off by 9
 
 
+@pytest.mark.parametrize(
+    ("benchmark", "options", "criterion"),
+    [
+        (SplitDigits, {"output_dim": 10}, nn.MSELoss()),  # torch only warns, and broadcasts
+        (SplitDigits, {"output_dim": 4}, None),  # fewer than classes
+        (PolynomialRegression, {"output_dim": 3}, nn.MSELoss()),
+    ],
+)
+def test_a_criterion_that_does_not_fit(benchmark, options, criterion):
+    experience = benchmark(seed=0).train_stream[1]
+    strategy = HSFStrategy.from_preset(
+        input_dim=experience.dataset[0][0].numel(),
+        model_options=options,
+        criterion=criterion,
+        train_epochs=1,
+        evaluator=None,
+    )
+    with pytest.raises(ValueError, match="does not fit: a sample has an output of shape"):
+        strategy.train(experience)
+    assert strategy.clock.train_iterations == 0
+
+
 def test_the_default_metrics_fit_what_is_learned(capsys):
     """Reconstructing it reports the MSE, classifying the accuracy."""
     for options, name in (({}, "MSE"), ({"output_dim": 10}, "Top1_Acc")):
