@@ -14,7 +14,16 @@ BELOW = {
     "models": {"checks", "seeds"},
     "evaluation": {"checks", "seeds"},
     "training": {"checks", "seeds", "benchmarks", "models", "evaluation"},
-    "experiments": {"checks", "seeds", "benchmarks", "models", "evaluation", "training"},
+    "analysis": {"checks", "seeds", "models", "evaluation", "training"},
+    "experiments": {
+        "checks",
+        "seeds",
+        "benchmarks",
+        "models",
+        "evaluation",
+        "training",
+        "analysis",
+    },
     "cli": {"checks", "experiments"},
 }
 # The one file that may name a library whose traps should stay in one place.

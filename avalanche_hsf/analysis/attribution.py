@@ -1,0 +1,174 @@
+"""Which part of a model forgot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+from typing import Any
+
+import torch
+from torch import nn
+
+from avalanche_hsf.analysis.components import Components, Hybrid, find_components
+from avalanche_hsf.analysis.errors import error_on
+from avalanche_hsf.analysis.recorder import ModelRecorderPlugin
+from avalanche_hsf.checks import check_int
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each component of a model has to do with the forgetting of one task.
+
+    v(S) is the error on the task of the model whose components S are as they are later, the
+    others as they were right after the task; v of all minus v of none is the forgetting, positive
+    is worse.
+
+    Attributes:
+        before: v(none), the error right after the task.
+        after: v(all), the error later.
+        alone: v({c}) - v(none) by component: what it causes if it alone moves on.
+        recovered: v(all) - v(all but c): what is won back if it alone is put back.
+        shapley: Shapley value: the mean of what it adds, over all orders in which components
+            may move on. They sum to the forgetting.
+        shapley_error: Standard error of that mean; 0 where all orders were taken.
+        n_evaluations: How often the model was evaluated.
+    """
+
+    before: float
+    after: float
+    alone: dict[str, float]
+    recovered: dict[str, float]
+    shapley: dict[str, float]
+    shapley_error: dict[str, float]
+    n_evaluations: int
+
+    @property
+    def forgetting(self) -> float:
+        """after - before; positive is worse."""
+        return self.after - self.before
+
+
+def attribute_forgetting(
+    early: nn.Module,
+    late: nn.Module,
+    error: Callable[[nn.Module], float],
+    *,
+    components: Components | None = None,
+    n_orders: int = 20,
+    exact_up_to: int = 5,
+    seed: int = 0,
+) -> Attribution:
+    r"""Attributes the forgetting between two states of a model to its components.
+
+    shapley_c = mean over orders of v(those before c, and c) - v(those before c)
+
+    Components co-adapt: putting back any one of them may recover nothing, and moving any one on
+    may destroy everything. The Shapley value shares the forgetting out all the same. Few components
+    are taken in all orders; of more, random orders and their reverses are drawn, and the standard
+    error of each mean is reported.
+
+    Source: Shapley 1953; sampled as in Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004
+
+    Args:
+        early: The model right after the task was learned.
+        late: The same model later.
+        error: From a model to its error on the task, see `error_on`; the same for the same model.
+        components: See `find_components`.
+        n_orders: Orders drawn, at least 2; each goes with its reverse.
+        exact_up_to: So many components are taken in all orders, 2^k evaluations.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: A component does not exist (the message lists what there is), or two share a
+            part.
+
+    Example:
+        >>> early, late = nn.Linear(1, 1), nn.Linear(1, 1)
+        >>> _ = late.load_state_dict({"weight": early.weight, "bias": early.bias + 3})
+        >>> error = lambda model: float((model(torch.ones(1, 1)) - early(torch.ones(1, 1))) ** 2)
+        >>> of = attribute_forgetting(early, late, error, components=["weight", "bias"])
+        >>> round(of.shapley["bias"], 4), round(of.shapley["weight"], 4)
+        (9.0, 0.0)
+    """
+    check_int("n_orders", n_orders, at_least=2)
+    found = find_components(early, components)
+    hybrid = Hybrid(early, late, found)
+    values: dict[frozenset[str], float] = {}
+
+    def v(chosen: Iterable[str]) -> float:
+        key = frozenset(chosen)
+        if key not in values:
+            values[key] = error(hybrid.with_late(key))
+        return values[key]
+
+    names = list(found)
+    everything = frozenset(names)
+    alone = {name: v([name]) - v([]) for name in names}
+    recovered = {name: v(everything) - v(everything - {name}) for name in names}
+    if len(names) <= exact_up_to:
+        shapley, errors = _exact(names, v), dict.fromkeys(names, 0.0)
+    else:
+        shapley, errors = _sampled(names, v, n_orders, seed)
+    return Attribution(v([]), v(everything), alone, recovered, shapley, errors, len(values))
+
+
+def attribute_run(
+    recorder: ModelRecorderPlugin, experiences: Sequence[Any], **options: Any
+) -> list[Attribution]:
+    """Attributes what a recorded run has forgotten of each of its experiences but the last.
+
+    Args:
+        recorder: The plugin that watched the run.
+        experiences: Of the test stream, one for each recorded experience, in order.
+        **options: Arguments of `attribute_forgetting`, or `criterion` and `n_passes` of `error_on`.
+
+    Returns:
+        One attribution for each experience but the last, from the state right after it to the
+        last one.
+
+    Raises:
+        ValueError: Nothing was recorded, or another number of experiences.
+    """
+    late = recorder.after(-1)
+    if len(experiences) != len(recorder.models):
+        raise ValueError(
+            f"{len(recorder.models)} experiences were recorded, got {len(experiences)} to measure "
+            "on: give those of the test stream that were trained, in order"
+        )
+    of_error = {key: options.pop(key) for key in ("criterion", "n_passes") if key in options}
+    return [
+        attribute_forgetting(recorder.after(i), late, error_on(experience, **of_error), **options)
+        for i, experience in enumerate(experiences[:-1])
+    ]
+
+
+def _exact(names: list[str], v: Callable[[Iterable[str]], float]) -> dict[str, float]:
+    n = len(names)
+    shapley = dict.fromkeys(names, 0.0)
+    for name in names:
+        others = [other for other in names if other != name]
+        for size in range(n):
+            weight = factorial(size) * factorial(n - size - 1) / factorial(n)
+            for chosen in combinations(others, size):
+                shapley[name] += weight * (v([*chosen, name]) - v(chosen))
+    return shapley
+
+
+def _sampled(
+    names: list[str], v: Callable[[Iterable[str]], float], n_orders: int, seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    generator = torch.Generator().manual_seed(seed)
+    added = torch.zeros(n_orders, len(names), dtype=torch.float64)
+    for i in range(n_orders):
+        order = torch.randperm(len(names), generator=generator).tolist()
+        for each in (order, order[::-1]):
+            for place, k in enumerate(each):
+                before = [names[m] for m in each[:place]]
+                added[i, k] += (v([*before, names[k]]) - v(before)) / 2
+    means, errors = added.mean(dim=0), added.std(dim=0) / n_orders**0.5
+    return (
+        dict(zip(names, means.tolist(), strict=True)),
+        dict(zip(names, errors.tolist(), strict=True)),
+    )

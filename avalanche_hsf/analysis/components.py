@@ -1,0 +1,123 @@
+"""Parts of a model, and models put together from the parts of two others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from torch import nn
+
+from avalanche_hsf.models import SeededNoise
+
+REST = "rest"
+"""The component of everything that no other has."""
+
+Components = Mapping[str, Sequence[str]] | Sequence[str]
+
+
+def find_components(model: nn.Module, components: Components | None = None) -> dict[str, list[str]]:
+    """What each component of a model consists of.
+
+    Args:
+        model: Any module.
+        components: Names of modules, parameters or buffers inside it, each a component; or lists
+            of them by name of a component. Default: the children of the model.
+
+    Returns:
+        For each component the names of its modules, parameters and buffers. What none has
+        becomes the component "rest".
+
+    Raises:
+        ValueError: A name that does not exist (the message lists those there are), one that two
+            components have, or a model without parameters.
+
+    Example:
+        >>> find_components(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
+        {'0': ['0'], '2': ['2']}
+        >>> find_components(nn.Linear(2, 3), ["bias"])
+        {'bias': ['bias'], 'rest': ['weight']}
+    """
+    tensors = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
+    if not tensors:
+        raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
+    if components is None:
+        components = [name for name, child in model.named_children() if _tensors_of(child)]
+    if not isinstance(components, Mapping):
+        components = {name: [name] for name in components}
+    known = {*tensors, *(name for name, _ in model.named_modules() if name)}
+    owner: dict[str, str] = {}
+    for component, names in components.items():
+        if isinstance(names, str):
+            raise TypeError(f"component {component!r} must be a list of names, got {names!r}")
+        for name in names:
+            if name not in known:
+                children = [child for child, _ in model.named_children()]
+                raise ValueError(
+                    f"there is no {name!r} in the model; its children are {children}, its "
+                    f"parameters and buffers {tensors}"
+                )
+            for tensor in tensors:
+                if tensor == name or tensor.startswith(f"{name}."):
+                    if owner.get(tensor, component) != component:
+                        raise ValueError(
+                            f"{tensor} is in two components, {owner[tensor]!r} and {component!r}"
+                        )
+                    owner[tensor] = component
+    found = {component: list(names) for component, names in components.items()}
+    rest = [tensor for tensor in tensors if tensor not in owner]
+    return {**found, REST: rest} if rest else found
+
+
+class Hybrid:
+    """A model with some components as they were earlier and the others as they are later.
+
+    A component is put in as a whole, with its structure, so that it may have grown in between.
+
+    Args:
+        early: The model at one time.
+        late: The same model later.
+        components: See `find_components`; those of `early`.
+    """
+
+    def __init__(
+        self, early: nn.Module, late: nn.Module, components: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.components = components
+        self.early, self.late = deepcopy(early).eval(), deepcopy(late).eval()
+        self.model = deepcopy(late).eval()
+        self._noise = [
+            (module, module.get_extra_state().clone())
+            for source in (self.early, self.late, self.model)
+            for module in source.modules()
+            if isinstance(module, SeededNoise)
+        ]
+
+    def with_late(self, chosen: Collection[str]) -> nn.Module:
+        """The model with these components as they are later, the others as they were.
+
+        It is the same object at every call, and draws the same noise.
+        """
+        for component, names in self.components.items():
+            source = self.late if component in chosen else self.early
+            for name in names:
+                _put(self.model, name, source)
+        for noise, state in self._noise:
+            noise.set_extra_state(state)
+        return self.model
+
+
+def _put(model: nn.Module, name: str, source: nn.Module) -> None:
+    path, _, last = name.rpartition(".")
+    owner, other = model.get_submodule(path), source.get_submodule(path)
+    kinds: tuple[Any, ...] = (other._modules, other._parameters, other._buffers)
+    into: tuple[Any, ...] = (owner._modules, owner._parameters, owner._buffers)
+    for held, here in zip(kinds, into, strict=True):
+        if last in held:
+            here[last] = held[last]
+            return
+    raise ValueError(f"there is no {name!r} in the later model: it was taken out")
+
+
+def _tensors_of(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters()) or any(True for _ in module.buffers())

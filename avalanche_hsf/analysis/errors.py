@@ -1,0 +1,58 @@
+"""The error of a model on one experience, apart from any strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import torch
+from avalanche.models import avalanche_forward
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, default_collate
+
+from avalanche_hsf.checks import check_int
+
+
+def error_on(
+    experience: Any,
+    criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
+    *,
+    mb_size: int = 256,
+    n_passes: int = 1,
+) -> Callable[[nn.Module], float]:
+    """How to measure a model's mean error on the samples of an experience.
+
+    Args:
+        experience: With items `[x, y, t]`, as every Avalanche benchmark has.
+        criterion: Mean error of output and y of a minibatch. Default: the cross entropy for class
+            targets, else the mean squared error.
+        mb_size: Samples a minibatch.
+        n_passes: Passes whose mean is taken, for models that draw noise.
+
+    Returns:
+        A function from a model to its error. It seeds torch's global generator for the time of
+        the evaluation, so that models that draw from it always draw the same.
+    """
+    check_int("n_passes", n_passes, at_least=1)
+    dataset = experience.dataset.eval()
+    batches = list(DataLoader(dataset, batch_size=mb_size, collate_fn=default_collate))
+
+    @torch.no_grad()
+    def error(model: nn.Module) -> float:
+        model.eval()
+        device = next(chain(model.parameters(), model.buffers())).device
+        total = 0.0
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for _ in range(n_passes):
+                for batch in batches:
+                    x, y, t = (part.to(device) for part in (batch[0], batch[1], batch[-1]))
+                    measure = criterion or (nn.MSELoss() if y.is_floating_point() else _ENTROPY)
+                    total += float(measure(avalanche_forward(model, x, t), y)) * len(x)
+        return total / (n_passes * len(dataset))
+
+    return error
+
+
+_ENTROPY = nn.CrossEntropyLoss()

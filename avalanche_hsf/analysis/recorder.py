@@ -1,0 +1,45 @@
+"""The model as it was after each experience."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+from torch import nn
+
+from avalanche_hsf.models import TaskWeights
+
+
+class ModelRecorderPlugin(SupervisedPlugin):
+    """Keeps a copy of the model after each training experience, for analysis afterwards.
+
+    For any strategy with experiences, and any model that can be copied. It keeps a whole model
+    for each experience, in memory.
+
+    Attributes:
+        models: The copies, in evaluation mode, in the order of training.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: list[nn.Module] = []
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        model = deepcopy(strategy.model).eval()
+        for module in model.modules():
+            if isinstance(module, TaskWeights):
+                module.commit()  # plugins that come after this one may do so
+        self.models.append(model)
+
+    def after(self, i: int) -> nn.Module:
+        """The model after the i-th experience, from 0; negative numbers count from the end.
+
+        Raises:
+            ValueError: No such experience was recorded.
+        """
+        n = len(self.models)
+        if not -n <= i < n:
+            known = f"0 to {n - 1} were" if n else "none was: give the plugin to the strategy"
+            raise ValueError(f"experience {i} was not recorded, {known}")
+        return self.models[i]
