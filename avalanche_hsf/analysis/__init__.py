@@ -2,14 +2,22 @@
 
 from avalanche_hsf.analysis.attribution import Attribution, attribute_forgetting, attribute_run
 from avalanche_hsf.analysis.components import find_components
+from avalanche_hsf.analysis.drift import Drift
 from avalanche_hsf.analysis.errors import error_on
+from avalanche_hsf.analysis.gradients import gradient_conflict, loss_on, sharpness
+from avalanche_hsf.analysis.loss_terms import LossTerms
 from avalanche_hsf.analysis.recorder import ModelRecorderPlugin
 
 __all__ = [
     "Attribution",
+    "Drift",
+    "LossTerms",
     "ModelRecorderPlugin",
     "attribute_forgetting",
     "attribute_run",
     "error_on",
     "find_components",
+    "gradient_conflict",
+    "loss_on",
+    "sharpness",
 ]

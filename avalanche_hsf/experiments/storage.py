@@ -63,7 +63,7 @@ SCRATCH: dict[str, frozenset[str]] = {
             "_eval_streams",
         }
     ),
-    "HSFStrategy": frozenset({"mb_latents"}),
+    "HSFStrategy": frozenset({"mb_latents", "loss_terms"}),
     "GEMPlugin": frozenset({"G"}),
     "AGEMPlugin": frozenset({"reference_gradients"}),
     "RWalkPlugin": frozenset(

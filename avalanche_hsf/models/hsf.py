@@ -238,6 +238,14 @@ class HypernetSDEFlow(TaskModule):
         u, log_det = self._run("flow", self.hypernetwork(groups.tasks, "flow."), groups, whitened)
         return u, log_det + log_det_w
 
+    def diffusion_of(self, z0: Tensor, task_labels: Tensor | int) -> Tensor:
+        """g(z0) of the first SDE, `n x latent_dim` to `n x latent_dim`."""
+        groups = TaskGroups.from_labels(task_labels, len(z0))
+        sde, prefix = self.encoder_sde, "encoder_sde.diffusion."
+        weights = _stripped(self.hypernetwork(groups.tasks, prefix), prefix)
+        field = call_per_task(sde.diffusion, weights, groups, z0)
+        return sde.diffusion_floor + sde.diffusion_scale * torch.sigmoid(field)
+
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:
         """log p(z0) of the encoded samples under the flow, in nats, shape (n,).
 

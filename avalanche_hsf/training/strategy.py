@@ -82,6 +82,8 @@ class HSFStrategy(SupervisedTemplate):
 
     Attributes:
         mb_latents: The `HSFOutput` of the current training minibatch.
+        loss_terms: The terms added to the criterion in the current minibatch, weights included,
+            by name; None unless somebody watches, see `avalanche_hsf.analysis.LossTerms`.
 
     Raises:
         TypeError: The model is no `HypernetSDEFlow`, or an argument has the wrong type.
@@ -157,6 +159,7 @@ class HSFStrategy(SupervisedTemplate):
             plugins.append(CommitPlugin())
         self.in_memory = in_memory
         self.mb_latents: HSFOutput | None = None
+        self.loss_terms: dict[str, Tensor] | None = None
         super().__init__(
             model=model,
             optimizer=optimizer,
@@ -309,4 +312,7 @@ class HSFStrategy(SupervisedTemplate):
             return recon
         beta = self.beta(self.clock.train_exp_epochs)
         u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_task_id)
-        return recon + beta * negative_log_likelihood(u, log_det)
+        nll = beta * negative_log_likelihood(u, log_det)
+        if self.loss_terms is not None:
+            self.loss_terms["nll"] = nll
+        return recon + nll

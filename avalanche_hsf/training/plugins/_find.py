@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from avalanche_hsf.models import TaskEmbedding, TaskWeights
 
 M = TypeVar("M")
@@ -47,6 +49,18 @@ def current_tasks(strategy: Any) -> set[int]:
             experience, "task_labels", experience.dataset.targets_task_labels.uniques
         )
     }
+
+
+def add_term(strategy: Any, name: str, term: Tensor) -> None:
+    """Adds a term to the loss of the minibatch, and notes it where somebody watches the terms.
+
+    Watchers, such as `LossTerms` of the analysis, set `strategy.loss_terms` to an empty dictionary
+    before the forward pass.
+    """
+    strategy.loss = strategy.loss + term
+    noted = getattr(strategy, "loss_terms", None)
+    if noted is not None:
+        noted[name] = term
 
 
 def check_alone(plugin: Any, strategy: Any) -> None:

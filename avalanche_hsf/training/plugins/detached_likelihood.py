@@ -11,7 +11,7 @@ from torch import Tensor
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.models import HypernetSDEFlow, TaskGroups
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
-from avalanche_hsf.training.plugins._find import check_alone
+from avalanche_hsf.training.plugins._find import add_term, check_alone
 
 
 class DetachedLikelihoodPlugin(SupervisedPlugin):
@@ -69,7 +69,7 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
             whitened, _ = model.whitening(z0, groups)
             z0 = model.whitening.inverse(whitened + self.noise * blur, groups)
         u, log_det = model.flow_of(z0, labels)
-        strategy.loss = strategy.loss + self.weight * negative_log_likelihood(u, log_det)
+        add_term(strategy, "nll", self.weight * negative_log_likelihood(u, log_det))
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:

@@ -15,7 +15,12 @@ from torch.optim import Optimizer
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.models import TaskEmbedding
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.plugins._find import check_alone, current_tasks, hypernetwork_of
+from avalanche_hsf.training.plugins._find import (
+    add_term,
+    check_alone,
+    current_tasks,
+    hypernetwork_of,
+)
 
 
 class OutputRegularizerPlugin(SupervisedPlugin):
@@ -86,7 +91,8 @@ class OutputRegularizerPlugin(SupervisedPlugin):
             (now[name] - old[chosen.to(old.device)]).square().sum()
             for name, old in self._outputs.items()
         ]
-        strategy.loss = strategy.loss + self.weight * torch.stack(moved).sum() / len(chosen)
+        held = self.weight * torch.stack(moved).sum() / len(chosen)
+        add_term(strategy, "output regularizer", held)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._old, self._outputs = [], {}

@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset, default_collate
 
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.plugins._find import check_alone
+from avalanche_hsf.training.plugins._find import add_term, check_alone
 
 
 class _Replay(SupervisedPlugin):
@@ -66,7 +66,7 @@ class _Replay(SupervisedPlugin):
         if target.is_floating_point():
             target = target.view_as(output)
         replay = strategy._criterion(output, target)
-        strategy.loss = strategy.loss + self.weight * replay
+        add_term(strategy, "replay", self.weight * replay)
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:

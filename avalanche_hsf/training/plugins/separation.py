@@ -8,7 +8,7 @@ from avalanche.core import SupervisedPlugin
 
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.training.losses import separation
-from avalanche_hsf.training.plugins._find import check_alone, current_tasks, embedding_of
+from avalanche_hsf.training.plugins._find import add_term, check_alone, current_tasks, embedding_of
 
 
 class SeparationPlugin(SupervisedPlugin):
@@ -39,4 +39,4 @@ class SeparationPlugin(SupervisedPlugin):
         others = [label for label in embedding.tasks if label not in current]
         if others and self.weight > 0:
             sep = separation(embedding(current), embedding(others))
-            strategy.loss = strategy.loss + self.weight * sep
+            add_term(strategy, "sep", self.weight * sep)

@@ -1,0 +1,101 @@
+"""How far a model moves while it learns something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
+from torch import Tensor, nn
+
+from avalanche_hsf.analysis.components import Components, find_components
+from avalanche_hsf.analysis.watch import metric_values
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.models import TaskWeights
+
+
+class Drift(PluginMetric[dict]):
+    r"""Relative drift of each component's parameters, and of what was written for old tasks.
+
+    ||theta_c - theta_c*|| / ||theta_c*||, where theta_c* are the parameters of component c when
+    the experience began, emitted as `Drift_Epoch/<phase>/<stream>/<task>/<component>`; for a model
+    with a hypernetwork h also ||h(e_k) - h*(e_k)|| / ||h*(e_k)|| for each old task k, as
+    `WrittenDrift_Epoch/.../Task<k>`.
+
+    To be passed to Avalanche's `EvaluationPlugin`; every logger that takes numbers shows it. While
+    an experience is trained it keeps a copy of the parameters and of the weights of old tasks.
+
+    Args:
+        components: See `find_components`.
+        every: Epochs between two measurements, at least 1; the last epoch counts in any case.
+    """
+
+    def __init__(self, components: Components | None = None, *, every: int = 1) -> None:
+        super().__init__()
+        self.components = components
+        self.every = check_int("every", every, at_least=1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the last measurement and what it was measured from."""
+        self._start: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}
+        self._written: dict[int, dict[str, Tensor]] = {}
+        self._last: dict[str, float] = {}
+
+    def result(self) -> dict[str, float]:
+        """The last measurement, by name of a component or "Task<k>"."""
+        return dict(self._last)
+
+    @torch.no_grad()
+    def before_training_exp(self, strategy: Any) -> None:
+        self.reset()
+        named = dict(strategy.model.named_parameters())
+        for component, names in find_components(strategy.model, self.components).items():
+            own = [
+                p
+                for name, p in named.items()
+                if any(name == part or name.startswith(f"{part}.") for part in names)
+            ]
+            if own:
+                self._start[component] = [(p, p.detach().clone()) for p in own]
+        hypernetwork = _hypernetwork_in(strategy.model)
+        if hypernetwork is not None:
+            current = {int(label) for label in strategy.experience.task_labels}
+            self._written = {
+                task: {name: w.clone() for name, w in hypernetwork([task]).items()}
+                for task in hypernetwork.tasks
+                if task not in current
+            }
+
+    @torch.no_grad()
+    def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:
+        epoch = strategy.clock.train_exp_epochs + 1
+        if epoch % self.every and epoch != strategy.train_epochs:
+            return None
+        drift = {
+            component: _relative([(p.detach(), start) for p, start in pairs])
+            for component, pairs in self._start.items()
+        }
+        written = {}
+        for task, start in self._written.items():
+            now = _hypernetwork_in(strategy.model)([task])  # type: ignore[misc]
+            written[f"Task{task}"] = _relative([(now[name], w) for name, w in start.items()])
+        self._last = {**drift, **written}
+        return [
+            *metric_values(self, strategy, "Drift_Epoch", drift),
+            *metric_values(self, strategy, "WrittenDrift_Epoch", written),
+        ]
+
+    def __str__(self) -> str:
+        return "Drift_Epoch"
+
+
+def _relative(pairs: list[tuple[Tensor, Tensor]]) -> float:
+    moved = torch.stack([torch.linalg.vector_norm(now - start) for now, start in pairs])
+    size = torch.stack([torch.linalg.vector_norm(start) for _, start in pairs])
+    return float(moved.norm() / size.norm().clamp(min=torch.finfo(size.dtype).tiny))
+
+
+def _hypernetwork_in(model: nn.Module) -> TaskWeights | None:
+    return next((module for module in model.modules() if isinstance(module, TaskWeights)), None)

@@ -1,0 +1,172 @@
+"""Gradients of single tasks: where they point, and how curved the loss is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from avalanche.models import avalanche_forward
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from avalanche_hsf.analysis.components import Components, find_components
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.models import SeededNoise
+
+Loss = Callable[[nn.Module], Tensor]
+
+
+def loss_on(
+    experience: Any,
+    criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
+    *,
+    n_samples: int = 512,
+    n_passes: int = 1,
+) -> Loss:
+    """A model's loss on samples of an experience, as a tensor to differentiate.
+
+    Args:
+        experience: With items `[x, y, t]`.
+        criterion: Of output and y. Default: the cross entropy for class targets, else the MSE.
+        n_samples: Samples at most, evenly spaced.
+        n_passes: Passes whose mean is taken, for models that draw noise.
+
+    Returns:
+        A function from a model to a scalar. It draws the same noise at every call, and leaves the
+        model and all generators as they were.
+    """
+    dataset = experience.dataset.eval()
+    every = max(1, len(dataset) // check_int("n_samples", n_samples, at_least=1))
+    batch = default_collate([dataset[i] for i in range(0, len(dataset), every)][:n_samples])
+    check_int("n_passes", n_passes, at_least=1)
+
+    def loss(model: nn.Module) -> Tensor:
+        device = next(model.parameters()).device
+        x, y, t = (part.to(device) for part in (batch[0], batch[1], batch[-1]))
+        measure = criterion or (nn.MSELoss() if y.is_floating_point() else nn.CrossEntropyLoss())
+        with _as_it_was(model), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            passes = [measure(avalanche_forward(model, x, t), y) for _ in range(n_passes)]
+        return torch.stack(passes).mean()
+
+    return loss
+
+
+def gradient_conflict(
+    model: nn.Module, loss: Loss, other: Loss, *, components: Components | None = None
+) -> dict[str, float]:
+    """Cosine between the gradients of two losses, by component.
+
+    -1: what helps the one harms the other; 0: they do not touch each other; NaN: one of them has
+    no gradient in the component.
+
+    Args:
+        model: Any module.
+        loss: Of the task in training, see `loss_on`.
+        other: Of an old task.
+        components: See `find_components`.
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    pairs = []
+    for each in (loss, other):
+        gradients = torch.autograd.grad(each(model), list(named.values()), allow_unused=True)
+        pairs.append(dict(zip(named, gradients, strict=True)))
+    cosines = {}
+    for component, parts in find_components(model, components).items():
+        own = [
+            name
+            for name in named
+            if any(name == part or name.startswith(f"{part}.") for part in parts)
+        ]
+        flat = [
+            torch.cat([_flat(gradients[name], named[name]) for name in own] or [torch.zeros(0)])
+            for gradients in pairs
+        ]
+        norms = flat[0].norm() * flat[1].norm()
+        cosines[component] = float(flat[0] @ flat[1] / norms) if norms > 0 else float("nan")
+    return cosines
+
+
+def sharpness(
+    model: nn.Module,
+    loss: Loss,
+    *,
+    parameters: Sequence[str] | None = None,
+    tolerance: float = 1e-3,
+    seed: int = 0,
+) -> float:
+    """Largest eigenvalue of the Hessian of a loss, by Lanczos on Hessian-vector products.
+
+    Args:
+        model: Any module.
+        loss: See `loss_on`; with `n_passes` above 1 the noise is averaged, else held fixed.
+        parameters: Prefixes of the names of the parameters; default: all that are trained.
+        tolerance: Relative accuracy.
+        seed: Of the first vector.
+
+    Returns:
+        The algebraically largest eigenvalue: 2 / (learning rate) is where plain gradient descent
+        becomes unstable.
+
+    Raises:
+        ValueError: No parameter's name begins so.
+    """
+    named = {
+        name: p
+        for name, p in model.named_parameters()
+        if p.requires_grad and (parameters is None or name.startswith(tuple(parameters)))
+    }
+    if not named:
+        there_are = [name for name, _ in model.named_parameters()]
+        raise ValueError(f"no trained parameter's name begins with {parameters}: {there_are}")
+    chosen = list(named.values())
+    gradients = torch.autograd.grad(loss(model), chosen, create_graph=True, allow_unused=True)
+    gradient = torch.cat([_flat(g, p) for g, p in zip(gradients, chosen, strict=True)])
+    n = gradient.numel()
+    if not gradient.requires_grad:
+        return 0.0  # the loss is linear in them
+
+    def product(v: np.ndarray) -> np.ndarray:
+        vector = torch.from_numpy(np.ascontiguousarray(v.reshape(-1))).to(gradient)
+        products = torch.autograd.grad(
+            gradient @ vector, chosen, retain_graph=True, allow_unused=True
+        )
+        flat = [_flat(h, p) for h, p in zip(products, chosen, strict=True)]
+        return torch.cat(flat).detach().cpu().double().numpy()
+
+    if n <= 2:  # ARPACK needs more
+        H = np.stack([product(e) for e in np.eye(n)])
+        return float(np.linalg.eigvalsh((H + H.T) / 2)[-1])
+    start = np.random.RandomState(seed).standard_normal(n)
+    operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
+    (largest,) = eigsh(
+        operator, k=1, which="LA", v0=start, tol=tolerance, return_eigenvectors=False
+    )
+    return float(largest)
+
+
+def _flat(gradient: Tensor | None, p: Tensor) -> Tensor:
+    return torch.zeros_like(p).flatten() if gradient is None else gradient.flatten()
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and the same noise at every call."""
+    training = [module for module in model.modules() if module.training]
+    noise = [module for module in model.modules() if isinstance(module, SeededNoise)]
+    before = [module.get_extra_state().clone() for module in noise]
+    model.eval()
+    for source in noise:
+        fixed = SeededNoise(source.seed, stream=source.stream).get_extra_state()
+        source.set_extra_state(fixed)
+    try:
+        yield
+    finally:
+        for source, state in zip(noise, before, strict=True):
+            source.set_extra_state(state)
+        for module in training:
+            module.training = True

@@ -1,0 +1,92 @@
+"""The terms of the loss over training, and what they do to the latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
+from torch import Tensor
+
+from avalanche_hsf.analysis.watch import metric_values
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.models import HypernetSDEFlow
+
+
+class LossTerms(PluginMetric[dict]):
+    """Size and gradient norm of each term of the loss, and the state of the HSF's latents.
+
+    For each term, weight included, its value and the norm of its gradient over all parameters, as
+    `LossTerm_Epoch/.../<term>` and `LossTermGradient_Epoch/.../<term>`. Terms are what the plugins
+    of this package add ("nll", "replay", "sep", "output regularizer") and "recon", everything
+    else. For a `HypernetSDEFlow` also `Latents_Epoch/.../std`, the mean standard deviation of z0
+    over its dimensions, and `.../diffusion`, the mean of g(z0).
+
+    To be passed to Avalanche's `EvaluationPlugin`. It measures the first minibatch of an epoch, at
+    the cost of a backward pass for each term.
+
+    Args:
+        every: Epochs between two measurements, at least 1.
+    """
+
+    def __init__(self, *, every: int = 1) -> None:
+        super().__init__()
+        self.every = check_int("every", every, at_least=1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the last measurement."""
+        self._values: dict[str, dict[str, float]] = {}
+        self._due = False
+
+    def result(self) -> dict[str, dict[str, float]]:
+        """The last measurement: values by term, by name of the metric."""
+        return {name: dict(values) for name, values in self._values.items()}
+
+    def before_training_epoch(self, strategy: Any) -> None:
+        self._due = strategy.clock.train_exp_epochs % self.every == 0
+        self._values = {}
+
+    def before_forward(self, strategy: Any) -> None:
+        strategy.loss_terms = {} if self._due else None
+
+    def before_backward(self, strategy: Any) -> None:
+        """Comes after the plugins that add terms, since Avalanche's evaluator comes last."""
+        if not self._due:
+            return
+        terms: dict[str, Tensor] = dict(strategy.loss_terms)
+        terms = {"recon": strategy.loss - sum(terms.values()), **terms}
+        parameters = [p for p in strategy.model.parameters() if p.requires_grad]
+        self._values = {
+            "LossTerm_Epoch": {name: float(term.detach()) for name, term in terms.items()},
+            "LossTermGradient_Epoch": {
+                name: _gradient_norm(term, parameters) for name, term in terms.items()
+            },
+        }
+        latents = getattr(strategy, "mb_latents", None)
+        if isinstance(strategy.model, HypernetSDEFlow) and latents is not None:
+            with torch.no_grad():
+                g = strategy.model.diffusion_of(latents.z0, strategy.mb_task_id)
+                std = latents.z0.std(dim=0).mean()
+            self._values["Latents_Epoch"] = {"std": float(std), "diffusion": float(g.mean())}
+        strategy.loss_terms = None
+        self._due = False
+
+    def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:
+        return [
+            value
+            for name, values in self._values.items()
+            for value in metric_values(self, strategy, name, values)
+        ] or None
+
+    def __str__(self) -> str:
+        return "LossTerm_Epoch"
+
+
+def _gradient_norm(term: Tensor, parameters: list[torch.nn.Parameter]) -> float:
+    if not term.requires_grad:
+        return 0.0
+    gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+    norms = [torch.linalg.vector_norm(g) for g in gradients if g is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0
