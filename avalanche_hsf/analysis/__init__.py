@@ -2,6 +2,7 @@
 
 from avalanche_hsf.analysis.attribution import Attribution, attribute_forgetting, attribute_run
 from avalanche_hsf.analysis.components import find_components
+from avalanche_hsf.analysis.conflict import GradientConflict
 from avalanche_hsf.analysis.drift import Drift
 from avalanche_hsf.analysis.errors import error_on
 from avalanche_hsf.analysis.gradients import gradient_conflict, loss_on, sharpness
@@ -11,6 +12,7 @@ from avalanche_hsf.analysis.recorder import ModelRecorderPlugin
 __all__ = [
     "Attribution",
     "Drift",
+    "GradientConflict",
     "LossTerms",
     "ModelRecorderPlugin",
     "attribute_forgetting",

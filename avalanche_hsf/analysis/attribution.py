@@ -57,7 +57,7 @@ def attribute_forgetting(
     *,
     components: Components | None = None,
     n_orders: int = 20,
-    exact_up_to: int = 5,
+    exact_up_to: int = 8,
     seed: int = 0,
 ) -> Attribution:
     r"""Attributes the forgetting between two states of a model to its components.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 from torch import nn
@@ -38,7 +39,8 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         >>> find_components(nn.Linear(2, 3), ["bias"])
         {'bias': ['bias'], 'rest': ['weight']}
     """
-    tensors = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
+    named = [*model.named_parameters(), *model.named_buffers()]
+    tensors = [name for name, tensor in named if tensor.numel() > 0]
     if not tensors:
         raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
     if components is None:
@@ -120,4 +122,4 @@ def _put(model: nn.Module, name: str, source: nn.Module) -> None:
 
 
 def _tensors_of(module: nn.Module) -> bool:
-    return any(True for _ in module.parameters()) or any(True for _ in module.buffers())
+    return any(tensor.numel() > 0 for tensor in chain(module.parameters(), module.buffers()))

@@ -8,7 +8,7 @@ from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
-from avalanche_hsf.analysis import Drift, LossTerms
+from avalanche_hsf.analysis import Drift, GradientConflict, LossTerms
 from avalanche_hsf.benchmarks import SplitDigits, SyntheticManifolds
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import HSFStrategy
@@ -138,3 +138,27 @@ def test_terms_of_any_strategy():
         f"LossTerm{kind}_Epoch/train_phase/train_stream/Task000/recon" for kind in ("", "Gradient")
     }
     assert all(len(values) == 2 for values in log.values.values())
+
+
+def test_gradient_conflict_over_training():
+    """Two classes against two others: the last layer's gradients pull against each other."""
+    log = Log()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
+    conflict = GradientConflict(DIGITS.train_stream, every=2)
+    strategy = naive(model, conflict, logger=log)
+    strategy.train(DIGITS.train_stream[:3])
+    names = {name.split("/", 4)[-1] for name in log.values if "Task002" in name}
+    assert names == {f"Exp{old}/{part}" for old in (0, 1) for part in ("1", "3")}
+    values = log.values["GradientConflict_Epoch/train_phase/train_stream/Task001/Exp0/3"]
+    assert len(values) == 2 and min(values) >= -1 and max(values) < 0
+    assert conflict.result()["Exp1/3"] < 0
+
+
+def test_the_conflict_metric_changes_nothing():
+    ends = []
+    for metrics in ([], [GradientConflict(SyntheticManifolds(40).train_stream, every=2)]):
+        torch.manual_seed(0)
+        strategy = paper(metrics=metrics)
+        strategy.train(SyntheticManifolds(40).train_stream[:2])
+        ends.append([p.detach().clone() for p in strategy.model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
