@@ -79,6 +79,7 @@ def _parser() -> _Parser:
     )
     reproduce.set_defaults(command=_reproduce, parser=reproduce)
     _add_compare(commands)
+    _add_diagnose(commands)
     return parser
 
 
@@ -137,6 +138,44 @@ def _add_compare(commands: Any) -> None:
         "--fresh", action="store_true", help="run everything anew and replace results.json"
     )
     compare.set_defaults(command=_compare, parser=compare)
+
+
+def _add_diagnose(commands: Any) -> None:
+    diagnose = commands.add_parser(
+        "diagnose",
+        help="say which part of a preset forgot, how it drifted, and what its loss terms did",
+        description="Runs a preset and the paper's MLP on the paper's stream and attributes what "
+        "was forgotten to their components. Watching costs time: it is for looking, not for "
+        "timing.",
+    )
+    diagnose.add_argument(
+        "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
+    )
+    diagnose.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=[1, 2, 3, 4, 5],
+        metavar="A,B,...",
+        help="seeds, separated by commas (default: 1,2,3,4,5)",
+    )
+    diagnose.add_argument(
+        "--epochs",
+        type=_positive,
+        default=300,
+        metavar="N",
+        help="training epochs a task (default: 300)",
+    )
+    diagnose.add_argument(
+        "--out",
+        default="results/diagnosis",
+        metavar="DIR",
+        help="folder for results.json, findings.md and the figures; runs that its results.json "
+        "holds with findings are not run again (default: results/diagnosis)",
+    )
+    diagnose.add_argument(
+        "--fresh", action="store_true", help="run everything anew and replace results.json"
+    )
+    diagnose.set_defaults(command=_diagnose, parser=diagnose)
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -202,6 +241,26 @@ def _compare(options: argparse.Namespace) -> None:
     frontier(runs).savefig(written[2], dpi=150)
     print("\n\n".join(["", *(table.text() for table in made), ""]))
     print("written:", ", ".join(str(path) for path in [results.path, *written]))
+
+
+def _diagnose(options: argparse.Namespace) -> None:
+    _quiet()
+    from avalanche_hsf.experiments.diagnosis import diagnose, tables, write_figures
+    from avalanche_hsf.training import get_preset
+
+    try:
+        get_preset(options.preset)
+    except ValueError as error:
+        options.parser.error(str(error))
+    results = _results_file(options)
+    strategies = [f"hsf-{options.preset}", "mlp-paper"]
+    runs = diagnose(results, strategies, seeds=options.seeds, epochs=options.epochs)
+    made = tables(runs)
+    findings = results.folder / "findings.md"
+    findings.write_text("\n\n".join(table.markdown() for table in made) + "\n")
+    figures = write_figures(results, runs)
+    print("\n\n".join(["", *(table.text() for table in made), ""]))
+    print("written:", ", ".join([str(results.path), str(findings), *figures]))
 
 
 def _quiet() -> None:

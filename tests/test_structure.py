@@ -24,7 +24,7 @@ BELOW = {
         "training",
         "analysis",
     },
-    "cli": {"checks", "experiments"},
+    "cli": {"checks", "experiments", "training"},
 }
 # The one file that may name a library whose traps should stay in one place.
 ONLY = {

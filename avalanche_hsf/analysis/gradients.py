@@ -73,7 +73,7 @@ def gradient_conflict(
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     pairs = []
     for each in (loss, other):
-        gradients = torch.autograd.grad(each(model), list(named.values()), allow_unused=True)
+        gradients = _gradients(each(model), list(named.values()))
         pairs.append(dict(zip(named, gradients, strict=True)))
     cosines = {}
     for component, parts in find_components(model, components).items():
@@ -124,11 +124,11 @@ def sharpness(
         there_are = [name for name, _ in model.named_parameters()]
         raise ValueError(f"no trained parameter's name begins with {parameters}: {there_are}")
     chosen = list(named.values())
-    gradients = torch.autograd.grad(loss(model), chosen, create_graph=True, allow_unused=True)
+    gradients = _gradients(loss(model), chosen, create_graph=True)
     gradient = torch.cat([_flat(g, p) for g, p in zip(gradients, chosen, strict=True)])
     n = gradient.numel()
     if not gradient.requires_grad:
-        return 0.0  # the loss is linear in them
+        return 0.0  # the loss is linear in them, or does not depend on them
 
     def product(v: np.ndarray) -> np.ndarray:
         vector = torch.from_numpy(np.ascontiguousarray(v.reshape(-1))).to(gradient)
@@ -144,9 +144,24 @@ def sharpness(
     start = np.random.RandomState(seed).standard_normal(n)
     operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
     (largest,) = eigsh(
-        operator, k=1, which="LA", v0=start, tol=tolerance, return_eigenvectors=False
+        operator,
+        k=1,
+        which="LA",
+        v0=start,
+        ncv=min(n, 12),  # vectors of all parameters, kept at once
+        tol=tolerance,
+        return_eigenvectors=False,
     )
     return float(largest)
+
+
+def _gradients(
+    loss: Tensor, parameters: Sequence[Tensor], *, create_graph: bool = False
+) -> Sequence[Tensor | None]:
+    """The gradient for each parameter, None where there is none: what holds a task has it not."""
+    if not loss.requires_grad:
+        return [None] * len(parameters)
+    return torch.autograd.grad(loss, parameters, create_graph=create_graph, allow_unused=True)
 
 
 def _flat(gradient: Tensor | None, p: Tensor) -> Tensor:

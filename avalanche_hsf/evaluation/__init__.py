@@ -1,5 +1,6 @@
 """How well it learns: metrics as Avalanche plugin metrics, and figures."""
 
+from avalanche_hsf.evaluation.diagnosis_figures import plot_curves, plot_shares
 from avalanche_hsf.evaluation.error_rate import MisclassificationRate
 from avalanche_hsf.evaluation.figures import (
     plot_frontier,
@@ -47,7 +48,9 @@ __all__ = [
     "mse_forgetting_metrics",
     "mse_metrics",
     "paired_p",
+    "plot_curves",
     "plot_frontier",
     "plot_mse_matrices",
+    "plot_shares",
     "plot_task_over_stream",
 ]

@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Run:
         floats_per_task: What each task after the first added to that, on average; or, where it is
             more, what is kept beside the model, such as a memory, divided by all tasks.
         raw_samples: Raw samples it keeps at the end.
+        findings: What was measured besides, see `avalanche_hsf.experiments.diagnosis`; empty for a
+            run that was not looked into.
     """
 
     benchmark: str
@@ -62,6 +64,7 @@ class Run:
     floats_kept: int
     floats_per_task: float
     raw_samples: int
+    findings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_matrix(cls, matrix: Tensor, **fields: Any) -> Run:
@@ -142,8 +145,8 @@ class ResultsFile:
         return next((run for run in self.runs if run.key == key), None)
 
     def add(self, run: Run) -> None:
-        """Adds a run and writes the file, whole or not at all."""
-        self.runs.append(run)
+        """Adds a run, in place of one with its key, and writes the file, whole or not at all."""
+        self.runs = [other for other in self.runs if other.key != run.key] + [run]
         content = {"versions": self.versions, "runs": [asdict(each) for each in self.runs]}
         scratch = self.path.with_suffix(".json.part")
         scratch.write_text(json.dumps(content, indent=1) + "\n")

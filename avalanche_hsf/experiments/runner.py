@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from avalanche.benchmarks import CLScenario
 from avalanche.core import SupervisedPlugin
+from avalanche.evaluation import PluginMetric
 from avalanche.logging import BaseLogger
 from avalanche.models import avalanche_forward
 from avalanche.training.determinism.rng_manager import RNGManager
@@ -35,6 +36,9 @@ def run(
     epochs: int,
     configuration: Mapping[str, Any] | None = None,
     progress: bool = True,
+    plugins: Sequence[SupervisedPlugin] = (),
+    metrics: Callable[[CLScenario], Sequence[PluginMetric[Any]]] | None = None,
+    logger: BaseLogger | None = None,
 ) -> Run:
     """Trains one learner on one stream, evaluating the whole test stream after each experience.
 
@@ -47,6 +51,9 @@ def run(
         epochs: Epochs an experience, at least 1; of autoencoders, with full batches, steps.
         configuration: Arguments of the learner.
         progress: Show a progress bar on standard error.
+        plugins: Further plugins, to watch the run.
+        metrics: Further metrics, for the stream.
+        logger: Where these go.
 
     Returns:
         The run with its matrix R. Bit-identical when repeated on the same machine.
@@ -74,8 +81,10 @@ def run(
             setting,
             **(configuration or {}),
             eval_mb_size=1024,
-            evaluator=EvaluationPlugin(matrix, loggers=[_Silent()]),
-            plugins=[_Progress(bar)],
+            evaluator=EvaluationPlugin(
+                matrix, *(metrics(stream) if metrics else ()), loggers=[logger or _Silent()]
+            ),
+            plugins=[_Progress(bar), *plugins],
         )
         for part in [stream.train_stream] if learner.jointly else stream.train_stream:
             trained.train(part, shuffle=spec.main is not None)

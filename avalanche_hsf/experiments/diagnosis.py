@@ -1,0 +1,285 @@
+"""Why a learner forgets: one run with everything that the analysis has to say of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from avalanche.logging import BaseLogger
+from torch import nn
+
+from avalanche_hsf.analysis import (
+    Drift,
+    GradientConflict,
+    LossTerms,
+    ModelRecorderPlugin,
+    attribute_run,
+    loss_on,
+    sharpness,
+)
+from avalanche_hsf.evaluation import (
+    mean_and_interval,
+    plot_curves,
+    plot_shares,
+)
+from avalanche_hsf.experiments.results import ResultsFile, Run, run_key
+from avalanche_hsf.experiments.runner import run
+from avalanche_hsf.experiments.streams import BENCHMARKS
+from avalanche_hsf.experiments.tables import Table
+from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
+
+BENCHMARK = "synthetic"
+N_POINTS = 30
+"""Measurements an experience of what is watched over training."""
+
+
+def diagnose(
+    results: ResultsFile, strategies: Sequence[str], *, seeds: Sequence[int], epochs: int
+) -> list[Run]:
+    """Runs learners on the paper's stream and looks into each run, or takes what the file holds.
+
+    Args:
+        results: Where finished runs are kept; a run is kept with its findings.
+        strategies: Names in `LEARNERS`.
+        seeds: At least one.
+        epochs: Epochs a task, at least 1.
+
+    Returns:
+        The runs by learner and seed; `Run.findings` holds "attribution" (for each task but the
+        last the fields of an `Attribution`), "sharpness" (for each task but the last the largest
+        eigenvalue of the Hessian right after it and after the last, with fixed and with averaged
+        noise) and "curves" (by name of a metric the pairs of iteration and value).
+    """
+    runs = []
+    for strategy in strategies:
+        for seed in seeds:
+            found = results.find(run_key(BENCHMARK, strategy, seed, epochs))
+            if found is None or not found.findings:
+                found = _diagnosed(strategy, seed, epochs)
+                results.add(found)
+            runs.append(found)
+    return runs
+
+
+def components_of(model: nn.Module) -> dict[str, list[str]] | None:
+    """The parts of the paper's network as its field would name them; None: the model's children.
+
+    Of the paper's kind of hypernetwork the networks that write encoder and decoder are apart.
+    """
+    if not isinstance(model, HypernetSDEFlow) or not isinstance(model.hypernetwork, HyperNetwork):
+        return None
+    writes: dict[str, list[str]] = {}
+    for k, name in enumerate(model.hypernetwork.shapes):
+        block = name.split(".")[0]
+        writes.setdefault(f"{block} hypernetwork", []).append(f"hypernetwork.generators.{k}")
+    return {
+        **writes,
+        "embeddings": ["hypernetwork.task_embedding"],
+        "encoder, shared": ["encoder"],
+        "encoder SDE": ["encoder_sde"],
+        "decoder SDE": ["decoder_sde"],
+        "decoder, shared": ["decoder"],
+        "flow": ["flow"],
+    }
+
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    """Who forgot, how sharp, and where gradients conflict; mean ± 95 % interval over seeds."""
+    made = []
+    for strategy in dict.fromkeys(each.strategy for each in runs):
+        own = [each for each in runs if each.strategy == strategy]
+        made += [_attribution_table(strategy, own), _sharpness_table(strategy, own)]
+    return made
+
+
+def shares(runs: Sequence[Run], kind: str = "shapley") -> dict[str, list[float]]:
+    """For each component the mean over runs of what it has of each task's forgetting."""
+    first = runs[0].findings["attribution"]
+    return {
+        component: [
+            sum(each.findings["attribution"][task][kind][component] for each in runs) / len(runs)
+            for task in range(len(first))
+        ]
+        for component in first[0][kind]
+    }
+
+
+def curves(runs: Sequence[Run], metric: str) -> dict[str, list[tuple[float, float]]]:
+    """The mean over runs of what was watched, by the last part of its name, over iterations."""
+    merged: dict[str, dict[float, list[float]]] = {}
+    for each in runs:
+        for name, points in each.findings["curves"].items():
+            parts = name.split("/")
+            if parts[0] == metric:
+                own = merged.setdefault("/".join(parts[4:]), {})
+                for x, value in points:
+                    own.setdefault(x, []).append(value)
+    return {
+        entry: [(x, sum(values) / len(values)) for x, values in sorted(points.items())]
+        for entry, points in merged.items()
+    }
+
+
+def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
+    """Draws the figures of each learner into the results folder; returns their paths."""
+    paths = []
+    for strategy in dict.fromkeys(each.strategy for each in runs):
+        own = [each for each in runs if each.strategy == strategy]
+        steps = own[0].epochs  # one full batch an epoch
+        of = f"{strategy}, " + (f"mean of {len(own)} seeds" if own[1:] else f"seed {own[0].seed}")
+        latents = curves(own, "Latents_Epoch")
+        nll = {"beta * nll": curves(own, "LossTerm_Epoch").get("nll", [])}
+        figures = {
+            "shares": plot_shares(shares(own), title=f"Forgetting by component: {of}"),
+            "drift": plot_curves(
+                {
+                    "parameters": curves(own, "Drift_Epoch"),
+                    "weights written for old tasks": curves(own, "WrittenDrift_Epoch"),
+                },
+                steps=steps,
+                title=f"Drift since the task began: {of}",
+            ),
+            "loss-terms": plot_curves(
+                {
+                    "term": curves(own, "LossTerm_Epoch"),
+                    "norm of its gradient": curves(own, "LossTermGradient_Epoch"),
+                },
+                steps=steps,
+                title=f"Terms of the loss: {of}",
+            ),
+            "conflict": plot_curves(
+                {"cosine of gradients, mean over old tasks": _over_tasks(own)},
+                steps=steps,
+                title=f"Gradient of the current task against old ones: {of}",
+            ),
+        }
+        if latents and nll["beta * nll"]:
+            figures["collapse"] = plot_curves(
+                {"latents": latents, "likelihood term": nll},
+                steps=steps,
+                title=f"What the likelihood term does to the latents: {of}",
+            )
+        for name, figure in figures.items():
+            path = results.folder / f"{strategy}-{name}.png"
+            figure.savefig(path, dpi=130)
+            paths.append(str(path))
+    return paths
+
+
+def _over_tasks(runs: Sequence[Run]) -> dict[str, list[tuple[float, float]]]:
+    merged: dict[str, dict[float, list[float]]] = {}
+    for entry, points in curves(runs, "GradientConflict_Epoch").items():
+        own = merged.setdefault(entry.split("/", 1)[1], {})
+        for x, value in points:
+            own.setdefault(x, []).append(value)
+    return {
+        component: [(x, sum(values) / len(values)) for x, values in sorted(points.items())]
+        for component, points in merged.items()
+    }
+
+
+def _diagnosed(strategy: str, seed: int, epochs: int) -> Run:
+    recorder, log = ModelRecorderPlugin(), _Curves()
+    every = max(1, epochs // N_POINTS)
+
+    def metrics(stream: Any) -> list[Any]:
+        conflict = GradientConflict(stream.train_stream, every=5 * every)
+        return [Drift(every=every), LossTerms(every=every), conflict]
+
+    made = run(
+        BENCHMARK,
+        strategy,
+        seed=seed,
+        epochs=epochs,
+        plugins=[recorder],
+        metrics=metrics,
+        logger=log,
+    )
+    experiences = list(BENCHMARKS[BENCHMARK].make(seed).test_stream)
+    components = components_of(recorder.after(0))
+    attribution = attribute_run(recorder, experiences, components=components)
+    sharp = []
+    for task, experience in enumerate(experiences[:-1]):
+        stochastic = isinstance(recorder.after(task), HypernetSDEFlow)
+        of_task = {}
+        for noise, n_passes in (("fixed", 1), ("averaged", 4))[: 1 + stochastic]:
+            loss = loss_on(experience, n_passes=n_passes)
+            for when, model in (("before", recorder.after(task)), ("after", recorder.after(-1))):
+                model.requires_grad_(True)  # protections may have frozen some
+                of_task[f"{when}, {noise} noise"] = sharpness(model, loss, tolerance=1e-2)
+        sharp.append(of_task)
+    findings = {
+        "attribution": [asdict(each) for each in attribution],
+        "sharpness": sharp,
+        "curves": log.points,
+    }
+    return replace(made, findings=findings)
+
+
+class _Curves(BaseLogger):
+    """Keeps every number that is logged, by name, with its iteration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points: dict[str, list[tuple[int, float]]] = {}
+
+    def log_single_metric(self, name: str, value: Any, x_plot: int) -> None:
+        if isinstance(value, float) and math.isfinite(value):
+            self.points.setdefault(name, []).append((x_plot, value))
+
+
+def _attribution_table(strategy: str, runs: Sequence[Run]) -> Table:
+    n_tasks = len(runs[0].findings["attribution"])
+
+    def row(name: str, values: Sequence[Sequence[float]]) -> list[str]:
+        return [name, *(_interval(of_task) for of_task in values)]
+
+    forgetting = [
+        [
+            each.findings["attribution"][task]["after"]
+            - each.findings["attribution"][task]["before"]
+            for each in runs
+        ]
+        for task in range(n_tasks)
+    ]
+    rows = [row("forgetting", forgetting)]
+    for kind, title in (("shapley", "share"), ("alone", "alone"), ("recovered", "put back")):
+        for component in runs[0].findings["attribution"][0][kind]:
+            of_tasks = [
+                [each.findings["attribution"][task][kind][component] for each in runs]
+                for task in range(n_tasks)
+            ]
+            rows.append(row(f"{title}: {component}", of_tasks))
+    return Table(
+        f"Which part of {strategy} forgot, {len(runs)} seeds. share: Shapley value, these sum to "
+        "the forgetting; alone: caused if it alone moves on; put back: recovered if it alone is",
+        ["", *(f"T{task}" for task in range(n_tasks))],
+        rows,
+    )
+
+
+def _sharpness_table(strategy: str, runs: Sequence[Run]) -> Table:
+    n_tasks = len(runs[0].findings["sharpness"])
+    kinds: Mapping[str, float] = runs[0].findings["sharpness"][0]
+    return Table(
+        f"Largest eigenvalue of the Hessian, {strategy}, {len(runs)} seeds: right after the task, "
+        "and after the last one",
+        ["", *(f"T{task}" for task in range(n_tasks))],
+        [
+            [
+                kind,
+                *(
+                    _interval([each.findings["sharpness"][task][kind] for each in runs])
+                    for task in range(n_tasks)
+                ),
+            ]
+            for kind in kinds
+        ],
+    )
+
+
+def _interval(values: Sequence[float]) -> str:
+    mean, half_width = mean_and_interval(values)
+    return f"{mean:+.2g}" if math.isnan(half_width) else f"{mean:+.2g} ± {half_width:.1g}"

@@ -1,0 +1,57 @@
+"""The command diagnose, end to end on a small budget."""
+
+import json
+
+import pytest
+
+from avalanche_hsf.cli import main
+from avalanche_hsf.experiments.diagnosis import components_of, curves, shares
+from avalanche_hsf.experiments.results import ResultsFile
+from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder
+from avalanche_hsf.training import get_preset
+
+FIGURES = {"shares", "drift", "loss-terms", "conflict"}
+
+
+def test_the_command(tmp_path, capsys):
+    words = ["diagnose", "--preset", "compact", "--seeds", "3", "--epochs", "2"]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "Which part of hsf-compact forgot" in out and "Largest eigenvalue" in out
+    names = {path.stem for path in tmp_path.glob("*.png")}
+    assert {f"mlp-paper-{name}" for name in FIGURES} < names
+    assert {f"hsf-compact-{name}" for name in FIGURES} < names
+    ours, mlp = ResultsFile(tmp_path).runs
+    for each in (ours, mlp):
+        for task, found in enumerate(each.findings["attribution"]):
+            total = found["after"] - found["before"]
+            assert sum(found["shapley"].values()) == pytest.approx(total, abs=1e-9)
+            # The very errors of the run, up to the noise that a pass draws.
+            column = [row[task] for row in each.error_matrix]
+            assert found["before"] == pytest.approx(column[task], rel=0.2)
+        assert len(each.findings["sharpness"]) == 4
+    assert set(shares([mlp])) == {"encoder", "decoder"}
+    assert all(len(values) == 4 for values in shares([mlp]).values())
+    assert len(curves([mlp], "Drift_Epoch")["encoder"]) == 10
+    assert set(curves([ours], "WrittenDrift_Epoch")) == {f"Task{k}" for k in range(4)}
+    # Started again, it looks into nothing anew.
+    before = (tmp_path / "results.json").read_text()
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "results.json").read_text() == before
+    assert json.loads(before)["runs"][0]["findings"]
+
+
+def test_components_of_the_papers_network():
+    parts = components_of(HypernetSDEFlow(3, **get_preset("paper").hsf))
+    assert parts["encoder hypernetwork"] == [f"hypernetwork.generators.{k}" for k in range(4)]
+    assert parts["decoder hypernetwork"] == [f"hypernetwork.generators.{k}" for k in (4, 5)]
+    assert components_of(HypernetSDEFlow(3)) is None
+    assert components_of(MLPAutoencoder(3)) is None
+
+
+def test_an_unknown_preset(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["diagnose", "--preset", "perfect", "--out", str(tmp_path / "not-made")])
+    assert stopped.value.code == 2
+    assert "no preset 'perfect'" in capsys.readouterr().err
+    assert not (tmp_path / "not-made").exists()
