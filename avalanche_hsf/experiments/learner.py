@@ -38,6 +38,7 @@ class MainNetwork:
         mb_size: Samples a minibatch.
         epochs: Epochs an experience, unless said otherwise.
         classifies: Whether the error is the share misclassified; if not, it is the MSE.
+        drop_last: Whether an epoch leaves out what does not fill a minibatch.
         memory: Raw samples in all that learners with a memory of samples may keep.
         optimizers: Those that are searched; SOAP's eigenbases of matrices as wide as a CNN's last
             would take longer than all the rest.
@@ -48,6 +49,7 @@ class MainNetwork:
     mb_size: int
     epochs: int
     classifies: bool
+    drop_last: bool = False
     memory: int = 200
     optimizers: tuple[str, ...] = ("AdamW",)
 

@@ -70,6 +70,10 @@ def run(
         seed=seed,
         main=spec.main,
     )
+    loading = {
+        "shuffle": spec.main is not None,
+        "drop_last": spec.main is not None and spec.main.drop_last,
+    }
     RNGManager.set_random_seeds(seed)
     matrix = ErrorRateMatrix() if spec.measure == "error rate" else MSEMatrix()
     kept: list[int] = []
@@ -87,7 +91,7 @@ def run(
             plugins=[_Progress(bar), *plugins],
         )
         for part in [stream.train_stream] if learner.jointly else stream.train_stream:
-            trained.train(part, shuffle=spec.main is not None)
+            trained.train(part, **loading)
             trained.eval(stream.test_stream)
             kept.append(floats_kept(trained))
         seconds = time.perf_counter() - start
