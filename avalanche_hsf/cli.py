@@ -87,9 +87,9 @@ def _add_compare(commands: Any) -> None:
     compare = commands.add_parser(
         "compare",
         help="run our presets beside Avalanche's strategies, tuned alike, and print one table",
-        description="Runs learners on one stream. Each takes the same number of full-batch steps "
-        "a task. Optimizer, learning rate and strength of the mlp-* are searched on a seed of its "
-        "own; the hsf-* run as their presets say.",
+        description="Runs learners on one stream, each for the same number of full-batch steps or "
+        "of epochs a task. Optimizer, learning rate and strength of the mlp-*, net-* and hn-* are "
+        "searched on a seed of its own; the hsf-* run as their presets say.",
     )
     compare.add_argument(
         "--benchmark",
@@ -198,6 +198,7 @@ def _compare(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments import BENCHMARKS
     from avalanche_hsf.experiments.comparison import (
+        NOTES,
         check_fit,
         compare,
         expand,
@@ -236,10 +237,11 @@ def _compare(options: argparse.Namespace) -> None:
     written = [
         results.folder / name for name in ("comparison.md", "comparison.csv", "frontier.png")
     ]
-    written[0].write_text("\n\n".join(table.markdown() for table in made) + "\n")
+    notes = "\n".join(f"- {note}" for note in NOTES)
+    written[0].write_text("\n\n".join([*(table.markdown() for table in made), notes]) + "\n")
     write_csv(written[1], runs)
     frontier(runs).savefig(written[2], dpi=150)
-    print("\n\n".join(["", *(table.text() for table in made), ""]))
+    print("\n\n".join(["", *(table.text() for table in made), notes, ""]))
     print("written:", ", ".join(str(path) for path in [results.path, *written]))
 
 

@@ -81,14 +81,15 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
 
 
 def plot_frontier(
-    points: Mapping[str, tuple[float, Sequence[float], bool]], *, title: str
+    points: Mapping[str, tuple[float, Sequence[float], bool]], *, title: str, measure: str = "MSE"
 ) -> Figure:
     """Final error against what a task costs to keep, both on logarithmic axes.
 
     Args:
-        points: For each learner the floats it keeps for each task, its final mean MSE in each run,
-            and whether it keeps raw samples.
+        points: For each learner the floats it keeps for each task, its final mean error in each
+            run, and whether it keeps raw samples.
         title: Of the figure.
+        measure: What the errors are.
 
     Returns:
         A matplotlib figure: a point for each learner, the range over runs as a bar; on the left
@@ -101,7 +102,7 @@ def plot_frontier(
     ):
         mean = float(np.mean(errors))
         reach = [[mean - min(errors)], [max(errors) - mean]]
-        ours = name.startswith("hsf-")
+        ours = name.startswith(("hsf-", "hn-"))
         panel.errorbar(
             max(floats, 1.0),
             mean,
@@ -122,15 +123,15 @@ def plot_frontier(
     panel.set(
         xscale="log",
         yscale="log",
-        xlabel="floats kept for each further task (left edge: none)",
-        ylabel="final mean MSE",
+        xlabel="floats kept for each further task (those that keep none are drawn at 1)",
+        ylabel=f"final mean {measure}",
         title=title,
     )
     panel.margins(x=0.12)
     panel.text(
         0.99,
         0.98,
-        "o ours   x keeps raw samples   + keeps none",
+        "o ours   x keeps raw samples   + keeps no samples   bars: range over seeds",
         transform=panel.transAxes,
         ha="right",
         va="top",

@@ -116,7 +116,7 @@ def check_fit(benchmark: str, strategies: Sequence[str]) -> None:
 def tune(
     results: ResultsFile, benchmark: str, strategy: str, *, seed: int, epochs: int
 ) -> dict[str, Any] | None:
-    """The configuration of a learner with the lowest final mean MSE on a seed of its own.
+    """The configuration of a learner with the lowest final mean error on a seed of its own.
 
     First every optimizer and learning rate of `RATES`, with the middle of the learner's own
     strengths; then, with the best of them, its other strengths; then, on a stream with few
@@ -180,8 +180,10 @@ def tables(runs: Sequence[Run]) -> list[Table]:
     first = runs[0].strategy
     n_seeds = max(len(group) for group in by_strategy.values())
     stream = BENCHMARKS[runs[0].benchmark]
-    unit = "steps" if stream.main is None else "epochs"
-    about = f"{runs[0].benchmark}, {runs[0].epochs} {unit} a task, {n_seeds} seeds"
+    unit = "step" if stream.main is None else "epoch"
+    about = (
+        f"{runs[0].benchmark}, {_counted(runs[0].epochs, unit)} a task, {_counted(n_seeds, 'seed')}"
+    )
     errors, costs = [], []
     for name, group in by_strategy.items():
         errors.append(
@@ -294,7 +296,21 @@ def frontier(runs: Sequence[Run]) -> Figure:
             for name, group in _by_strategy(runs).items()
         },
         title=f"{runs[0].benchmark}: what retention costs",
+        measure=BENCHMARKS[runs[0].benchmark].measure,
     )
+
+
+NOTES = (
+    f"of {N_PATHS} paths' mean: the error of the mean of {N_PATHS} passes, of models with noise.",
+    "forgetting: R[last, j] - R[j, j] over tasks j, positive is worse; worst over tasks and seeds.",
+    "p: two-sided paired t-test over seeds of the logarithms of the final mean errors; not "
+    "corrected for the number of rows.",
+    "floats a task: what a further task adds to what is kept (numbers of 4 bytes; fewer bits count "
+    "by their size), or the memory divided by the tasks; parameters: numbers in the model, frozen "
+    "parts and fixed random bases included.",
+    "configuration: chosen on the tuning seed, or as the learner's name says.",
+)
+"""What the columns of the tables are."""
 
 
 def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:
@@ -325,6 +341,10 @@ def _forgetting(run: Run) -> tuple[float, float]:
 def _of_mean_path(run: Run) -> float:
     mse = run.final_mean_error_of_mean_path
     return math.nan if mse is None else mse
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -174,7 +174,8 @@ def _published(weight: float) -> Learner:
 
 NETWORK_LEARNERS: dict[str, Learner] = {
     **{f"hn-{name}": _ours(name) for name in ("isolated", "compact")},
-    **{f"hn-core-{n}": _ours("compact", size=n) for n in (1000, 4000)},
+    "hn-core-4000": _ours("compact", size=4000),
+    "hn-core-20000": _ours("compact", size=20000, bits=6),
     "hn-regularized": Learner(
         _regularized,
         grid=tuple({"weight": value} for value in (0.01, 0.1, 1.0)),
@@ -186,13 +187,14 @@ NETWORK_LEARNERS: dict[str, Learner] = {
     "net-naive": _peer(naive),
     "net-replay": _peer(replay),
     "net-ewc": _peer(ewc, *({"ewc_lambda": value} for value in (1e1, 1e3, 1e5))),
-    "net-si": _peer(_si, *({"si_lambda": value} for value in (1e-2, 1.0, 1e2))),
+    # Avalanche clips importances at 0.001, so a lambda has to be large to count.
+    "net-si": _peer(_si, *({"si_lambda": value} for value in (1.0, 1e2, 1e4))),
     "net-lwf": _peer(_lwf, *({"alpha": value} for value in (0.3, 1.0, 3.0))),
     "net-gem": _peer(gem),
     "net-cumulative": _peer(cumulative),
     "net-joint": _peer(joint, jointly=True),
 }
 """hn-<preset>: a `TaskConditional` with that preset's hypernetwork and protections; hn-core-<n>:
-compact with cores of at most n numbers; hn-regularized: constant memory, the output regulariser;
-hn-published: the literature's, as published. net-<s>: the
-network under an Avalanche strategy, with a head for each task (`as_multitask`)."""
+compact with cores of at most n numbers (of 6 bits each for 20000); hn-regularized: constant memory,
+the output regulariser; hn-published: the literature's, as published. net-<s>: the network under an
+Avalanche strategy, with a head for each task (`as_multitask`)."""

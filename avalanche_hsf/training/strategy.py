@@ -260,6 +260,8 @@ class HSFStrategy(SupervisedTemplate):
         classes = [int(y) if isinstance(y, Integral) else -1 for y in targets]
         largest = max(range(len(classes)), key=classes.__getitem__, default=0)
         x, y = default_collate([dataset[largest]])[:2]
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            return  # no fault of the criterion: the first minibatch says what is wrong
         target = x if self.reconstructs else y
         output = torch.zeros_like(x) if self.reconstructs else x.new_zeros(1, self.model.output_dim)
         try:

@@ -103,7 +103,7 @@ def test_the_command(tmp_path, capsys):
     words = "compare --benchmark split-digits --strategies hn-compact,net-naive --epochs 1"
     assert main([*words.split(), "--seeds", "1,2", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "final mean error rate" in out and "1 epochs a task" in out
+    assert "final mean error rate" in out and "1 epoch a task, 2 seeds" in out
     assert (tmp_path / "comparison.csv").exists()
 
 
