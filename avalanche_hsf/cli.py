@@ -197,15 +197,8 @@ def _reproduce(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments import BENCHMARKS
-    from avalanche_hsf.experiments.comparison import (
-        NOTES,
-        check_fit,
-        compare,
-        expand,
-        frontier,
-        tables,
-        write_csv,
-    )
+    from avalanche_hsf.experiments.comparison import check_fit, compare, expand
+    from avalanche_hsf.experiments.comparison_tables import NOTES, frontier, tables, write_csv
 
     if options.benchmark not in BENCHMARKS:
         there_are = ", ".join(BENCHMARKS)

@@ -8,7 +8,8 @@ import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, compare
-from avalanche_hsf.experiments.comparison import GROUPS, expand, frontier, tables, tune
+from avalanche_hsf.experiments.comparison import GROUPS, expand, tune
+from avalanche_hsf.experiments.comparison_tables import frontier, tables
 from avalanche_hsf.experiments.learner import RATES, REGULARIZED
 from avalanche_hsf.training import PRESETS
 
