@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
@@ -67,7 +67,8 @@ def attribute_forgetting(
     Components co-adapt: putting back any one of them may recover nothing, and moving any one on
     may destroy everything. The Shapley value shares the forgetting out all the same. Few components
     are taken in all orders; of more, random orders and their reverses are drawn, and the standard
-    error of each mean is reported.
+    error of each mean is reported. What is blamed are parameters, not functions: hidden units that
+    swap their places put blame on both of their layers.
 
     Source: Shapley 1953; sampled as in Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004
 
@@ -81,8 +82,9 @@ def attribute_forgetting(
         seed: Of the draws.
 
     Raises:
-        ValueError: A component does not exist (the message lists what there is), or two share a
-            part.
+        ValueError: A component does not exist (the message lists what there is), two share a
+            part, the model has a state that no component has, or the error is not the same at
+            every call.
 
     Example:
         >>> early, late = nn.Linear(1, 1), nn.Linear(1, 1)
@@ -103,6 +105,7 @@ def attribute_forgetting(
             values[key] = error(hybrid.with_late(key))
         return values[key]
 
+    _check_states(early, late, error, v, found)
     names = list(found)
     everything = frozenset(names)
     alone = {name: v([name]) - v([]) for name in names}
@@ -142,6 +145,26 @@ def attribute_run(
         attribute_forgetting(recorder.after(i), late, error_on(experience, **of_error), **options)
         for i, experience in enumerate(experiences[:-1])
     ]
+
+
+def _check_states(
+    early: nn.Module,
+    late: nn.Module,
+    error: Callable[[nn.Module], float],
+    v: Callable[[Iterable[str]], float],
+    components: Collection[str],
+) -> None:
+    """Raises ValueError if components put together do not give the two models their errors."""
+    for model, chosen, when in ((early, [], "earlier"), (late, components, "later")):
+        whole = Hybrid(model, model, {}).with_late([])
+        expected, put_together = error(whole), v(chosen)
+        if abs(expected - put_together) > 1e-5 * max(abs(expected), abs(put_together), 1e-12):
+            raise ValueError(
+                f"the model as it was {when} has the error {expected:.6g}, put together from its "
+                f"components {put_together:.6g}: either it has a state that no component has, "
+                "which is no parameter or buffer (name the module that holds it as a component), "
+                "or the error is not the same at every call (see error_on)"
+            )
 
 
 def _exact(names: list[str], v: Callable[[Iterable[str]], float]) -> dict[str, float]:

@@ -31,7 +31,7 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
 
     Raises:
         ValueError: A name that does not exist (the message lists those there are), one that two
-            components have, or a model without parameters.
+            components have, a parameter shared by two components, or a model without parameters.
 
     Example:
         >>> find_components(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
@@ -39,12 +39,19 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         >>> find_components(nn.Linear(2, 3), ["bias"])
         {'bias': ['bias'], 'rest': ['weight']}
     """
-    named = [*model.named_parameters(), *model.named_buffers()]
-    tensors = [name for name, tensor in named if tensor.numel() > 0]
+    named = [
+        (name, tensor)
+        for name, tensor in [
+            *model.named_parameters(remove_duplicate=False),
+            *model.named_buffers(remove_duplicate=False),
+        ]
+        if tensor.numel() > 0
+    ]
+    tensors = [name for name, _ in named]
     if not tensors:
         raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
     if components is None:
-        components = [name for name, child in model.named_children() if _tensors_of(child)]
+        components = [name for name, child in model.named_children() if _has_state(child)]
     if not isinstance(components, Mapping):
         components = {name: [name] for name in components}
     known = {*tensors, *(name for name, _ in model.named_modules() if name)}
@@ -68,7 +75,17 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
                     owner[tensor] = component
     found = {component: list(names) for component, names in components.items()}
     rest = [tensor for tensor in tensors if tensor not in owner]
-    return {**found, REST: rest} if rest else found
+    found = {**found, REST: rest} if rest else found
+    owner.update(dict.fromkeys(rest, REST))
+    first_of: dict[int, str] = {}
+    for name, value in named:
+        twin = first_of.setdefault(id(value), name)
+        if owner[twin] != owner[name]:
+            raise ValueError(
+                f"{twin} and {name} are one parameter, but in the components {owner[twin]!r} and "
+                f"{owner[name]!r}: give components= in which they are in one"
+            )
+    return found
 
 
 class Hybrid:
@@ -89,7 +106,7 @@ class Hybrid:
         self.early, self.late = deepcopy(early).eval(), deepcopy(late).eval()
         self.model = deepcopy(late).eval()
         self._noise = [
-            (module, module.get_extra_state().clone())
+            (module, SeededNoise(module.seed, stream=module.stream).get_extra_state())
             for source in (self.early, self.late, self.model)
             for module in source.modules()
             if isinstance(module, SeededNoise)
@@ -121,5 +138,10 @@ def _put(model: nn.Module, name: str, source: nn.Module) -> None:
     raise ValueError(f"there is no {name!r} in the later model: it was taken out")
 
 
-def _tensors_of(module: nn.Module) -> bool:
-    return any(tensor.numel() > 0 for tensor in chain(module.parameters(), module.buffers()))
+def _has_state(module: nn.Module) -> bool:
+    """Whether there is anything in it that could move; a source of noise is no part of a model."""
+    return any(t.numel() > 0 for t in chain(module.parameters(), module.buffers())) or any(
+        type(each).get_extra_state is not nn.Module.get_extra_state
+        for each in module.modules()
+        if not isinstance(each, SeededNoise)
+    )

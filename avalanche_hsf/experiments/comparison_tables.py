@@ -22,8 +22,9 @@ NOTES = (
     "p: two-sided paired t-test over seeds of the logarithms of the final mean errors; not "
     "corrected for the number of rows.",
     "floats a task: what a further task adds to what is kept (numbers of 4 bytes; fewer bits count "
-    "by their size), or the memory divided by the tasks; parameters: numbers in the model, frozen "
-    "parts and fixed random bases included.",
+    "by their size), or the memory divided by the tasks. What a network has from the start, such "
+    "as inputs or heads for all tasks, counts in floats kept alone.",
+    "parameters: numbers in the model, frozen parts and fixed random bases included.",
     "configuration: chosen on the tuning seed, or as the learner's name says.",
 )
 """What the columns of the tables are."""

@@ -17,7 +17,7 @@ MEMORY = 50
 
 RATES: Mapping[str, tuple[float, ...]] = {
     "AdamW": (5e-4, 2e-3, 8e-3),
-    "SOAP": (2e-2, 8e-2),
+    "SOAP": (2e-2, 5.6e-2, 8e-2),
 }
 """Learning rates that are searched, by optimizer."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from avalanche.benchmarks import CLExperience
 from avalanche.benchmarks.utils import AvalancheDataset
@@ -27,7 +29,8 @@ def floats_kept(strategy: Any) -> int:
     Other types count by their size: a float64 is two floats, an int8 a quarter.
 
     Not counted: the optimizer's state and what `SCRATCH` names, which are not needed between
-    tasks; the evaluator and loggers; task labels; plain Python numbers.
+    tasks; the evaluator and loggers; random generators; task labels; plain Python numbers; what
+    functions hold. A view counts without the rest of its memory.
 
     Args:
         strategy: An Avalanche strategy, between two calls of `train`.
@@ -108,6 +111,8 @@ class _Kept:
                 self._add(value)
                 if name.endswith("_x") and value.dim() > 0:
                     self.samples.update(_address(row) for row in value)
+            elif isinstance(value, np.ndarray):
+                self._add(torch.from_numpy(value)) if value.dtype != object else None
             elif isinstance(value, AvalancheDataset):
                 self._add_items(value)
             elif id(value) not in seen and not isinstance(value, _NO_STORAGE):
@@ -153,7 +158,7 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value.dataset  # it also knows the whole benchmark, which is not the learner's
     elif isinstance(value, Mapping):
         yield from ((name, part) for part in value.values())
-    elif isinstance(value, (list, tuple, set, frozenset)):
+    elif isinstance(value, (list, tuple, set, frozenset, deque)):
         yield from ((name, part) for part in value)
     elif hasattr(value, "__dict__"):
         attributes = vars(value)

@@ -61,6 +61,8 @@ class IsolatedHyperNetwork(TaskWeights):
     # A task is taken in only if at least this share of phi_t (squared) is new: below it, dividing
     # by q . phi_t would amplify rounding in the weights of all tasks.
     MIN_NEW = 0.01
+    # Relative change of finished tasks' weights beyond which a task is not taken in.
+    MAX_MOVED = 1e-3
     # Of so many random embeddings a task gets the one that fits best.
     N_TRIED = 100
 
@@ -159,8 +161,8 @@ class IsolatedHyperNetwork(TaskWeights):
         """Takes drafts into the read-out, in float64, and closes them; default: all.
 
         Raises:
-            ValueError: A draft has NaN or infinite entries, which would spoil every task; nothing
-                has changed then.
+            ValueError: A draft has NaN, infinite or, beside the weights of other tasks, huge
+                entries, which would spoil every task; that task is not taken in then.
         """
         labels = self._in_training if labels is None else labels
         for label in labels:
@@ -176,8 +178,25 @@ class IsolatedHyperNetwork(TaskWeights):
             q = _outside(phi[task], torch.cat((phi[:task], phi[task + 1 :])))
             readout = self.readout.double()
             gap = self._theta(label).double() - phi[task] @ readout
-            self.readout.copy_(readout + torch.outer(q / (q @ phi[task]), gap))
+            taken_in = (readout + torch.outer(q / (q @ phi[task]), gap)).to(self.readout.dtype)
+            self._check_others(label, readout, taken_in.double(), phi)
+            self.readout.copy_(taken_in)
             del self.drafts[str(label)]
+
+    def _check_others(self, label: int, before: Tensor, after: Tensor, phi: Tensor) -> None:
+        """Raises ValueError if rounding would move the weights of finished tasks."""
+        others = [k for k, each in enumerate(self.labels) if str(each) not in self.drafts]
+        if not others:
+            return
+        old = phi[others] @ before
+        moved = (phi[others] @ after - old).norm(dim=1) / old.norm(dim=1).clamp(min=1e-30)
+        if float(moved.max()) > self.MAX_MOVED:
+            raise ValueError(
+                f"the weights of task {label} are so large that rounding would move those of other "
+                f"tasks by {float(moved.max()):.1e} of their size; has its training diverged? The "
+                "other tasks are as they were. Give it the weights of another (copy_task) and "
+                "train it again, perhaps with a smaller learning rate"
+            )
 
     def _tensors(self, label: int, names: list[str]) -> dict[str, Tensor]:
         if self.training:

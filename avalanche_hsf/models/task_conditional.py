@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
@@ -53,14 +54,17 @@ class TaskConditional(TaskModule):
         hypernetwork_options: Its further arguments.
         vectorized: Run the tasks of a mixed batch side by side. False: one after the other, for a
             module that `torch.vmap` cannot run, such as one that branches on its data.
+        task_buffers: Names of buffers that training changes, besides those of normalization
+            layers: each task has its own, as the power iterations of spectral normalization need.
         masking: For classifiers: leave each task the classes that it was trained on, see
             `ClassMask`.
         seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
 
     Raises:
         TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: A name that no parameter has (the message lists those there are), nothing to
-            write, a parameter shared by two layers, or one of a layer that grows by itself.
+        ValueError: A name that no parameter or buffer has (the message lists those there are),
+            nothing to write, a parameter shared by two layers, or one of a layer that grows by
+            itself.
 
     Example:
         >>> import torch
@@ -79,6 +83,7 @@ class TaskConditional(TaskModule):
         hypernetwork_options: Mapping[str, Any] | None = None,
         vectorized: bool = True,
         masking: bool = False,
+        task_buffers: Sequence[str] = (),
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -89,7 +94,11 @@ class TaskConditional(TaskModule):
             )
         names = _to_write(module, written)
         self.module = module
-        self.statistics = TaskStatistics(module)
+        buffers = dict(module.named_buffers())
+        for name in task_buffers:
+            if name not in buffers:
+                raise ValueError(f"there is no buffer {name!r}; there are {', '.join(buffers)}")
+        self.statistics = TaskStatistics(module, task_buffers)
         self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
         self.hypernetwork = make_hypernetwork(
@@ -98,6 +107,7 @@ class TaskConditional(TaskModule):
             seed=resolve_seed(seed),
             **(hypernetwork_options or {}),
         )
+        self._shared: dict[str, tuple[float, float]] | None = None
 
     @property
     def tasks(self) -> list[int]:
@@ -107,9 +117,11 @@ class TaskConditional(TaskModule):
         """Notes the tasks; the hypernetwork, a child module, grows by itself.
 
         Raises:
-            ValueError: A parameter that is written has been replaced by another since.
+            ValueError: A parameter that is written has been replaced by another since, or a buffer
+                that all tasks share has changed in training.
         """
         super().adaptation(experience)
+        self._check_shared()
         for name, shape in self.hypernetwork.shapes.items():
             path, _, last = name.rpartition(".")
             found = getattr(self.module.get_submodule(path), last, None)
@@ -120,6 +132,36 @@ class TaskConditional(TaskModule):
                     "module must not change once it is wrapped; leave layers that do out of "
                     "written="
                 )
+
+    def _fingerprints(self) -> dict[str, tuple[float, float]]:
+        """Two numbers for each buffer that all tasks share, to see whether it changes."""
+        own = {*self.statistics.names, *self.hypernetwork.shapes}
+        return {
+            name: (float(value.double().sum()), float(value.double().norm()))
+            for name, value in self.module.named_buffers()
+            if name not in own
+        }
+
+    def _check_shared(self) -> None:
+        if not self.training:
+            return
+        before, self._shared = self._shared, self._fingerprints()  # said once, then one may go on
+        changed = [
+            name
+            for name, now in self._shared.items()
+            # Roughly, since a move to another device or type changes the last digits.
+            if before is not None and not np.allclose(now, before[name], rtol=1e-3, atol=1e-6)
+        ]
+        if changed:
+            raise ValueError(
+                f"training has changed {', '.join(changed)}, buffers that all tasks share: what "
+                "old tasks answer changes with them. Give each task its own: "
+                f"TaskConditional(..., task_buffers={changed})"
+            )
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        self._shared = None
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
         """The module's output, each row with the weights of its task.

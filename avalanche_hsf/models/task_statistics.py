@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from avalanche.models import DynamicModule
@@ -25,12 +26,13 @@ class TaskStatistics(DynamicModule):
 
     Args:
         module: Its `BatchNorm` and `InstanceNorm` layers with running statistics are meant.
+        further: Names of other buffers that training changes, to be kept apart too.
 
     Attributes:
         names: Names of the buffers, as in the module.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, further: Sequence[str] = ()) -> None:
         super().__init__()
         initial = {
             f"{path}.{name}" if path else name: value.detach().clone()
@@ -38,6 +40,7 @@ class TaskStatistics(DynamicModule):
             if isinstance(layer, _NormBase)
             for name, value in layer.named_buffers(recurse=False)
         }
+        initial |= {name: module.get_buffer(name).detach().clone() for name in further}
         self.names = list(initial)
         self.of_task = nn.ModuleDict()
         self.initial = _holding(initial)

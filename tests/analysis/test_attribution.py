@@ -160,7 +160,7 @@ def test_recorded_models_are_what_they_were_and_nothing_is_changed_by_looking():
 def test_components():
     model = HypernetSDEFlow(3)
     assert set(find_components(model)) == {
-        "encoder", "flow", "encoder_sde", "decoder_sde", "decoder", "hypernetwork",
+        "encoder", "flow", "encoder_sde", "decoder_sde", "decoder", "hypernetwork", "whitening",
     }  # fmt: skip
     parts = find_components(mlp(), {"hidden": ["1", "3.weight"]})
     assert parts == {"hidden": ["1", "3.weight"], "rest": ["3.bias", "5.weight", "5.bias"]}
@@ -198,3 +198,60 @@ def test_error_on_is_the_mean_over_samples_not_minibatches():
     expected = float(nn.CrossEntropyLoss()(model(x), y))
     assert error_on(experience, mb_size=7)(model) == pytest.approx(expected, rel=1e-5)
     assert not math.isnan(error_on(experience, n_passes=3)(model))
+
+
+class WithAGain(nn.Module):
+    """Keeps something that is no parameter and no buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.gain = nn.Linear(3, 3), 1.0
+
+    def forward(self, x):
+        return self.linear(x) * self.gain
+
+
+def test_state_that_no_component_has_is_no_silent_zero():
+    early = WithAGain()
+    late = copy.deepcopy(early)
+    late.gain = 3.0
+    x = torch.ones(1, 3)
+
+    def error(model):
+        return float((model(x) - early(x)).detach().square().sum())
+
+    with pytest.raises(ValueError, match="a state that no component has"):
+        attribute_forgetting(early, late, error)
+    # As a part of a model it can be named.
+    early, late = nn.Sequential(early), nn.Sequential(late)
+    found = attribute_forgetting(early, late, lambda model: error(model[0]))
+    assert found.forgetting > 0 and found.shapley["0"] == pytest.approx(found.forgetting)
+
+
+def test_an_error_that_is_not_the_same_at_every_call():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    with pytest.raises(ValueError, match="not the same at every call"):
+        attribute_forgetting(model, copy.deepcopy(model), lambda m: float(torch.rand(())))
+
+
+def test_classes_that_a_task_gains_are_seen():
+    """ClassMask has no tensors, but decides what a task answers."""
+    early = TaskConditional(mlp(), masking=True, seed=0)
+    early.hypernetwork.add_task(0)
+    early.mask.add_classes(0, [0, 1])
+    late = copy.deepcopy(early)
+    late.mask.add_classes(0, range(10))
+    error = error_on(SplitDigits(5, shuffle=False).test_stream[0])
+    found = attribute_forgetting(early, late, error)
+    assert found.forgetting > 0.1 and found.shapley["mask"] == pytest.approx(found.forgetting)
+
+
+def test_tied_weights():
+    def tied():
+        model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+        model[2].weight = model[0].weight
+        return model
+
+    with pytest.raises(ValueError, match=r"0.weight and 2.weight are one parameter.*'0' and '2'"):
+        find_components(tied())
+    assert find_components(tied(), {"all": ["0", "2"]}) == {"all": ["0", "2"]}

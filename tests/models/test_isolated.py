@@ -140,3 +140,19 @@ def test_a_task_that_diverged_does_not_spoil_the_others(value):
 def test_bad_arguments(bad):
     with pytest.raises(ValueError, match="at least"):
         make(**bad)
+
+
+def test_a_task_whose_weights_would_drown_the_others_is_not_taken_in():
+    hypernetwork = IsolatedHyperNetwork({"weight": torch.ones(8, 8)}, seed=0).train()
+    for label in range(3):
+        hypernetwork.begin([label])
+        hypernetwork([label])["weight"].sum().backward()
+    before = hypernetwork.eval()([0])["weight"].clone()
+    draft = hypernetwork.drafts["2"].weight.data
+    draft.mul_(1e8)
+    with pytest.raises(ValueError, match=r"weights of task 2 are so large.*smaller learning rate"):
+        hypernetwork.commit()
+    assert torch.equal(hypernetwork([0])["weight"], before)
+    hypernetwork.copy_task(0, 2)
+    hypernetwork.commit()
+    assert torch.allclose(hypernetwork([2])["weight"], before, atol=1e-5)

@@ -266,3 +266,40 @@ def test_a_module_that_changes_once_wrapped_is_refused():
     with pytest.raises(ValueError, match=r"3.weight was written .* \(20, 12\) now"):
         strategy.train(SplitDigits(5, seed=0).train_stream[0])
     assert strategy.clock.train_iterations == 0
+
+
+@pytest.mark.parametrize("kind", ["isolated", "delta"])
+def test_buffers_that_training_changes(kind):
+    """Power iterations of spectral normalization belong to a task's weights."""
+
+    def make(**options):
+        torch.manual_seed(0)
+        layer = nn.utils.parametrizations.spectral_norm(nn.Linear(64, 10))
+        return TaskConditional(
+            nn.Sequential(nn.Flatten(), layer), hypernetwork=kind, seed=0, **options
+        )
+
+    def naive(model):
+        return Naive(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+            criterion=nn.CrossEntropyLoss(),
+            train_mb_size=64,
+            evaluator=EvaluationPlugin(loggers=[]),
+        )
+
+    stream = SplitDigits(5, seed=0).train_stream
+    strategy = naive(make())
+    strategy.train(stream[0])
+    with pytest.raises(ValueError, match=r"has changed 1.parametrizations.weight.0._u.*task_buff"):
+        strategy.train(stream[1])
+    buffers = [f"1.parametrizations.weight.0._{name}" for name in "uv"]
+    model = make(task_buffers=buffers)
+    strategy = naive(model)
+    x, _ = batch()
+    strategy.train(stream[0])
+    before = model.eval()(x, 0)
+    strategy.train(stream[1:3])
+    assert torch.allclose(model.eval()(x, 0), before, atol=1e-5)
+    with pytest.raises(ValueError, match=r"no buffer 'u'; there are 1.parametrizations"):
+        make(task_buffers=["u"])
