@@ -27,6 +27,8 @@ def test_the_paired_test_is_of_ratios():
     assert paired_p(a, b) < 0.01  # each twice as large, over six decades
     assert paired_p(a, b) == pytest.approx(paired_p(b, a))
     assert paired_p(a, a) == 1.0
+    # Where an error is 0, of the errors themselves.
+    assert paired_p([0.0, 0.01, 0.02], [0.10, 0.11, 0.121]) < 0.01
     assert math.isnan(paired_p([1.0], [2.0]))
     assert math.isnan(paired_p([1.0, math.nan], [2.0, 3.0]))
     with pytest.raises(ValueError, match="one length"):
