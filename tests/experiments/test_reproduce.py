@@ -133,6 +133,7 @@ def test_the_results_file(tmp_path):
         "floats_kept",
         "floats_per_task",
         "raw_samples",
+        "findings",
     }
     again = ResultsFile(folder)
     assert again.find(result.key) == result
