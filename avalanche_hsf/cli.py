@@ -74,13 +74,17 @@ def _parser() -> _Parser:
         help="folder for results.json, summary.md and the figures; runs that its results.json "
         "holds already are not run again (default: results)",
     )
-    reproduce.add_argument(
-        "--fresh", action="store_true", help="run everything anew and replace results.json"
-    )
+    _add_fresh(reproduce)
     reproduce.set_defaults(command=_reproduce, parser=reproduce)
     _add_compare(commands)
     _add_diagnose(commands)
     return parser
+
+
+def _add_fresh(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--fresh", action="store_true", help="run everything anew and replace results.json"
+    )
 
 
 def _add_compare(commands: Any) -> None:
@@ -134,9 +138,7 @@ def _add_compare(commands: Any) -> None:
         help="folder for results.json, comparison.md, comparison.csv and frontier.png; runs that "
         "its results.json holds already are not run again (default: results)",
     )
-    compare.add_argument(
-        "--fresh", action="store_true", help="run everything anew and replace results.json"
-    )
+    _add_fresh(compare)
     compare.set_defaults(command=_compare, parser=compare)
 
 
@@ -172,9 +174,7 @@ def _add_diagnose(commands: Any) -> None:
         help="folder for results.json, findings.md and the figures; runs that its results.json "
         "holds with findings are not run again (default: results/diagnosis)",
     )
-    diagnose.add_argument(
-        "--fresh", action="store_true", help="run everything anew and replace results.json"
-    )
+    _add_fresh(diagnose)
     diagnose.set_defaults(command=_diagnose, parser=diagnose)
 
 

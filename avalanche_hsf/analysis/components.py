@@ -67,7 +67,7 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
                     f"parameters and buffers {tensors}"
                 )
             for tensor in tensors:
-                if tensor == name or tensor.startswith(f"{name}."):
+                if _is_in(tensor, [name]):
                     if owner.get(tensor, component) != component:
                         raise ValueError(
                             f"{tensor} is in two components, {owner[tensor]!r} and {component!r}"
@@ -88,6 +88,25 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
     return found
 
 
+def parameters_of(
+    model: nn.Module, components: Components | None = None
+) -> dict[str, dict[str, nn.Parameter]]:
+    """The parameters of each component, by name; see `find_components`."""
+    named = dict(model.named_parameters())
+    return {
+        component: {name: p for name, p in named.items() if _is_in(name, parts)}
+        for component, parts in find_components(model, components).items()
+    }
+
+
+def fix_noise(model: nn.Module) -> None:
+    """Puts every source of noise in a model to the start of its sequences."""
+    for module in model.modules():
+        if isinstance(module, SeededNoise):
+            fresh = SeededNoise(module.seed, stream=module.stream)
+            module.set_extra_state(fresh.get_extra_state())
+
+
 class Hybrid:
     """A model with some components as they were earlier and the others as they are later.
 
@@ -105,12 +124,6 @@ class Hybrid:
         self.components = components
         self.early, self.late = deepcopy(early).eval(), deepcopy(late).eval()
         self.model = deepcopy(late).eval()
-        self._noise = [
-            (module, SeededNoise(module.seed, stream=module.stream).get_extra_state())
-            for source in (self.early, self.late, self.model)
-            for module in source.modules()
-            if isinstance(module, SeededNoise)
-        ]
 
     def with_late(self, chosen: Collection[str]) -> nn.Module:
         """The model with these components as they are later, the others as they were.
@@ -121,9 +134,13 @@ class Hybrid:
             source = self.late if component in chosen else self.early
             for name in names:
                 _put(self.model, name, source)
-        for noise, state in self._noise:
-            noise.set_extra_state(state)
+        fix_noise(self.model)
         return self.model
+
+
+def _is_in(name: str, parts: Sequence[str]) -> bool:
+    """Whether a tensor of that name is one of the parts, or inside one."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 def _put(model: nn.Module, name: str, source: nn.Module) -> None:

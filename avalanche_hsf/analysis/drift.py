@@ -9,10 +9,11 @@ from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 from torch import Tensor, nn
 
-from avalanche_hsf.analysis.components import Components, find_components
+from avalanche_hsf.analysis.components import Components, parameters_of
 from avalanche_hsf.analysis.watch import metric_values
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import TaskWeights
+from avalanche_hsf.training.plugins._find import current_tasks
 
 
 class Drift(PluginMetric[dict]):
@@ -50,18 +51,12 @@ class Drift(PluginMetric[dict]):
     @torch.no_grad()
     def before_training_exp(self, strategy: Any) -> None:
         self.reset()
-        named = dict(strategy.model.named_parameters())
-        for component, names in find_components(strategy.model, self.components).items():
-            own = [
-                p
-                for name, p in named.items()
-                if any(name == part or name.startswith(f"{part}.") for part in names)
-            ]
+        for component, own in parameters_of(strategy.model, self.components).items():
             if own:
-                self._start[component] = [(p, p.detach().clone()) for p in own]
+                self._start[component] = [(p, p.detach().clone()) for p in own.values()]
         hypernetwork = _hypernetwork_in(strategy.model)
         if hypernetwork is not None:
-            current = {int(label) for label in strategy.experience.task_labels}
+            current = current_tasks(strategy)
             self._written = {
                 task: {name: w.clone() for name, w in hypernetwork([task]).items()}
                 for task in hypernetwork.tasks

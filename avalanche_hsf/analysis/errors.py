@@ -48,11 +48,13 @@ def error_on(
             for _ in range(n_passes):
                 for batch in batches:
                     x, y, t = (part.to(device) for part in (batch[0], batch[1], batch[-1]))
-                    measure = criterion or (nn.MSELoss() if y.is_floating_point() else _ENTROPY)
+                    measure = criterion or default_criterion(y)
                     total += float(measure(avalanche_forward(model, x, t), y)) * len(x)
         return total / (n_passes * len(dataset))
 
     return error
 
 
-_ENTROPY = nn.CrossEntropyLoss()
+def default_criterion(y: Tensor) -> nn.Module:
+    """The mean squared error for vectors, the cross entropy for classes."""
+    return nn.MSELoss() if y.is_floating_point() else nn.CrossEntropyLoss()

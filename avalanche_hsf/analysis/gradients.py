@@ -13,7 +13,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from avalanche_hsf.analysis.components import Components, find_components
+from avalanche_hsf.analysis.components import Components, fix_noise, parameters_of
+from avalanche_hsf.analysis.errors import default_criterion
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import SeededNoise
 
@@ -47,7 +48,7 @@ def loss_on(
     def loss(model: nn.Module) -> Tensor:
         device = next(model.parameters()).device
         x, y, t = (part.to(device) for part in (batch[0], batch[1], batch[-1]))
-        measure = criterion or (nn.MSELoss() if y.is_floating_point() else nn.CrossEntropyLoss())
+        measure = criterion or default_criterion(y)
         with _as_it_was(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             passes = [measure(avalanche_forward(model, x, t), y) for _ in range(n_passes)]
@@ -76,12 +77,8 @@ def gradient_conflict(
         gradients = _gradients(each(model), list(named.values()))
         pairs.append(dict(zip(named, gradients, strict=True)))
     cosines = {}
-    for component, parts in find_components(model, components).items():
-        own = [
-            name
-            for name in named
-            if any(name == part or name.startswith(f"{part}.") for part in parts)
-        ]
+    for component, parts in parameters_of(model, components).items():
+        own = [name for name in parts if name in named]
         flat = [
             torch.cat([_flat(gradients[name], named[name]) for name in own] or [torch.zeros(0)])
             for gradients in pairs
@@ -175,9 +172,7 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
     noise = [module for module in model.modules() if isinstance(module, SeededNoise)]
     before = [module.get_extra_state().clone() for module in noise]
     model.eval()
-    for source in noise:
-        fixed = SeededNoise(source.seed, stream=source.stream).get_extra_state()
-        source.set_extra_state(fixed)
+    fix_noise(model)
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -108,18 +108,12 @@ def shares(runs: Sequence[Run], kind: str = "shapley") -> dict[str, list[float]]
 
 def curves(runs: Sequence[Run], metric: str) -> dict[str, list[tuple[float, float]]]:
     """The mean over runs of what was watched, by the last part of its name, over iterations."""
-    merged: dict[str, dict[float, list[float]]] = {}
-    for each in runs:
-        for name, points in each.findings["curves"].items():
-            parts = name.split("/")
-            if parts[0] == metric:
-                own = merged.setdefault("/".join(parts[4:]), {})
-                for x, value in points:
-                    own.setdefault(x, []).append(value)
-    return {
-        entry: [(x, sum(values) / len(values)) for x, values in sorted(points.items())]
-        for entry, points in merged.items()
-    }
+    return _mean_curves(
+        ("/".join(name.split("/")[4:]), points)
+        for each in runs
+        for name, points in each.findings["curves"].items()
+        if name.split("/")[0] == metric
+    )
 
 
 def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
@@ -169,14 +163,22 @@ def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
 
 
 def _over_tasks(runs: Sequence[Run]) -> dict[str, list[tuple[float, float]]]:
+    of_tasks = curves(runs, "GradientConflict_Epoch")
+    return _mean_curves((entry.split("/", 1)[1], points) for entry, points in of_tasks.items())
+
+
+def _mean_curves(
+    named: Iterable[tuple[str, Sequence[tuple[float, float]]]],
+) -> dict[str, list[tuple[float, float]]]:
+    """For each name the mean over its curves, at every iteration that one of them has."""
     merged: dict[str, dict[float, list[float]]] = {}
-    for entry, points in curves(runs, "GradientConflict_Epoch").items():
-        own = merged.setdefault(entry.split("/", 1)[1], {})
+    for name, points in named:
+        own = merged.setdefault(name, {})
         for x, value in points:
             own.setdefault(x, []).append(value)
     return {
-        component: [(x, sum(values) / len(values)) for x, values in sorted(points.items())]
-        for component, points in merged.items()
+        name: [(x, sum(values) / len(values)) for x, values in sorted(points.items())]
+        for name, points in merged.items()
     }
 
 

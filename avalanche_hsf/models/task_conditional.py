@@ -34,7 +34,7 @@ class TaskConditional(TaskModule):
     `TaskStatistics`; a module with such layers runs mixed batches task by task, so that each
     task is normalized by itself. They learn from samples of tasks in training alone: neither
     replayed samples of a task that is held, nor those that all tasks are tried on, move them.
-    Other buffers are shared.
+    Other buffers are shared, and must not change in training unless `task_buffers` names them.
 
     An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
     task. It classifies, regresses or reconstructs, whatever the module does. With scores for all

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.task_weights import parameter_key
 
 
 class TaskStatistics(DynamicModule):
@@ -66,8 +67,8 @@ class TaskStatistics(DynamicModule):
             if self.names and label not in self.tasks:
                 raise ValueError(f"task {label} has no statistics, only {self.tasks} have")
         for name in self.names:
-            of_source = self.of_task[str(source)].get_buffer(_key(name))
-            self.of_task[str(target)].get_buffer(_key(name)).copy_(of_source)
+            of_source = self.of_task[str(source)].get_buffer(parameter_key(name))
+            self.of_task[str(target)].get_buffer(parameter_key(name)).copy_(of_source)
 
     def adaptation(self, experience: Any) -> None:
         """Called by Avalanche before each experience, in training and in evaluation."""
@@ -90,7 +91,7 @@ class TaskStatistics(DynamicModule):
         return self._read(next(iter(self.of_task.values()), self.initial), copy=True)
 
     def _read(self, holder: nn.Module, *, copy: bool = False) -> dict[str, Tensor]:
-        tensors = {name: holder.get_buffer(_key(name)) for name in self.names}
+        tensors = {name: holder.get_buffer(parameter_key(name)) for name in self.names}
         return {name: t.clone() for name, t in tensors.items()} if copy else tensors
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
@@ -101,12 +102,8 @@ class TaskStatistics(DynamicModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _key(name: str) -> str:
-    return name.replace(".", "/")
-
-
 def _holding(tensors: dict[str, Tensor]) -> nn.Module:
     holder = nn.Module()
     for name, tensor in tensors.items():
-        holder.register_buffer(_key(name), tensor)
+        holder.register_buffer(parameter_key(name), tensor)
     return holder
