@@ -112,7 +112,7 @@ class _Kept:
                 if name.endswith("_x") and value.dim() > 0:
                     self.samples.update(_address(row) for row in value)
             elif isinstance(value, np.ndarray):
-                self._add(torch.from_numpy(value)) if value.dtype != object else None
+                self._add_interval("cpu", value.__array_interface__["data"][0], value.nbytes)
             elif isinstance(value, AvalancheDataset):
                 self._add_items(value)
             elif id(value) not in seen and not isinstance(value, _NO_STORAGE):
@@ -134,9 +134,10 @@ class _Kept:
             extent = 1 + sum(
                 (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
             )
-            device, start = _address(tensor)
-            stop = start + extent * tensor.element_size()
-            self._intervals.setdefault(device, []).append((start, stop))
+            self._add_interval(*_address(tensor), extent * tensor.element_size())
+
+    def _add_interval(self, device: str, start: int, n_bytes: int) -> None:
+        self._intervals.setdefault(device, []).append((start, start + n_bytes))
 
     def _add_items(self, dataset: AvalancheDataset) -> None:
         for i in range(len(dataset)):

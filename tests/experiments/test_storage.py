@@ -146,6 +146,7 @@ def test_types_count_by_their_size():
     assert floats_kept(with_plugin(kept=torch.zeros(5, dtype=torch.int64))) == BASE + 10
     assert floats_kept(with_plugin(kept=torch.zeros(5, dtype=torch.int8))) == BASE + 2
     assert floats_kept(with_plugin(kept=np.zeros(5))) == BASE + 10
+    assert floats_kept(with_plugin(kept=np.array(["ab", "c"]))) == BASE + 4  # four letters
     assert floats_kept(with_plugin(kept=deque([torch.zeros(5), np.zeros(5, "f4")]))) == BASE + 10
     assert floats_kept(with_plugin(kept=[1.0] * 9, text="abc")) == BASE
 
