@@ -78,6 +78,7 @@ def _parser() -> _Parser:
     reproduce.set_defaults(command=_reproduce, parser=reproduce)
     _add_compare(commands)
     _add_diagnose(commands)
+    _add_sweep(commands)
     return parser
 
 
@@ -178,6 +179,57 @@ def _add_diagnose(commands: Any) -> None:
     diagnose.set_defaults(command=_diagnose, parser=diagnose)
 
 
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="change a preset's loss terms and hyperparameters, one at a time",
+        description="Runs a preset as it is and with one thing changed at a time: the paper's "
+        "debugging experiments and its hyperparameters.",
+    )
+    sweep.add_argument(
+        "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
+    )
+    sweep.add_argument(
+        "--benchmark",
+        default="synthetic",
+        metavar="NAME",
+        help="a stream for autoencoders, see compare (default: synthetic, the paper's)",
+    )
+    sweep.add_argument(
+        "--vary",
+        action="append",
+        type=_varied,
+        metavar="NAME[=A,B,...]",
+        help="what to change, again for more: loss-terms (each left out, each alone, replay and "
+        "sep at 2, 5 and 10 times), or beta, gamma, delta, lr, epochs, solver_steps, "
+        "diffusion_scale, embedding_dim, latent_dim with the values to try; without values, "
+        "multiples of the preset's own (default: all that the preset has)",
+    )
+    sweep.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=[1, 2, 3, 4, 5],
+        metavar="A,B,...",
+        help="seeds, separated by commas (default: 1,2,3,4,5)",
+    )
+    sweep.add_argument(
+        "--epochs",
+        type=_positive,
+        default=300,
+        metavar="N",
+        help="training epochs a task (default: 300)",
+    )
+    sweep.add_argument(
+        "--out",
+        default="results/sweep",
+        metavar="DIR",
+        help="folder for results.json, sweep.md and sweep.png; runs that its results.json holds "
+        "already are not run again (default: results/sweep)",
+    )
+    _add_fresh(sweep)
+    sweep.set_defaults(command=_sweep, parser=sweep)
+
+
 def _reproduce(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments.reproduce import reproduce, tables, verdict, write_figures
@@ -200,9 +252,7 @@ def _compare(options: argparse.Namespace) -> None:
     from avalanche_hsf.experiments.comparison import check_fit, compare, expand
     from avalanche_hsf.experiments.comparison_tables import NOTES, frontier, tables, write_csv
 
-    if options.benchmark not in BENCHMARKS:
-        there_are = ", ".join(BENCHMARKS)
-        options.parser.error(f"there is no benchmark {options.benchmark!r}; there are {there_are}")
+    _check_benchmark(options)
     of_networks = BENCHMARKS[options.benchmark].main is not None
     default = ["hn-isolated", "networks"] if of_networks else ["hsf-isolated", "presets", "peers"]
     try:
@@ -258,6 +308,36 @@ def _diagnose(options: argparse.Namespace) -> None:
     print("written:", ", ".join([str(results.path), str(findings), *figures]))
 
 
+def _sweep(options: argparse.Namespace) -> None:
+    _quiet()
+    from avalanche_hsf.experiments.comparison import check_fit
+    from avalanche_hsf.experiments.sweep import everything, figure, sweep, table, variations
+    from avalanche_hsf.training import get_preset
+
+    _check_benchmark(options)
+    try:
+        get_preset(options.preset)
+        check_fit(options.benchmark, [f"hsf-{options.preset}"])
+        vary = dict(options.vary or everything(options.preset))
+        chosen = variations(
+            options.preset, vary, benchmark=options.benchmark, epochs=options.epochs
+        )
+    except ValueError as error:
+        options.parser.error(str(error))
+    results = _results_file(options)
+    by_label = sweep(
+        results, options.preset, chosen, benchmark=options.benchmark, seeds=options.seeds
+    )
+    if not by_label:
+        options.parser.exit(1, "no run was finished\n")
+    made = table(options.preset, by_label)
+    written = [results.folder / name for name in ("sweep.md", "sweep.png")]
+    written[0].write_text(made.markdown() + "\n")
+    figure(options.preset, by_label).savefig(written[1], dpi=130)
+    print("\n\n".join(["", made.text(), ""]))
+    print("written:", ", ".join(str(path) for path in [results.path, *written]))
+
+
 def _quiet() -> None:
     # Avalanche warns that no QP solver is installed, which only GEM would need, and of calls
     # between its own parts that it means to rename.
@@ -267,6 +347,14 @@ def _quiet() -> None:
 
     # Matrices this small only lose time to a second thread.
     torch.set_num_threads(1)
+
+
+def _check_benchmark(options: argparse.Namespace) -> None:
+    from avalanche_hsf.experiments import BENCHMARKS
+
+    if options.benchmark not in BENCHMARKS:
+        there_are = ", ".join(BENCHMARKS)
+        options.parser.error(f"there is no benchmark {options.benchmark!r}; there are {there_are}")
 
 
 def _results_file(options: argparse.Namespace) -> ResultsFile:
@@ -286,6 +374,16 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
     return number
+
+
+def _varied(text: str) -> tuple[str, list[float]]:
+    name, _, values = text.partition("=")
+    try:
+        return name, [float(word) for word in values.split(",")] if values else []
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be NAME or NAME=A,B,... with numbers, got {text!r}"
+        ) from None
 
 
 def _seeds(text: str) -> list[int]:

@@ -38,3 +38,16 @@ def test_the_pipelines_in_the_readme():
     (accuracy,) = (v for k, v in names["metrics"].items() if "Top1_Acc_Stream" in k)
     assert accuracy > 0.8
     assert names["metrics"]["StreamForgetting/eval_phase/test_stream"] == 0
+
+
+def test_the_worked_example_is_short_and_says_who_forgot(capsys):
+    (path,) = (p for p in EXAMPLES if p.stem == "which_layer_forgot")
+    assert len(path.read_text().splitlines()) <= 30
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    shares = module.main(train_epochs=10)
+    said = capsys.readouterr().out.splitlines()[0]
+    total = float(re.search(r"task 0 forgot \+([\d.]+) nats", said).group(1))
+    assert total > 1  # Naive forgets
+    assert set(shares) == {"1", "3", "5"} and sum(shares.values()) == pytest.approx(total, abs=0.01)

@@ -134,7 +134,7 @@ def attribute_run(
     Raises:
         ValueError: Nothing was recorded, or another number of experiences.
     """
-    late = recorder.after(-1)
+    late = recorder.model_after(-1)
     if len(experiences) != len(recorder.models):
         raise ValueError(
             f"{len(recorder.models)} experiences were recorded, got {len(experiences)} to measure "
@@ -142,7 +142,9 @@ def attribute_run(
         )
     of_error = {key: options.pop(key) for key in ("criterion", "n_passes") if key in options}
     return [
-        attribute_forgetting(recorder.after(i), late, error_on(experience, **of_error), **options)
+        attribute_forgetting(
+            recorder.model_after(i), late, error_on(experience, **of_error), **options
+        )
         for i, experience in enumerate(experiences[:-1])
     ]
 

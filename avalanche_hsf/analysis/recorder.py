@@ -32,7 +32,7 @@ class ModelRecorderPlugin(SupervisedPlugin):
                 module.commit()  # plugins that come after this one may do so
         self.models.append(model)
 
-    def after(self, i: int) -> nn.Module:
+    def model_after(self, i: int) -> nn.Module:
         """The model after the i-th experience, from 0; negative numbers count from the end.
 
         Raises:

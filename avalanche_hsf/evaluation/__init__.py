@@ -6,6 +6,7 @@ from avalanche_hsf.evaluation.figures import (
     plot_frontier,
     plot_mse_matrices,
     plot_task_over_stream,
+    plot_variations,
 )
 from avalanche_hsf.evaluation.forgetting import (
     ExperienceMSEBWT,
@@ -53,4 +54,5 @@ __all__ = [
     "plot_mse_matrices",
     "plot_shares",
     "plot_task_over_stream",
+    "plot_variations",
 ]

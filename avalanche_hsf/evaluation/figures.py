@@ -141,6 +141,48 @@ def plot_frontier(
     return figure
 
 
+def plot_variations(
+    variations: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    title: str,
+    measure: str = "MSE",
+) -> Figure:
+    """What was learned and what was left of it, for a learner changed in several ways.
+
+    Args:
+        variations: For each change, the first being none, the errors just learned and those at
+            the end, mean over tasks, one for each run.
+        title: Of the figure.
+        measure: What the errors are.
+
+    Returns:
+        A matplotlib figure: a row for each change, a point for each run.
+    """
+    figure = Figure(figsize=(9, 1.4 + 0.3 * len(variations)), layout="constrained")
+    panel = figure.subplots()
+    first_learned, first_left = (
+        float(np.median(errors)) for errors in next(iter(variations.values()))
+    )
+    for row, (learned, left) in enumerate(variations.values()):
+        panel.plot(learned, [row - 0.12] * len(learned), "o", color="C0", alpha=0.7, markersize=5)
+        panel.plot(left, [row + 0.12] * len(left), "o", color="C3", alpha=0.7, markersize=5)
+        if row % 2:
+            panel.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
+    panel.axvline(first_learned, color="C0", linewidth=0.8, label=f"just learned, mean {measure}")
+    panel.axvline(
+        first_left, color="C3", linewidth=0.8, label=f"after the last task, mean {measure}"
+    )
+    panel.set(
+        xscale="log",
+        title=f"{title}\n(lines: medians of the first row)",
+        yticks=range(len(variations)),
+        yticklabels=list(variations),
+        ylim=(len(variations) - 0.5, -0.5),
+    )
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=2, frameon=False)
+    return figure
+
+
 def _lower_triangle(matrix: Tensor) -> np.ndarray:
     r = matrix.numpy().copy()
     r[np.triu_indices_from(r, k=1)] = np.nan

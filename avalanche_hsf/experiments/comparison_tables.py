@@ -10,11 +10,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from avalanche_hsf.evaluation import mean_and_interval, paired_p, plot_frontier
+from avalanche_hsf.evaluation import plot_frontier
 from avalanche_hsf.experiments.results import Run
 from avalanche_hsf.experiments.runner import N_PATHS
 from avalanche_hsf.experiments.streams import BENCHMARKS
-from avalanche_hsf.experiments.tables import Table
+from avalanche_hsf.experiments.tables import Table, interval, p_against
 
 NOTES = (
     f"of {N_PATHS} paths' mean: the error of the mean of {N_PATHS} passes, of models with noise.",
@@ -45,13 +45,13 @@ def tables(runs: Sequence[Run]) -> list[Table]:
         errors.append(
             [
                 name,
-                _interval([each.final_mean_error for each in group]),
-                _interval([_of_mean_path(each) for each in group]),
-                _interval([max(_last_row(each)) for each in group]),
-                _interval([_forgetting(each)[0] for each in group], signed=True),
+                interval([each.final_mean_error for each in group], ".1e", ".1e"),
+                interval([_of_mean_path(each) for each in group], ".1e", ".1e"),
+                interval([max(_last_row(each)) for each in group], ".1e", ".1e"),
+                interval([_forgetting(each)[0] for each in group], "+.1e", ".1e"),
                 f"{max(_forgetting(each)[1] for each in group):+.1e}".replace("+nan", "-"),
-                _interval([-_forgetting(each)[0] for each in group], signed=True),
-                "" if name == first else _p(by_strategy[first], group),
+                interval([-_forgetting(each)[0] for each in group], "+.1e", ".1e"),
+                "" if name == first else p_against(by_strategy[first], group),
             ]
         )
         chosen = group[0].configuration
@@ -62,7 +62,7 @@ def tables(runs: Sequence[Run]) -> list[Table]:
                 f"{_mean([each.raw_samples for each in group]):,.0f}",
                 f"{_mean([each.floats_kept for each in group]):,.0f}",
                 f"{_mean([each.n_parameters for each in group]):,.0f}",
-                _interval([each.seconds for each in group], digits=".0f"),
+                interval([each.seconds for each in group], ".0f", ".0f"),
                 ", ".join(_named_values(chosen)) or "as named",
             ]
         )
@@ -192,18 +192,3 @@ def _counted(n: int, what: str) -> str:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _interval(values: Sequence[float], *, signed: bool = False, digits: str = ".1e") -> str:
-    mean, half_width = mean_and_interval(values)
-    if math.isnan(mean):
-        return "-"
-    text = f"{mean:{'+' if signed else ''}{digits}}"
-    return text if math.isnan(half_width) else f"{text} ± {half_width:{digits}}"
-
-
-def _p(first: Sequence[Run], group: Sequence[Run]) -> str:
-    own = {each.seed: each.final_mean_error for each in group}
-    pairs = [(each.final_mean_error, own[each.seed]) for each in first if each.seed in own]
-    p = paired_p([a for a, _ in pairs], [b for _, b in pairs])
-    return "-" if math.isnan(p) else f"{p:.1g}"

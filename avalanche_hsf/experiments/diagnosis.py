@@ -20,14 +20,13 @@ from avalanche_hsf.analysis import (
     sharpness,
 )
 from avalanche_hsf.evaluation import (
-    mean_and_interval,
     plot_curves,
     plot_shares,
 )
 from avalanche_hsf.experiments.results import ResultsFile, Run, run_key
 from avalanche_hsf.experiments.runner import run
 from avalanche_hsf.experiments.streams import BENCHMARKS
-from avalanche_hsf.experiments.tables import Table
+from avalanche_hsf.experiments.tables import Table, interval
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
 
 BENCHMARK = "synthetic"
@@ -200,15 +199,18 @@ def _diagnosed(strategy: str, seed: int, epochs: int) -> Run:
         logger=log,
     )
     experiences = list(BENCHMARKS[BENCHMARK].make(seed).test_stream)
-    components = components_of(recorder.after(0))
+    components = components_of(recorder.model_after(0))
     attribution = attribute_run(recorder, experiences, components=components)
     sharp = []
     for task, experience in enumerate(experiences[:-1]):
-        stochastic = isinstance(recorder.after(task), HypernetSDEFlow)
+        stochastic = isinstance(recorder.model_after(task), HypernetSDEFlow)
         of_task = {}
         for noise, n_passes in (("fixed", 1), ("averaged", 4))[: 1 + stochastic]:
             loss = loss_on(experience, n_passes=n_passes)
-            for when, model in (("before", recorder.after(task)), ("after", recorder.after(-1))):
+            for when, model in (
+                ("before", recorder.model_after(task)),
+                ("after", recorder.model_after(-1)),
+            ):
                 model.requires_grad_(True)  # protections may have frozen some
                 of_task[f"{when}, {noise} noise"] = sharpness(model, loss, tolerance=1e-2)
         sharp.append(of_task)
@@ -236,7 +238,7 @@ def _attribution_table(strategy: str, runs: Sequence[Run]) -> Table:
     n_tasks = len(runs[0].findings["attribution"])
 
     def row(name: str, values: Sequence[Sequence[float]]) -> list[str]:
-        return [name, *(_interval(of_task) for of_task in values)]
+        return [name, *(interval(of_task) for of_task in values)]
 
     forgetting = [
         [
@@ -273,15 +275,10 @@ def _sharpness_table(strategy: str, runs: Sequence[Run]) -> Table:
             [
                 kind,
                 *(
-                    _interval([each.findings["sharpness"][task][kind] for each in runs])
+                    interval([each.findings["sharpness"][task][kind] for each in runs])
                     for task in range(n_tasks)
                 ),
             ]
             for kind in kinds
         ],
     )
-
-
-def _interval(values: Sequence[float]) -> str:
-    mean, half_width = mean_and_interval(values)
-    return f"{mean:+.2g}" if math.isnan(half_width) else f"{mean:+.2g} ± {half_width:.1g}"

@@ -9,6 +9,7 @@ from avalanche.training import Naive
 from torch import nn
 from torch.optim import AdamW
 
+from avalanche_hsf.experiments.hyperparameters import arguments_for
 from avalanche_hsf.experiments.learner import Learner, Setting, regularizers
 from avalanche_hsf.experiments.network_learners import NETWORK_LEARNERS
 from avalanche_hsf.experiments.peers import PEERS
@@ -55,15 +56,18 @@ def _hsf(
         *,
         plugins: Any = (),
         regularized: Mapping[str, float] | None = None,
+        varied: Mapping[str, float] | None = None,
         **common: Any,
     ) -> HSFStrategy:
         options = dict(PRESETS[preset].hsf["hypernetwork_options"])
         options |= hypernetwork_options or {}
+        chosen = arguments_for(preset, varied or {})
+        model_options = {"latent_dim": setting.latent_dim, "hypernetwork_options": options}
         return HSFStrategy.from_preset(
             preset,
             input_dim=setting.input_dim,
             seed=setting.seed,
-            model_options={"latent_dim": setting.latent_dim, "hypernetwork_options": options},
+            model_options=model_options | chosen.pop("model_options", {}),
             train_mb_size=setting.n_samples,
             train_epochs=setting.steps,
             plugins=[
@@ -71,6 +75,7 @@ def _hsf(
                 *([DiffusionFloorPlugin(floor)] if floor else []),
                 *regularizers(**(regularized or {})),
             ],
+            **chosen,
             **common,
         )
 

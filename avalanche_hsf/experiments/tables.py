@@ -1,11 +1,15 @@
-"""Tables that read the same in a terminal and in Markdown."""
+"""Tables that read the same in a terminal and in Markdown, and what stands in their cells."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
+
+from avalanche_hsf.evaluation import mean_and_interval, paired_p
+from avalanche_hsf.experiments.results import Run
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,26 @@ class Table:
             disable_numparse=True,
             colalign=["left"] + ["right"] * (len(self.headers) - 1),
         )
+
+
+def interval(values: Sequence[float], form: str = "+.2g", of_width: str = ".1g") -> str:
+    """Mean ± half width of the 95 % interval; the mean alone for one value, "-" for NaN.
+
+    >>> interval([1.0, 2.0, 3.0])
+    '+2 ± 2'
+    """
+    mean, half_width = mean_and_interval(values)
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:{form}}" + ("" if math.isnan(half_width) else f" ± {half_width:{of_width}}")
+
+
+def p_against(first: Sequence[Run], group: Sequence[Run]) -> str:
+    """p of a paired test of two learners' final mean errors, over the seeds that both have."""
+    own = {each.seed: each.final_mean_error for each in group}
+    pairs = [(each.final_mean_error, own[each.seed]) for each in first if each.seed in own]
+    p = paired_p([a for a, _ in pairs], [b for _, b in pairs])
+    return "-" if math.isnan(p) else f"{p:.1g}"
 
 
 def signed(value: float) -> str:

@@ -70,8 +70,8 @@ def test_shapley_values_sum_to_the_forgetting_and_sampling_agrees_with_all_order
     components = {"1": ["1"], "3": ["3"], "last weight": ["5.weight"], "last bias": ["5.bias"]}
     exact, sampled = (
         attribute_forgetting(
-            recorder.after(0),
-            recorder.after(-1),
+            recorder.model_after(0),
+            recorder.model_after(-1),
             error,
             components=components,
             exact_up_to=k,
@@ -81,7 +81,9 @@ def test_shapley_values_sum_to_the_forgetting_and_sampling_agrees_with_all_order
     )
     assert exact.n_evaluations == 16
     assert all(e == 0 for e in exact.shapley_error.values())
-    assert exact.forgetting == pytest.approx(error(recorder.after(-1)) - error(recorder.after(0)))
+    assert exact.forgetting == pytest.approx(
+        error(recorder.model_after(-1)) - error(recorder.model_after(0))
+    )
     for found in (exact, sampled):
         assert sum(found.shapley.values()) == pytest.approx(found.forgetting)
     for name, value in exact.shapley.items():
@@ -184,7 +186,7 @@ def test_runs_that_were_not_recorded():
         attribute_run(ModelRecorderPlugin(), DIGITS.test_stream)
     recorder = recorded(mlp(), DIGITS.train_stream[:2])
     with pytest.raises(ValueError, match="experience 4 was not recorded, 0 to 1 were"):
-        recorder.after(4)
+        recorder.model_after(4)
     with pytest.raises(ValueError, match="2 experiences were recorded, got 5"):
         attribute_run(recorder, DIGITS.test_stream)
     with pytest.raises(ValueError, match="has no parameters"):

@@ -1,0 +1,136 @@
+"""The command sweep: what it changes, and that nothing else changes."""
+
+import json
+
+import pytest
+import torch
+
+from avalanche_hsf.cli import main
+from avalanche_hsf.experiments import ResultsFile, run
+from avalanche_hsf.experiments.hyperparameters import FACTORS, arguments_for, values_of
+from avalanche_hsf.experiments.sweep import everything, variations
+from avalanche_hsf.training import PRESETS, HSFStrategy
+
+
+def labels(preset, vary):
+    return {
+        each.label: dict(each.varied)
+        for each in variations(preset, vary, benchmark="synthetic", epochs=300)
+    }
+
+
+def test_the_papers_debugging_experiments():
+    """Section 3.3: replay and sep left out, both increased; and each term alone."""
+    found = labels("paper", {"loss-terms": ()})
+    assert found["as it is"] == {}
+    assert found["recon + nll"] == {"gamma": 0, "delta": 0}
+    assert found["recon + replay"] == {"beta": 0, "delta": 0}
+    assert found["recon alone"] == {"beta": 0, "gamma": 0, "delta": 0}
+    assert found["without nll"] == {"beta": 0}
+    assert [found[f"replay and sep x {k}"] for k in (2, 5, 10)] == [
+        {"gamma": 2.0 * k, "delta": 1.5 * k} for k in (2, 5, 10)
+    ]
+
+
+def test_values_given_and_multiples_of_the_presets_own():
+    assert labels("paper", {"gamma": (0.5, 2, 8)}) == {
+        "as it is": {},
+        "gamma 0.5": {"gamma": 0.5},
+        "gamma 8": {"gamma": 8},  # 2 is the preset's own
+    }
+    assert labels("paper", {"solver_steps": ()}).keys() == {
+        "as it is",
+        "solver_steps 5",
+        "solver_steps 20",
+    }
+    epochs = variations("paper", {"epochs": ()}, benchmark="synthetic", epochs=300)
+    assert [each.epochs for each in epochs] == [300, 100, 600]
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_each_hyperparameter_reaches_the_learner(name):
+    """What a strategy is made of differs in the one thing that was changed."""
+
+    def described(varied):
+        torch.manual_seed(0)
+        given = arguments_for("paper", varied)
+        strategy = HSFStrategy.from_preset("paper", input_dim=3, evaluator=None, **given)
+        strategy.model.hypernetwork.add_task(0)
+        model = strategy.model
+        return {
+            "beta": strategy.beta.scale,
+            "gamma": strategy.gamma,
+            "delta": strategy.delta,
+            "lr": strategy.optimizer.defaults["lr"],
+            "solver_steps": (model.encoder_sde.n_steps, model.decoder_sde.n_steps),
+            "diffusion_scale": (
+                model.encoder_sde.diffusion_scale,
+                model.decoder_sde.diffusion_scale,
+            ),
+            "embedding_dim": model.hypernetwork.task_embedding([0]).shape[1],
+            "latent_dim": model.latent_dim,
+        }
+
+    if name == "epochs":
+        return  # an argument of the run, see above
+    own, changed = described({}), described({name: 3})
+    assert own.pop(name) != changed[name]
+    assert changed.pop(name) in (3, (3, 3))
+    assert own == changed
+
+
+def test_a_value_that_is_the_presets_own_changes_nothing():
+    plain = run("synthetic", "hsf-paper", seed=1, epochs=2)
+    own = {"varied": values_of("paper")}
+    set_anyway = run("synthetic", "hsf-paper", seed=1, epochs=2, configuration=own)
+    assert set_anyway.error_matrix == plain.error_matrix
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_a_preset_has(preset):
+    chosen = variations(preset, everything(preset), benchmark="synthetic", epochs=300)
+    assert len({each.label for each in chosen}) == len(chosen) > 5
+    for each in chosen:
+        HSFStrategy.from_preset(
+            preset, input_dim=3, evaluator=None, **arguments_for(preset, each.varied)
+        )
+
+
+def test_the_command(tmp_path, capsys):
+    words = ["sweep", "--vary", "loss-terms", "--vary", "lr=0.001", "--seeds", "1,2"]
+    words += ["--epochs", "1", "--out", str(tmp_path)]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "recon alone" in out and "replay and sep x 10" in out and "lr 0.001" in out
+    assert "| as it is" in (tmp_path / "sweep.md").read_text()
+    assert (tmp_path / "sweep.png").stat().st_size > 10_000
+    runs = ResultsFile(tmp_path).runs
+    assert len(runs) == 12 * 2
+    assert json.loads(runs[2].key[4]) == {"varied": {"beta": 0.0, "gamma": 0.0, "delta": 0.0}}
+    # A second time nothing is run.
+    before = (tmp_path / "results.json").read_text()
+    assert main(words) == 0
+    assert (tmp_path / "results.json").read_text() == before
+    assert capsys.readouterr().out == out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--vary", "momentum"], "no hyperparameter 'momentum'; there are loss-terms, beta"),
+        (["--vary", "gamma=much"], "must be NAME or NAME=A,B,... with numbers, got 'gamma=much'"),
+        (["--preset", "isolated", "--vary", "gamma"], "isolated has no gamma of its own"),
+        (["--preset", "isolated", "--vary", "loss-terms"], "isolated has no weight of a loss"),
+        (["--vary", "loss-terms=1,2"], "loss-terms takes no values"),
+        (["--preset", "perfect"], "no preset 'perfect'"),
+        (["--benchmark", "mnist"], "there is no benchmark 'mnist'"),
+        (["--benchmark", "split-digits"], "hsf-paper is not for split-digits"),
+    ],
+)
+def test_bad_words_end_with_one_line(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["sweep", *words, "--out", str(tmp_path / "not-made")])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "not-made").exists()
