@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from avalanche_hsf import __version__
 
 if TYPE_CHECKING:
     from avalanche_hsf.experiments import ResultsFile
+    from avalanche_hsf.experiments.jobs import Engine
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,7 +76,7 @@ def _parser() -> _Parser:
         help="folder for results.json, summary.md and the figures; runs that its results.json "
         "holds already are not run again (default: results)",
     )
-    _add_fresh(reproduce)
+    _add_engine(reproduce)
     reproduce.set_defaults(command=_reproduce, parser=reproduce)
     _add_compare(commands)
     _add_diagnose(commands)
@@ -82,9 +84,22 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add_fresh(command: argparse.ArgumentParser) -> None:
+def _add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fresh", action="store_true", help="run everything anew and replace results.json"
+    )
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--jobs",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="runs at a time, in processes of one thread each (default: 1)",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on the workers of the Dask cluster there, such as tcp://10.0.0.1:8786",
     )
 
 
@@ -139,7 +154,7 @@ def _add_compare(commands: Any) -> None:
         help="folder for results.json, comparison.md, comparison.csv and frontier.png; runs that "
         "its results.json holds already are not run again (default: results)",
     )
-    _add_fresh(compare)
+    _add_engine(compare)
     compare.set_defaults(command=_compare, parser=compare)
 
 
@@ -153,6 +168,14 @@ def _add_diagnose(commands: Any) -> None:
     )
     diagnose.add_argument(
         "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
+    )
+    diagnose.add_argument(
+        "--set",
+        action="append",
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help="set a hyperparameter of the preset otherwise, again for more, such as beta=0; the "
+        "names are those of sweep --vary",
     )
     diagnose.add_argument(
         "--seeds",
@@ -175,7 +198,7 @@ def _add_diagnose(commands: Any) -> None:
         help="folder for results.json, findings.md and the figures; runs that its results.json "
         "holds with findings are not run again (default: results/diagnosis)",
     )
-    _add_fresh(diagnose)
+    _add_engine(diagnose)
     diagnose.set_defaults(command=_diagnose, parser=diagnose)
 
 
@@ -226,7 +249,7 @@ def _add_sweep(commands: Any) -> None:
         help="folder for results.json, sweep.md and sweep.png; runs that its results.json holds "
         "already are not run again (default: results/sweep)",
     )
-    _add_fresh(sweep)
+    _add_engine(sweep)
     sweep.set_defaults(command=_sweep, parser=sweep)
 
 
@@ -235,7 +258,10 @@ def _reproduce(options: argparse.Namespace) -> None:
     from avalanche_hsf.experiments.reproduce import reproduce, tables, verdict, write_figures
 
     results = _results_file(options)
-    runs = reproduce(results, seeds=options.seeds, epochs=options.epochs)
+    with _engine(options) as engine:
+        runs = reproduce(results, seeds=options.seeds, epochs=options.epochs, engine=engine)
+    if not runs:
+        options.parser.exit(1, "no run was finished\n")
     made = tables(runs)
     said = verdict(runs)
     summary = results.folder / "summary.md"
@@ -266,14 +292,16 @@ def _compare(options: argparse.Namespace) -> None:
             "measured with others"
         )
     results = _results_file(options)
-    runs = compare(
-        results,
-        options.benchmark,
-        strategies,
-        seeds=options.seeds,
-        epochs=options.epochs,
-        tuning_seed=options.tuning_seed,
-    )
+    with _engine(options) as engine:
+        runs = compare(
+            results,
+            options.benchmark,
+            strategies,
+            seeds=options.seeds,
+            engine=engine,
+            epochs=options.epochs,
+            tuning_seed=options.tuning_seed,
+        )
     if not runs:
         options.parser.exit(1, "no run was finished\n")
     made = tables(runs)
@@ -291,15 +319,24 @@ def _compare(options: argparse.Namespace) -> None:
 def _diagnose(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments.diagnosis import diagnose, tables, write_figures
-    from avalanche_hsf.training import get_preset
+    from avalanche_hsf.experiments.hyperparameters import arguments_for
 
+    varied = dict(options.set or ())
     try:
-        get_preset(options.preset)
+        arguments_for(options.preset, varied)
     except ValueError as error:
         options.parser.error(str(error))
     results = _results_file(options)
-    strategies = [f"hsf-{options.preset}", "mlp-paper"]
-    runs = diagnose(results, strategies, seeds=options.seeds, epochs=options.epochs)
+    learners = [
+        (f"hsf-{options.preset}", {"varied": varied} if varied else {}),
+        ("mlp-paper", {}),
+    ]
+    with _engine(options) as engine:
+        runs = diagnose(
+            results, learners, seeds=options.seeds, epochs=options.epochs, engine=engine
+        )
+    if not runs:
+        options.parser.exit(1, "no run was finished\n")
     made = tables(runs)
     findings = results.folder / "findings.md"
     findings.write_text("\n\n".join(table.markdown() for table in made) + "\n")
@@ -325,9 +362,15 @@ def _sweep(options: argparse.Namespace) -> None:
     except ValueError as error:
         options.parser.error(str(error))
     results = _results_file(options)
-    by_label = sweep(
-        results, options.preset, chosen, benchmark=options.benchmark, seeds=options.seeds
-    )
+    with _engine(options) as engine:
+        by_label = sweep(
+            results,
+            options.preset,
+            chosen,
+            benchmark=options.benchmark,
+            seeds=options.seeds,
+            engine=engine,
+        )
     if not by_label:
         options.parser.exit(1, "no run was finished\n")
     made = table(options.preset, by_label)
@@ -369,6 +412,19 @@ def _results_file(options: argparse.Namespace) -> ResultsFile:
         parser.error(str(error))
 
 
+@contextmanager
+def _engine(options: argparse.Namespace) -> Iterator[Engine]:
+    """What makes the runs; a cluster that does not answer ends with one line."""
+    from avalanche_hsf.experiments.engines import make_engine
+
+    try:
+        yield make_engine(options.jobs, options.scheduler)
+    except (ImportError, OSError) as error:
+        if options.scheduler is None:
+            raise
+        options.parser.error(f"--scheduler {options.scheduler}: {error}")
+
+
 def _positive(text: str) -> int:
     number = _integer(text)
     if number < 1:
@@ -384,6 +440,13 @@ def _varied(text: str) -> tuple[str, list[float]]:
         raise argparse.ArgumentTypeError(
             f"must be NAME or NAME=A,B,... with numbers, got {text!r}"
         ) from None
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    name, values = _varied(text)
+    if len(values) != 1:
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE with a number, got {text!r}")
+    return name, int(values[0]) if values[0].is_integer() else values[0]
 
 
 def _seeds(text: str) -> list[int]:

@@ -59,7 +59,8 @@ def plot_curves(panels: Mapping[str, Mapping[str, Points]], *, steps: int, title
         panel.set_ylabel(label)
         panel.axhline(0, color="0.7", linewidth=0.8)
         panel.grid(True, axis="y", alpha=0.3)
-        panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+        if any(curves.values()):
+            panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
         last = max((x for points in curves.values() for x, _ in points), default=0)
         for start in range(0, int(last) + 1, steps):
             panel.axvline(start, color="0.85", linewidth=0.8, zorder=0)

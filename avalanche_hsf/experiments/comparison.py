@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from avalanche_hsf.experiments.jobs import Engine, Job, Plan, carry_out
 from avalanche_hsf.experiments.learner import RATES, REGULARIZED
 from avalanche_hsf.experiments.learners import DELTAS, LEARNERS
 from avalanche_hsf.experiments.peers import UNSOUND
-from avalanche_hsf.experiments.results import ResultsFile, Run, run_key
-from avalanche_hsf.experiments.runner import run
+from avalanche_hsf.experiments.results import ResultsFile, Run
 from avalanche_hsf.experiments.streams import BENCHMARKS
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -50,6 +50,7 @@ def compare(
     strategies: Sequence[str],
     *,
     seeds: Sequence[int],
+    engine: Engine,
     epochs: int | None = None,
     tuning_seed: int = 100,
 ) -> list[Run]:
@@ -63,6 +64,7 @@ def compare(
         benchmark: A name in `BENCHMARKS`.
         strategies: Names in `LEARNERS`.
         seeds: At least one.
+        engine: What makes the runs.
         epochs: Epochs a task, for every learner; of autoencoders, with full batches, steps.
             Default: those of the stream's main network, or 300.
         tuning_seed: The seed of the search; not one of `seeds`.
@@ -82,17 +84,21 @@ def compare(
             f"seed {tuning_seed} is that of the search for a learning rate: what is reported must "
             "be measured with others"
         )
-    runs = []
-    for strategy in strategies:
-        configuration = tune(results, benchmark, strategy, seed=tuning_seed, epochs=epochs)
-        if configuration is None:
-            print(f"{strategy}: every configuration failed, left out")
-            continue
-        for seed in seeds:
-            made = _found_or_made(results, benchmark, strategy, seed, epochs, configuration)
-            if made is not None:
-                runs.append(made)
-    return runs
+    plans = [
+        _tuned_and_run(benchmark, strategy, seeds, tuning_seed, epochs) for strategy in strategies
+    ]
+    of_each = carry_out(results, plans, engine)
+    return [run for runs in of_each for run in runs if run is not None]
+
+
+def _tuned_and_run(
+    benchmark: str, strategy: str, seeds: Sequence[int], tuning_seed: int, epochs: int
+) -> Plan[Sequence[Run | None]]:
+    configuration = yield from tuning(benchmark, strategy, seed=tuning_seed, epochs=epochs)
+    if configuration is None:
+        print(f"{strategy}: every configuration failed, left out")
+        return []
+    return (yield [Job(benchmark, strategy, seed, epochs, configuration) for seed in seeds])
 
 
 def check_fit(benchmark: str, strategies: Sequence[str]) -> None:
@@ -107,9 +113,7 @@ def check_fit(benchmark: str, strategies: Sequence[str]) -> None:
             )
 
 
-def tune(
-    results: ResultsFile, benchmark: str, strategy: str, *, seed: int, epochs: int
-) -> dict[str, Any] | None:
+def tuning(benchmark: str, strategy: str, *, seed: int, epochs: int) -> Plan[dict[str, Any] | None]:
     """The configuration of a learner with the lowest final mean error on a seed of its own.
 
     First every optimizer and learning rate of `RATES`, with the middle of the learner's own
@@ -117,17 +121,15 @@ def tune(
     samples, those of `REGULARIZED`. A preset keeps its own optimizer and strengths.
 
     Returns:
-        The configuration; empty for a learner that runs as its name says; None if all failed.
+        A plan, see `carry_out`, of the configuration; empty for a learner that runs as its name
+        says; None if all failed.
     """
     learner, stream = LEARNERS[strategy], BENCHMARKS[benchmark]
 
-    def lowest(candidates: list[dict[str, Any]]) -> dict[str, Any] | None:
+    def lowest(candidates: list[dict[str, Any]]) -> Plan[dict[str, Any] | None]:
         if len(candidates) == 1:
             return candidates[0]
-        made = [
-            _found_or_made(results, stream.tuned_on, strategy, seed, epochs, each)
-            for each in candidates
-        ]
+        made = yield [Job(stream.tuned_on, strategy, seed, epochs, each) for each in candidates]
         errors = [
             math.inf if run is None or math.isnan(run.final_mean_error) else run.final_mean_error
             for run in made
@@ -140,29 +142,10 @@ def tune(
         name for name in learner.optimizers if stream.main is None or name in stream.main.optimizers
     ]
     rates = [{"optimizer": name, "lr": lr} for name in optimizers for lr in RATES[name]]
-    best = lowest([{**rate, **middle} for rate in rates or [{}]])
+    best = yield from lowest([{**rate, **middle} for rate in rates or [{}]])
     if best is not None:
-        best = lowest([best, *({**best, **other} for other in learner.grid if other != middle)])
+        others = [{**best, **other} for other in learner.grid if other != middle]
+        best = yield from lowest([best, *others])
     if best is not None and stream.few_samples and learner.regularized:
-        best = lowest([best, *({**best, "regularized": each} for each in REGULARIZED)])
+        best = yield from lowest([best, *({**best, "regularized": each} for each in REGULARIZED)])
     return best
-
-
-def _found_or_made(
-    results: ResultsFile,
-    benchmark: str,
-    strategy: str,
-    seed: int,
-    epochs: int,
-    configuration: Mapping[str, Any],
-) -> Run | None:
-    found = results.find(run_key(benchmark, strategy, seed, epochs, configuration))
-    if found is not None:
-        return found
-    try:
-        made = run(benchmark, strategy, seed=seed, epochs=epochs, configuration=configuration)
-    except (ArithmeticError, RuntimeError) as error:  # such as an eigenbasis of NaN
-        print(f"{strategy}, seed {seed}, {dict(configuration)} failed: {error}")
-        return None
-    results.add(made)
-    return made

@@ -23,7 +23,8 @@ from avalanche_hsf.evaluation import (
     plot_curves,
     plot_shares,
 )
-from avalanche_hsf.experiments.results import ResultsFile, Run, run_key
+from avalanche_hsf.experiments.jobs import Engine, Job, make
+from avalanche_hsf.experiments.results import ResultsFile, Run
 from avalanche_hsf.experiments.runner import run
 from avalanche_hsf.experiments.streams import BENCHMARKS
 from avalanche_hsf.experiments.tables import Table, interval
@@ -35,15 +36,21 @@ N_POINTS = 30
 
 
 def diagnose(
-    results: ResultsFile, strategies: Sequence[str], *, seeds: Sequence[int], epochs: int
+    results: ResultsFile,
+    learners: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    seeds: Sequence[int],
+    epochs: int,
+    engine: Engine,
 ) -> list[Run]:
     """Runs learners on the paper's stream and looks into each run, or takes what the file holds.
 
     Args:
         results: Where finished runs are kept; a run is kept with its findings.
-        strategies: Names in `LEARNERS`.
+        learners: Names in `LEARNERS`, each with its configuration.
         seeds: At least one.
         epochs: Epochs a task, at least 1.
+        engine: What makes the runs.
 
     Returns:
         The runs by learner and seed; `Run.findings` holds "attribution" (for each task but the
@@ -51,15 +58,12 @@ def diagnose(
         eigenvalue of the Hessian right after it and after the last, with fixed and with averaged
         noise) and "curves" (by name of a metric the pairs of iteration and value).
     """
-    runs = []
-    for strategy in strategies:
-        for seed in seeds:
-            found = results.find(run_key(BENCHMARK, strategy, seed, epochs))
-            if found is None or not found.findings:
-                found = _diagnosed(strategy, seed, epochs)
-                results.add(found)
-            runs.append(found)
-    return runs
+    jobs = [
+        Job(BENCHMARK, strategy, seed, epochs, configuration, _diagnosed, has_findings=True)
+        for strategy, configuration in learners
+        for seed in seeds
+    ]
+    return [run for run in make(results, jobs, engine) if run is not None]
 
 
 def components_of(model: nn.Module) -> dict[str, list[str]] | None:
@@ -87,9 +91,8 @@ def components_of(model: nn.Module) -> dict[str, list[str]] | None:
 def tables(runs: Sequence[Run]) -> list[Table]:
     """Who forgot, how sharp, and where gradients conflict; mean ± 95 % interval over seeds."""
     made = []
-    for strategy in dict.fromkeys(each.strategy for each in runs):
-        own = [each for each in runs if each.strategy == strategy]
-        made += [_attribution_table(strategy, own), _sharpness_table(strategy, own)]
+    for name, own in _by_learner(runs).items():
+        made += [_attribution_table(name, own), _sharpness_table(name, own)]
     return made
 
 
@@ -118,10 +121,9 @@ def curves(runs: Sequence[Run], metric: str) -> dict[str, list[tuple[float, floa
 def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
     """Draws the figures of each learner into the results folder; returns their paths."""
     paths = []
-    for strategy in dict.fromkeys(each.strategy for each in runs):
-        own = [each for each in runs if each.strategy == strategy]
+    for name, own in _by_learner(runs).items():
         steps = own[0].epochs  # one full batch an epoch
-        of = f"{strategy}, " + (f"mean of {len(own)} seeds" if own[1:] else f"seed {own[0].seed}")
+        of = f"{name}, " + (f"mean of {len(own)} seeds" if own[1:] else f"seed {own[0].seed}")
         latents = curves(own, "Latents_Epoch")
         nll = {"beta * nll": curves(own, "LossTerm_Epoch").get("nll", [])}
         figures = {
@@ -154,11 +156,21 @@ def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
                 steps=steps,
                 title=f"What the likelihood term does to the latents: {of}",
             )
-        for name, figure in figures.items():
-            path = results.folder / f"{strategy}-{name}.png"
+        for kind, figure in figures.items():
+            path = results.folder / f"{name.replace(', ', '-').replace(' ', '-')}-{kind}.png"
             figure.savefig(path, dpi=130)
             paths.append(str(path))
     return paths
+
+
+def _by_learner(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs by their learner's name and what of its hyperparameters was set otherwise."""
+    by_learner: dict[str, list[Run]] = {}
+    for each in runs:
+        varied = each.configuration.get("varied", {})
+        name = ", ".join([each.strategy, *(f"{k} {value:g}" for k, value in varied.items())])
+        by_learner.setdefault(name, []).append(each)
+    return by_learner
 
 
 def _over_tasks(runs: Sequence[Run]) -> dict[str, list[tuple[float, float]]]:
@@ -181,7 +193,8 @@ def _mean_curves(
     }
 
 
-def _diagnosed(strategy: str, seed: int, epochs: int) -> Run:
+def _diagnosed(benchmark: str, strategy: str, *, epochs: int, **arguments: Any) -> Run:
+    """`run`, looked into."""
     recorder, log = ModelRecorderPlugin(), _Curves()
     every = max(1, epochs // N_POINTS)
 
@@ -190,15 +203,15 @@ def _diagnosed(strategy: str, seed: int, epochs: int) -> Run:
         return [Drift(every=every), LossTerms(every=every), conflict]
 
     made = run(
-        BENCHMARK,
+        benchmark,
         strategy,
-        seed=seed,
         epochs=epochs,
         plugins=[recorder],
         metrics=metrics,
         logger=log,
+        **arguments,
     )
-    experiences = list(BENCHMARKS[BENCHMARK].make(seed).test_stream)
+    experiences = list(BENCHMARKS[benchmark].make(arguments["seed"]).test_stream)
     components = components_of(recorder.model_after(0))
     attribution = attribute_run(recorder, experiences, components=components)
     sharp = []
@@ -234,11 +247,11 @@ class _Curves(BaseLogger):
             self.points.setdefault(name, []).append((x_plot, value))
 
 
-def _attribution_table(strategy: str, runs: Sequence[Run]) -> Table:
+def _attribution_table(name: str, runs: Sequence[Run]) -> Table:
     n_tasks = len(runs[0].findings["attribution"])
 
-    def row(name: str, values: Sequence[Sequence[float]]) -> list[str]:
-        return [name, *(interval(of_task) for of_task in values)]
+    def row(title: str, values: Sequence[Sequence[float]]) -> list[str]:
+        return [title, *(interval(of_task) for of_task in values)]
 
     forgetting = [
         [
@@ -257,18 +270,18 @@ def _attribution_table(strategy: str, runs: Sequence[Run]) -> Table:
             ]
             rows.append(row(f"{title}: {component}", of_tasks))
     return Table(
-        f"Which part of {strategy} forgot, {len(runs)} seeds. share: Shapley value, these sum to "
+        f"Which part of {name} forgot, {len(runs)} seeds. share: Shapley value, these sum to "
         "the forgetting; alone: caused if it alone moves on; put back: recovered if it alone is",
         ["", *(f"T{task}" for task in range(n_tasks))],
         rows,
     )
 
 
-def _sharpness_table(strategy: str, runs: Sequence[Run]) -> Table:
+def _sharpness_table(name: str, runs: Sequence[Run]) -> Table:
     n_tasks = len(runs[0].findings["sharpness"])
     kinds: Mapping[str, float] = runs[0].findings["sharpness"][0]
     return Table(
-        f"Largest eigenvalue of the Hessian, {strategy}, {len(runs)} seeds: right after the task, "
+        f"Largest eigenvalue of the Hessian, {name}, {len(runs)} seeds: right after the task, "
         "and after the last one",
         ["", *(f"T{task}" for task in range(n_tasks))],
         [

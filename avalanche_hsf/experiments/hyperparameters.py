@@ -92,6 +92,6 @@ def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
             case "latent_dim":
                 model[each] = value
             case _:
-                there_are = ", ".join(FACTORS)
+                there_are = ", ".join(known for known in FACTORS if known != EPOCHS)
                 raise ValueError(f"there is no hyperparameter {each!r}; there are {there_are}")
     return {**made, "model_options": model} if model else made

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from avalanche_hsf.evaluation import plot_mse_matrices, plot_task_over_stream
+from avalanche_hsf.experiments.jobs import Engine, Job, make
 from avalanche_hsf.experiments.published import (
     PUBLISHED_FORGETTING_T0,
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.results import ResultsFile, Run, run_key
-from avalanche_hsf.experiments.runner import run
+from avalanche_hsf.experiments.results import ResultsFile, Run
 from avalanche_hsf.experiments.tables import Table, signed
 
 BENCHMARK = "synthetic"
@@ -26,27 +26,29 @@ TITLES = {
 }
 
 
-def reproduce(results: ResultsFile, *, seeds: Sequence[int], epochs: int) -> list[Run]:
+def reproduce(
+    results: ResultsFile, *, seeds: Sequence[int], epochs: int, engine: Engine
+) -> list[Run]:
     """Runs both learners with every seed, or takes the runs that the file already holds.
 
     Args:
         results: Where finished runs are kept.
         seeds: At least one.
         epochs: Epochs a task, at least 1; the paper's are 300.
+        engine: What makes the runs.
 
     Returns:
-        The runs, by seed and learner.
+        The runs, by seed and learner, of the seeds with which both succeeded.
     """
-    runs = []
-    for seed in seeds:
-        for strategy in TITLES:
-            found = results.find(run_key(BENCHMARK, strategy, seed, epochs))
-            if found is None:
-                found = run(BENCHMARK, strategy, seed=seed, epochs=epochs)
-                results.add(found)
-            else:
-                print(f"{strategy}, seed {seed}: taken from {results.path}")
-            runs.append(found)
+    jobs = [Job(BENCHMARK, strategy, seed, epochs) for seed in seeds for strategy in TITLES]
+    for job in jobs:
+        if results.find(job.key) is not None:
+            print(f"{job.strategy}, seed {job.seed}: taken from {results.path}")
+    made = iter(make(results, jobs, engine))
+    runs: list[Run] = []
+    for of_seed in zip(*[made] * len(TITLES), strict=True):
+        finished = [each for each in of_seed if each is not None]
+        runs += finished if len(finished) == len(TITLES) else []
     return runs
 
 

@@ -147,6 +147,8 @@ class ResultsFile:
     def add(self, run: Run) -> None:
         """Adds a run, in place of one with its key, and writes the file, whole or not at all."""
         self.runs = [other for other in self.runs if other.key != run.key] + [run]
+        # Sorted, so that the file does not depend on which run was finished first.
+        self.runs.sort(key=lambda each: (*each.key[:2], each.epochs, each.key[4], each.seed))
         content = {"versions": self.versions, "runs": [asdict(each) for each in self.runs]}
         scratch = self.path.with_suffix(".json.part")
         scratch.write_text(json.dumps(content, indent=1) + "\n")

@@ -9,8 +9,8 @@ from statistics import median
 from matplotlib.figure import Figure
 
 from avalanche_hsf.evaluation import plot_variations
-from avalanche_hsf.experiments.engine import Job, make
 from avalanche_hsf.experiments.hyperparameters import EPOCHS, FACTORS, INTEGERS, values_of
+from avalanche_hsf.experiments.jobs import Engine, Job, make
 from avalanche_hsf.experiments.results import ResultsFile, Run
 from avalanche_hsf.experiments.streams import BENCHMARKS
 from avalanche_hsf.experiments.tables import Table, interval, p_against
@@ -96,6 +96,7 @@ def sweep(
     *,
     benchmark: str,
     seeds: Sequence[int],
+    engine: Engine,
 ) -> dict[str, list[Run]]:
     """Runs every variation with every seed; the runs that succeeded by label.
 
@@ -112,7 +113,7 @@ def sweep(
         for each in chosen
         for seed in seeds
     ]
-    made = make(results, jobs)
+    made = make(results, jobs, engine)
     by_label: dict[str, list[Run]] = {}
     for i, each in enumerate(chosen):
         group = [run for run in made[i * len(seeds) : (i + 1) * len(seeds)] if run is not None]

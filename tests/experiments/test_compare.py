@@ -8,8 +8,10 @@ import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, compare
-from avalanche_hsf.experiments.comparison import GROUPS, expand, tune
+from avalanche_hsf.experiments.comparison import GROUPS, expand, tuning
 from avalanche_hsf.experiments.comparison_tables import frontier, tables
+from avalanche_hsf.experiments.engines import in_process
+from avalanche_hsf.experiments.jobs import carry_out
 from avalanche_hsf.experiments.learner import RATES, REGULARIZED
 from avalanche_hsf.training import PRESETS
 
@@ -29,6 +31,11 @@ def made(strategy, seed, mse, **fields):
         "raw_samples": 0,
     } | fields
     return Run.from_matrix(R, strategy=strategy, seed=seed, **fields)
+
+
+def tune(results, benchmark, strategy, **options):
+    (chosen,) = carry_out(results, [tuning(benchmark, strategy, **options)], in_process)
+    return chosen
 
 
 def test_every_preset_and_every_sound_strategy_has_a_name():
@@ -74,19 +81,14 @@ def test_regularization_is_searched_where_samples_are_few(tmp_path):
 
 def test_the_tuning_seed_is_not_reported(tmp_path):
     with pytest.raises(ValueError, match="seed 100 is that of the search"):
-        compare(ResultsFile(tmp_path), "synthetic", ["mlp-paper"], seeds=[1, 100], epochs=1)
-
-
-def test_a_run_that_fails_does_not_lose_the_others(tmp_path, monkeypatch, capsys):
-    def fails_once(benchmark, strategy, *, seed, **rest):
-        if seed == 1:
-            raise torch.linalg.LinAlgError("no eigenbasis")
-        return made(strategy, seed, 1e-3)
-
-    monkeypatch.setattr("avalanche_hsf.experiments.comparison.run", fails_once)
-    runs = compare(ResultsFile(tmp_path), "synthetic", ["hsf-isolated"], seeds=[1, 2], epochs=1)
-    assert [run.seed for run in runs] == [2]
-    assert "seed 1" in capsys.readouterr().out
+        compare(
+            ResultsFile(tmp_path),
+            "synthetic",
+            ["mlp-paper"],
+            seeds=[1, 100],
+            epochs=1,
+            engine=in_process,
+        )
 
 
 def test_what_the_tables_say():

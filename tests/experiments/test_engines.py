@@ -1,0 +1,172 @@
+"""Runs in this process, in several, and on a real Dask cluster: the same, whatever dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from avalanche_hsf.cli import main
+from avalanche_hsf.experiments import ResultsFile, run
+from avalanche_hsf.experiments.engines import in_process, make_engine
+from avalanche_hsf.experiments.jobs import Failure, Job, finish, make
+from avalanche_hsf.experiments.results import versions
+
+JOBS = [Job("synthetic", name, seed, 2) for name in ("hsf-paper", "mlp-paper") for seed in (1, 2)]
+BROKEN = Job("synthetic", "hsf-paper", 3, 2, {"varied": {"gamma": -1}})
+
+
+def without_seconds(folder):
+    """The runs of a results file, in the file's order, but for the time that they took."""
+    return [replace(each, seconds=0.0) for each in ResultsFile(folder).runs]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """What one process makes of the jobs."""
+    folder = tmp_path_factory.mktemp("expected")
+    make(ResultsFile(folder), JOBS, in_process)
+    return without_seconds(folder)
+
+
+@pytest.fixture
+def cluster():
+    """A scheduler and two workers of one thread; their processes by address."""
+    started = []
+
+    def start(*words):
+        command = [sys.executable, "-m", "dask", *words]
+        started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        return started[-1]
+
+    port = 18786 + os.getpid() % 1000
+    address = f"tcp://127.0.0.1:{port}"
+    start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    workers = {}
+    for name in ("a", "b"):
+        process = start(
+            *("worker", address, "--name", name, "--nthreads", "1", "--no-nanny"), "--no-dashboard"
+        )
+        workers[name] = process
+    with Client(address, timeout="60s") as client:
+        client.wait_for_workers(2, timeout=60)
+        yield address, client, workers
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def dies_once(benchmark, strategy, *, configuration, **arguments):
+    """`run`, but that its process dies the first time."""
+    mark = Path(configuration["mark"])
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(run(benchmark, strategy, **arguments), configuration=configuration)
+
+
+def dies(benchmark, strategy, **arguments):
+    """A run whose process always dies."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_several_processes_make_the_same_file(tmp_path, expected):
+    make(ResultsFile(tmp_path), JOBS[::-1], make_engine(2))
+    assert without_seconds(tmp_path) == expected
+
+
+def test_what_is_there_is_not_run_again(tmp_path, expected):
+    results = ResultsFile(tmp_path)
+    make(results, JOBS[:1], in_process)
+    before = results.runs[0]
+    made = make(ResultsFile(tmp_path), JOBS, make_engine(2))
+    assert made[0] == before  # its seconds too
+    assert without_seconds(tmp_path) == expected
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_run_that_fails_is_reported_and_does_not_lose_the_others(n, tmp_path, expected, capsys):
+    made = make(ResultsFile(tmp_path), [BROKEN, *JOBS], make_engine(n))
+    assert made[0] is None and all(each is not None for each in made[1:])
+    assert without_seconds(tmp_path) == expected
+    error = capsys.readouterr().err
+    assert "failed: hsf-paper on synthetic, seed 3, {'varied': {'gamma': -1}}: ValueError" in error
+
+
+def test_the_run_of_a_worker_that_died_is_made_again(tmp_path, expected, capsys):
+    dying = Job("synthetic", "mlp-paper", 5, 2, {"mark": str(tmp_path / "mark")}, dies_once)
+    made = make(ResultsFile(tmp_path), [dying, *JOBS], make_engine(2))
+    assert all(each is not None for each in made)
+    assert [each for each in without_seconds(tmp_path) if not each.configuration] == expected
+    assert "a worker died" in capsys.readouterr().err
+
+
+def test_a_run_that_always_kills_its_worker_does_not_lose_the_others(tmp_path, expected, capsys):
+    dying = Job("synthetic", "mlp-paper", 5, 2, {}, dies)
+    made = make(ResultsFile(tmp_path), [dying, *JOBS], make_engine(2))
+    assert made[0] is None
+    assert without_seconds(tmp_path) == expected
+    assert "its worker died 3 times" in capsys.readouterr().err
+
+
+def test_a_cluster_one_of_whose_workers_is_killed_in_mid_run(tmp_path, expected, cluster):
+    address, client, workers = cluster
+    results = ResultsFile(tmp_path)
+    long = Job("synthetic", "mlp-paper", 1, 400)  # some seconds
+    made = []
+    running = threading.Thread(
+        target=lambda: made.extend(make(results, [long, *JOBS, BROKEN], make_engine(1, address)))
+    )
+    running.start()
+    names = {info["name"]: at for at, info in client.scheduler_info()["workers"].items()}
+    victim = None
+    while victim is None and running.is_alive():  # the first worker that computes something
+        busy = client.processing()
+        victim = next((name for name, at in names.items() if busy.get(at)), None)
+        time.sleep(0.02)
+    time.sleep(0.5)
+    workers[victim].kill()
+    running.join(timeout=120)
+    assert not running.is_alive()
+    assert [each is None for each in made] == [False] * 5 + [True]
+    assert [each for each in without_seconds(tmp_path) if each.epochs == 2] == expected
+    # The same words again find everything there.
+    before = results.path.read_text()
+    make(ResultsFile(tmp_path), [long, *JOBS], make_engine(1, address))
+    assert results.path.read_text() == before
+
+
+def test_a_worker_with_other_versions_computes_nothing():
+    other = versions() | {"torch": "1.0"}
+    made = finish(JOBS[0], other)
+    assert isinstance(made, Failure) and "other versions: torch 2" in made.reason
+
+
+def test_no_scheduler_answers(tmp_path, capsys):
+    words = ["--seeds", "1", "--out", str(tmp_path), "--scheduler", "tcp://127.0.0.1:1"]
+    with pytest.raises(SystemExit) as stop:
+        main(["reproduce", "--epochs", "1", *words])
+    assert stop.value.code == 2
+    assert "--scheduler tcp://127.0.0.1:1: " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_commands_take_jobs(tmp_path, capsys):
+    words = ["--epochs", "1", "--jobs", "2"]
+    assert main(["reproduce", "--seeds", "1,2", *words, "--out", str(tmp_path / "a")]) == 0
+    out = ["--out", str(tmp_path / "b")]
+    assert main(["sweep", "--vary", "lr=0.001", "--seeds", "1", *words, *out]) == 0
+    of_preset = ["--preset", "compact", "--set", "solver_steps=2"]
+    assert main(["diagnose", *of_preset, "--seeds", "1", *words, *out, "--fresh"]) == 0
+    out = ["--benchmark", "bottleneck", "--out", str(tmp_path / "c")]
+    assert main(["compare", "--strategies", "mlp-separate", "--seeds", "1,2", *words, *out]) == 0
+    shown = capsys.readouterr().out
+    assert "Which part of hsf-compact, solver_steps 2 forgot" in shown
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--jobs", "0"])
+    assert "must be at least 1" in capsys.readouterr().err
