@@ -1,10 +1,10 @@
-"""Time of a training step in the configuration "paper", against the author's way.
+"""Where the time goes: a training step and its parts against their rivals, all in one process.
 
-    python benchmarks/speed.py [--steps 60] [--threads 1]
+    python benchmarks/speed.py [--steps 60] [--blocks 7] [--threads 1] [--out measured/speed]
 
-Both learners train side by side in one process, step about, so that whatever slows the machine
-slows both; the figure to quote is the ratio. Ours is measured inside Avalanche's training loop,
-loading and hooks included; the author's way in a bare loop.
+Variants run in turn, so that whatever slows the machine slows all; the figure to quote is the
+ratio. Ours is measured inside Avalanche's training loop, loading and hooks included; the author's
+way, and whatever is called bare, in a plain loop.
 """
 
 from __future__ import annotations
@@ -13,15 +13,30 @@ import argparse
 import statistics
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
+warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 import torch  # noqa: E402
+import torchsde  # noqa: E402
 from author_way import AuthorWay  # noqa: E402
 from avalanche.core import SupervisedPlugin  # noqa: E402
+from bare import coupling_flow, euler_maruyama, training_step  # noqa: E402
+from nflows.transforms import AffineCouplingTransform, CompositeTransform  # noqa: E402
+from timing import Ratio, in_turn, peak_memory, ratio, report  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from avalanche_hsf.benchmarks import SyntheticManifolds  # noqa: E402
+from avalanche_hsf.experiments.learner import Setting  # noqa: E402
+from avalanche_hsf.experiments.learners import LEARNERS  # noqa: E402
+from avalanche_hsf.models import ManifoldNormalizingFlow, NeuralSDE  # noqa: E402
 from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin  # noqa: E402
+
+N_TASKS = 5
+EPOCHS = 10
 
 
 class StepAbout(SupervisedPlugin):
@@ -52,50 +67,250 @@ class StepAbout(SupervisedPlugin):
         self._start = time.perf_counter()
 
 
-def main(steps: int = 60, threads: int = 1) -> dict[str, float]:
-    """Runs the comparison on the first two tasks and prints it.
+def against_the_author(steps: int) -> list[Ratio]:
+    """The preset "paper" step by step beside the author's way, in the first and the second task.
 
-    Args:
-        steps: Training steps a task, a multiple of 5 (replay comes in every fifth).
-        threads: Threads of torch.
-
-    Returns:
-        The ratio of times by task and the largest relative difference of the losses in task 0.
+    A whole run is one task without replay and four with it.
     """
-    torch.set_num_threads(threads)
     torch.manual_seed(0)
     stream = SyntheticManifolds().train_stream
     timing = StepAbout()
     strategy = HSFStrategy.from_preset(
-        "paper",
-        input_dim=3,
-        train_epochs=steps,
-        plugins=[timing],
-        evaluator=None,
+        "paper", input_dim=3, seed=0, train_epochs=steps, plugins=[timing], evaluator=None
     )
-    ratios = []
+    pairs: list[list[float]] = []
     for task in range(2):
         timing.ours, timing.rivals = [], []
         strategy.train(stream[task], shuffle=False)
         # Blocks of five, the period of replay; the first block warms up.
-        ours = [sum(timing.ours[i : i + 5]) / 5 for i in range(5, steps, 5)]
-        rivals = [sum(timing.rivals[i : i + 5]) / 5 for i in range(5, steps, 5)]
-        pairs = sorted(rival / our for rival, our in zip(rivals, ours, strict=True))
-        ratios.append(statistics.median(pairs))
-        print(
-            f"task {task}: the author's way {statistics.median(rivals) * 1e3:.0f} ms a step, "
-            f"ours {statistics.median(ours) * 1e3:.0f} ms, {ratios[-1]:.1f} times faster "
-            f"(blocks of five steps: {pairs[0]:.1f} to {pairs[-1]:.1f})"
+        ours, rivals = (
+            [sum(times[i : i + 5]) for i in range(5, steps, 5)]
+            for times in (timing.ours, timing.rivals)
         )
-    print(f"largest relative difference of the losses in task 0: {timing.difference:.1e}")
-    whole = (ratios[0] + 4 * ratios[1]) / 5
-    print(f"whole run of five tasks: about {whole:.1f} times faster, {threads} thread(s)")
-    return {"task 0": ratios[0], "task 1": ratios[1], "difference": timing.difference}
+        pairs.append([rival / our for rival, our in zip(rivals, ours, strict=True)])
+        print(f"task {task}: {statistics.median(timing.ours) * 1e3:.0f} ms a step")
+    whole = [(first + 4 * later) / 5 for first, later in zip(*map(sorted, pairs), strict=True)]
+    rows = [
+        _row("author's way / paper, first task", pairs[0]),
+        _row("author's way / paper, with replay", pairs[1]),
+        _row("author's way / paper, whole run", whole, goal=">= 6"),
+    ]
+    gap = timing.difference
+    rows.append(
+        Ratio("losses, largest relative difference", "", "", gap, gap, gap, "loss", "<= 1e-6")
+    )
+    rows.append(_memory(strategy, timing, stream[1]))
+    return rows
+
+
+def _memory(strategy: HSFStrategy, timing: StepAbout, experience: Any) -> Ratio:
+    """The peak of a step with replay; parameters and the optimizer's state are there before."""
+    strategy.plugins.remove(timing)
+    strategy.train_epochs = 1
+    rival = timing.rival
+    peaks = []
+    for optimizer, step in (
+        (rival.optimizer, lambda: rival.step(timing.x, 1, 0)),
+        (strategy.optimizer, _training(strategy, experience)),
+    ):
+        step()
+        optimizer.zero_grad()
+        peaks.append(peak_memory(step))
+    gradients = 4 * sum(p.numel() for p in strategy.model.parameters())
+    theirs, ours = (f"{peak / 1e6:.1f} MB" for peak in peaks)
+    print(f"peak of a step: {theirs} and {ours}, of which gradients {gradients / 1e6:.1f} MB")
+    name = "author's way / paper, peak memory of a step"
+    return _row(name, [peaks[0] / peaks[1]], goal=">= 5", unit="memory")
+
+
+def presets(blocks: int) -> list[Ratio]:
+    """Whole runs of learners against the author's way, estimated from first and second task."""
+    torch.manual_seed(0)
+    stream = SyntheticManifolds().train_stream
+    variants: dict[str, Callable[[], object]] = {}
+    for name in ("hsf-paper", "hsf-repaired", "hsf-isolated", "hsf-compact", "mlp-paper"):
+        for task in range(2):
+            setting = Setting(3, N_TASKS, 24, 300, 1, seed=0)
+            strategy = LEARNERS[name].build(setting, evaluator=None)
+            if task:
+                strategy.train(stream[0], shuffle=False)
+            strategy.train_epochs = EPOCHS
+            variants[f"{name} {task}"] = _training(strategy, stream[task])
+            if name == "hsf-paper":
+                replay = next(p for p in strategy.plugins if isinstance(p, LatentReplayPlugin))
+                variants[f"author's way {task}"] = _author(strategy, replay, stream[task], task)
+    seconds = in_turn(variants, blocks=blocks)
+    whole = {
+        name: [a + 4 * b for a, b in zip(seconds[f"{name} 0"], seconds[f"{name} 1"], strict=True)]
+        for name in {each[:-2]: None for each in variants}
+    }
+    goals = {"hsf-isolated": ">= 20 (the best preset)", "hsf-compact": ">= 20 (the best preset)"}
+    return [
+        ratio(whole, "author's way", name, name=f"author's way / {name}", goal=goals.get(name, ""))
+        for name in whole
+        if name != "author's way"
+    ]
+
+
+def libraries(blocks: int) -> list[Ratio]:
+    """torchsde, nflows and Avalanche as they are used here, against doing without them."""
+    torch.manual_seed(0)
+    z0 = torch.randn(300, 24)
+    sde, noise = NeuralSDE(24), torch.randn(300, 10, 24)
+    torch.testing.assert_close(sde(z0, noise), euler_maruyama(sde, z0, noise))
+    flow = ManifoldNormalizingFlow(24)
+    torch.testing.assert_close(flow(z0), coupling_flow(flow, z0))
+    stock = CompositeTransform(
+        [AffineCouplingTransform([k % 2, 1 - k % 2] * 12, _Conditioner) for k in range(4)]
+    )
+    documented = _Documented(sde)
+
+    def solve_as_documented() -> Tensor:
+        times = torch.tensor([0.0, 1.0])
+        return torchsde.sdeint(documented, z0, times, dt=0.1, method="euler")[-1]
+
+    # A block long enough to be timed.
+    variants = {
+        "sde, ours": _backward(sde, lambda: sde(z0, noise), 10),
+        "sde, bare loop": _backward(sde, lambda: euler_maruyama(sde, z0, noise), 10),
+        "sde, torchsde as documented": _backward(sde, solve_as_documented, 10),
+        "flow, ours": _backward(flow, lambda: flow(z0), 40),
+        "flow, by hand": _backward(flow, lambda: coupling_flow(flow, z0), 40),
+        "flow, nflows' stock coupling": _backward(stock, lambda: stock(z0), 40),
+    }
+    stream = SyntheticManifolds().train_stream
+    for name, in_memory in (("in Avalanche", True), ("in Avalanche, its loading", False)):
+        strategy = HSFStrategy.from_preset(
+            *("paper",), input_dim=3, seed=0, train_epochs=EPOCHS, evaluator=None
+        )
+        strategy.in_memory = in_memory
+        variants[name] = _training(strategy, stream[0])
+    model = HSFStrategy.from_preset("paper", input_dim=3, seed=0, evaluator=None).model
+    model.hypernetwork.add_task(0)
+    step = training_step(model, torch.stack([item[0] for item in stream[0].dataset]))
+    variants["in a bare loop"] = lambda: [step(epoch) for epoch in range(EPOCHS)]
+    products = _products(lambda: step(0))
+    variants["its matrix products"] = lambda: [_multiply(products) for _ in range(EPOCHS)]
+    seconds = in_turn(variants, blocks=blocks)
+    return [
+        ratio(seconds, rival, ours, name=f"{rival} / {ours}", goal=goal)
+        for rival, ours, goal in (
+            ("sde, ours", "sde, bare loop", "<= 1.05"),
+            ("sde, torchsde as documented", "sde, ours", ""),
+            ("flow, ours", "flow, by hand", "<= 1.10"),
+            ("flow, nflows' stock coupling", "flow, ours", ""),
+            ("in Avalanche", "in a bare loop", "<= 1.05"),
+            ("in Avalanche, its loading", "in Avalanche", ""),
+            ("in a bare loop", "its matrix products", "<= 1.5"),
+        )
+    ]
+
+
+class _Documented(nn.Module):
+    """The same SDE as torchsde's documentation would have it, its Brownian motion included."""
+
+    noise_type = "diagonal"
+    sde_type = "ito"
+
+    def __init__(self, sde: NeuralSDE) -> None:
+        super().__init__()
+        self.sde = sde
+
+    def f(self, t: Tensor, z: Tensor) -> Tensor:
+        return self.sde.drift(z)
+
+    def g(self, t: Tensor, z: Tensor) -> Tensor:
+        return torch.sigmoid(self.sde.diffusion(z))
+
+
+class _Products(TorchDispatchMode):
+    """Notes the operands' shapes of every matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[Any, list[torch.Size]]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in ("mm", "bmm", "addmm", "baddbmm"):
+            factors = args[-2:] if name.startswith(("add", "badd")) else args[:2]
+            self.shapes.append((torch.mm if factors[0].dim() == 2 else torch.bmm, factors))
+        return func(*args, **(kwargs or {}))
+
+
+def _products(step: Callable[[], object]) -> list[tuple[Any, Tensor, Tensor]]:
+    """The matrix products of a step, on operands of the same shapes and layouts."""
+    with _Products() as noted:
+        step()
+    return [
+        (multiply, *(torch.empty_like(each, requires_grad=False).normal_() for each in factors))
+        for multiply, factors in noted.shapes
+    ]
+
+
+@torch.no_grad()
+def _multiply(products: list[tuple[Any, Tensor, Tensor]]) -> None:
+    for multiply, a, b in products:
+        multiply(a, b)
+
+
+def _training(strategy: Any, experience: Any) -> Callable[[], object]:
+    return lambda: strategy.train(experience, shuffle=False)
+
+
+def _author(strategy: Any, replay: Any, experience: Any, task: int) -> Callable[[], object]:
+    rival = AuthorWay(strategy.model, replay._memory, tasks=[task])
+    x = torch.stack([item[0] for item in experience.dataset])
+    return lambda: [rival.step(x, task, epoch) for epoch in range(EPOCHS)]
+
+
+def _backward(module: nn.Module, compute: Callable[[], Any], times: int) -> Callable[[], None]:
+    def block() -> None:
+        for _ in range(times):
+            module.zero_grad()
+            made = compute()
+            sum(part.sum() for part in (made if isinstance(made, tuple) else (made,))).backward()
+
+    return block
+
+
+class _Conditioner(nn.Sequential):
+    """As like our couplings' as the stock class lets it, whose shift and scale are outputs."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(nn.Linear(n_in, 64), nn.ReLU(), nn.Linear(64, n_out))
+
+    def forward(self, kept: Tensor, context: None = None) -> Tensor:
+        return super().forward(kept)
+
+
+def _row(name: str, pairs: list[float], *, unit: str = "time", goal: str = "") -> Ratio:
+    rival, _, ours = name.partition(" / ")
+    low, high = min(pairs), max(pairs)
+    return Ratio(name, ours, rival, statistics.median(pairs), low, high, unit, goal)
+
+
+def main(steps: int = 60, blocks: int = 7, threads: int = 1, out: str | None = None) -> list[Ratio]:
+    """Prints the table and returns its rows.
+
+    Args:
+        steps: Training steps a task beside the author's way, a multiple of 5 (replay comes in
+            every fifth).
+        blocks: Blocks of everything else.
+        threads: Threads of torch.
+        out: Folder for speed.json.
+    """
+    torch.set_num_threads(threads)
+    rows = [*against_the_author(steps), *presets(blocks), *libraries(blocks)]
+    report(rows, out, "speed")
+    return rows
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--blocks", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out")
     options = parser.parse_args()
-    main(options.steps, options.threads)
+    main(options.steps, options.blocks, options.threads, options.out)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from tabulate import tabulate
+from torch.profiler import ProfilerActivity, profile
 
 from avalanche_hsf.experiments.results import versions
 
@@ -68,6 +69,20 @@ def ratio(
     pairs = sorted(b / a for a, b in zip(seconds[ours], seconds[rival], strict=True))
     title = name or f"{rival} / {ours}"
     return Ratio(title, ours, rival, statistics.median(pairs), pairs[0], pairs[-1], goal=goal)
+
+
+def peak_memory(step: Callable[[], object]) -> int:
+    """The most bytes that torch's CPU allocator held at once during a call, beyond those before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        step()
+    events = profiled.profiler.kineto_results.events()
+    held = peak = 0
+    for event in sorted(
+        (each for each in events if each.name() == "[memory]"), key=lambda each: each.start_ns()
+    ):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
 
 
 def report(rows: Sequence[Ratio], out: str | None, name: str) -> None:
