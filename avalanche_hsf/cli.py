@@ -162,12 +162,18 @@ def _add_diagnose(commands: Any) -> None:
     diagnose = commands.add_parser(
         "diagnose",
         help="say which part of a preset forgot, how it drifted, and what its loss terms did",
-        description="Runs a preset and the paper's MLP on the paper's stream and attributes what "
+        description="Runs a preset and the paper's MLP on a stream and attributes what "
         "was forgotten to their components. Watching costs time: it is for looking, not for "
         "timing.",
     )
     diagnose.add_argument(
         "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
+    )
+    diagnose.add_argument(
+        "--benchmark",
+        default="synthetic",
+        metavar="NAME",
+        help="a stream for autoencoders, see compare (default: synthetic, the paper's)",
     )
     diagnose.add_argument(
         "--set",
@@ -318,12 +324,15 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _diagnose(options: argparse.Namespace) -> None:
     _quiet()
+    from avalanche_hsf.experiments.comparison import check_fit
     from avalanche_hsf.experiments.diagnosis import diagnose, tables, write_figures
     from avalanche_hsf.experiments.hyperparameters import arguments_for
 
     varied = dict(options.set or ())
+    _check_benchmark(options)
     try:
         arguments_for(options.preset, varied)
+        check_fit(options.benchmark, [f"hsf-{options.preset}"])
     except ValueError as error:
         options.parser.error(str(error))
     results = _results_file(options)
@@ -333,7 +342,12 @@ def _diagnose(options: argparse.Namespace) -> None:
     ]
     with _engine(options) as engine:
         runs = diagnose(
-            results, learners, seeds=options.seeds, epochs=options.epochs, engine=engine
+            results,
+            learners,
+            benchmark=options.benchmark,
+            seeds=options.seeds,
+            epochs=options.epochs,
+            engine=engine,
         )
     if not runs:
         options.parser.exit(1, "no run was finished\n")

@@ -30,7 +30,6 @@ from avalanche_hsf.experiments.streams import BENCHMARKS
 from avalanche_hsf.experiments.tables import Table, interval
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
 
-BENCHMARK = "synthetic"
 N_POINTS = 30
 """Measurements an experience of what is watched over training."""
 
@@ -39,15 +38,17 @@ def diagnose(
     results: ResultsFile,
     learners: Sequence[tuple[str, Mapping[str, Any]]],
     *,
+    benchmark: str = "synthetic",
     seeds: Sequence[int],
     epochs: int,
     engine: Engine,
 ) -> list[Run]:
-    """Runs learners on the paper's stream and looks into each run, or takes what the file holds.
+    """Runs learners on a stream and looks into each run, or takes what the file holds.
 
     Args:
         results: Where finished runs are kept; a run is kept with its findings.
         learners: Names in `LEARNERS`, each with its configuration.
+        benchmark: A name in `BENCHMARKS`, of a stream for autoencoders.
         seeds: At least one.
         epochs: Epochs a task, at least 1.
         engine: What makes the runs.
@@ -59,7 +60,7 @@ def diagnose(
         noise) and "curves" (by name of a metric the pairs of iteration and value).
     """
     jobs = [
-        Job(BENCHMARK, strategy, seed, epochs, configuration, _diagnosed, has_findings=True)
+        Job(benchmark, strategy, seed, epochs, configuration, _diagnosed, has_findings=True)
         for strategy, configuration in learners
         for seed in seeds
     ]
@@ -270,7 +271,7 @@ def _attribution_table(name: str, runs: Sequence[Run]) -> Table:
             ]
             rows.append(row(f"{title}: {component}", of_tasks))
     return Table(
-        f"Which part of {name} forgot, {len(runs)} seeds. share: Shapley value, these sum to "
+        f"Which part of {name} on {runs[0].benchmark} forgot, {len(runs)} seeds. share: Shapley value, these sum to "
         "the forgetting; alone: caused if it alone moves on; put back: recovered if it alone is",
         ["", *(f"T{task}" for task in range(n_tasks))],
         rows,
@@ -281,7 +282,7 @@ def _sharpness_table(name: str, runs: Sequence[Run]) -> Table:
     n_tasks = len(runs[0].findings["sharpness"])
     kinds: Mapping[str, float] = runs[0].findings["sharpness"][0]
     return Table(
-        f"Largest eigenvalue of the Hessian, {name}, {len(runs)} seeds: right after the task, "
+        f"Largest eigenvalue of the Hessian, {name} on {runs[0].benchmark}, {len(runs)} seeds: right after the task, "
         "and after the last one",
         ["", *(f"T{task}" for task in range(n_tasks))],
         [

@@ -17,7 +17,7 @@ def test_the_command(tmp_path, capsys):
     words = ["diagnose", "--preset", "compact", "--seeds", "3", "--epochs", "2"]
     assert main([*words, "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "Which part of hsf-compact forgot" in out and "Largest eigenvalue" in out
+    assert "Which part of hsf-compact on synthetic forgot" in out and "Largest eigenvalue" in out
     names = {path.stem for path in tmp_path.glob("*.png")}
     assert {f"mlp-paper-{name}" for name in FIGURES} < names
     assert {f"hsf-compact-{name}" for name in FIGURES} < names

@@ -161,12 +161,12 @@ def test_the_commands_take_jobs(tmp_path, capsys):
     assert main(["reproduce", "--seeds", "1,2", *words, "--out", str(tmp_path / "a")]) == 0
     out = ["--out", str(tmp_path / "b")]
     assert main(["sweep", "--vary", "lr=0.001", "--seeds", "1", *words, *out]) == 0
-    of_preset = ["--preset", "compact", "--set", "solver_steps=2"]
+    of_preset = ["--preset", "compact", "--set", "solver_steps=2", "--benchmark", "bottleneck"]
     assert main(["diagnose", *of_preset, "--seeds", "1", *words, *out, "--fresh"]) == 0
     out = ["--benchmark", "bottleneck", "--out", str(tmp_path / "c")]
     assert main(["compare", "--strategies", "mlp-separate", "--seeds", "1,2", *words, *out]) == 0
     shown = capsys.readouterr().out
-    assert "Which part of hsf-compact, solver_steps 2 forgot" in shown
+    assert "Which part of hsf-compact, solver_steps 2 on bottleneck forgot" in shown
     with pytest.raises(SystemExit):
         main(["reproduce", "--jobs", "0"])
     assert "must be at least 1" in capsys.readouterr().err
