@@ -271,8 +271,9 @@ def _attribution_table(name: str, runs: Sequence[Run]) -> Table:
             ]
             rows.append(row(f"{title}: {component}", of_tasks))
     return Table(
-        f"Which part of {name} on {runs[0].benchmark} forgot, {len(runs)} seeds. share: Shapley value, these sum to "
-        "the forgetting; alone: caused if it alone moves on; put back: recovered if it alone is",
+        f"Which part of {name} on {runs[0].benchmark} forgot, {len(runs)} seeds. share: Shapley "
+        "value, these sum to the forgetting; alone: caused if it alone moves on; put back: "
+        "recovered if it alone is",
         ["", *(f"T{task}" for task in range(n_tasks))],
         rows,
     )
@@ -282,8 +283,8 @@ def _sharpness_table(name: str, runs: Sequence[Run]) -> Table:
     n_tasks = len(runs[0].findings["sharpness"])
     kinds: Mapping[str, float] = runs[0].findings["sharpness"][0]
     return Table(
-        f"Largest eigenvalue of the Hessian, {name} on {runs[0].benchmark}, {len(runs)} seeds: right after the task, "
-        "and after the last one",
+        f"Largest eigenvalue of the Hessian, {name} on {runs[0].benchmark}, {len(runs)} seeds: "
+        "right after the task, and after the last one",
         ["", *(f"T{task}" for task in range(n_tasks))],
         [
             [
