@@ -26,7 +26,7 @@ from torch.nn.functional import mse_loss  # noqa: E402
 
 from avalanche_hsf.benchmarks import RandomManifolds, reconstruction_benchmark  # noqa: E402
 from avalanche_hsf.experiments.storage import floats_kept  # noqa: E402
-from avalanche_hsf.training import HSFStrategy  # noqa: E402
+from avalanche_hsf.training import HSFStrategy, get_preset, make_protections  # noqa: E402
 
 PRESETS = ("paper", "repaired", "isolated", "compact")
 EPOCHS = 10
@@ -61,6 +61,7 @@ class Learner:
             plugins=[self.timing],
             evaluator=None,
             model_options=model_options,
+            protections=_protections(preset),
         )
         for experience in stream[:n_before]:
             self.strategy.train(experience)
@@ -72,6 +73,14 @@ class Learner:
         self.timing.seconds.clear()
         self.strategy.train(self.next)
         return statistics.median(self.timing.seconds)
+
+
+def _protections(preset: str) -> list[Any]:
+    of = get_preset(preset)
+    arguments = {**of.hsf_protections, **of.protections, **of.hsf_protections}
+    if "WarmStartPlugin" in arguments:
+        arguments["WarmStartPlugin"] = {"n_tasks": 4}
+    return make_protections(arguments)
 
 
 def by_tasks(preset: str, counts: Sequence[int], blocks: int) -> list[Ratio]:

@@ -245,7 +245,8 @@ class _Curves(BaseLogger):
 
     def log_single_metric(self, name: str, value: Any, x_plot: int) -> None:
         if isinstance(value, float) and math.isfinite(value):
-            self.points.setdefault(name, []).append((x_plot, value))
+            # Six digits are enough for a curve, and half the size of a results file.
+            self.points.setdefault(name, []).append((x_plot, float(f"{value:.6g}")))
 
 
 def _attribution_table(name: str, runs: Sequence[Run]) -> Table:

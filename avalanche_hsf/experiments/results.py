@@ -114,7 +114,7 @@ def _number(value: Tensor) -> float | None:
 
 
 class ResultsFile:
-    """`results.json` in an output folder: `{"versions": {...}, "runs": [...]}`.
+    """`results.json` in an output folder: `{"versions": {...}, "runs": [...]}`, a run a line.
 
     It is written after every run, so a command that is stopped loses at most the run it was in,
     and finds the others when it is started again.
@@ -149,9 +149,9 @@ class ResultsFile:
         self.runs = [other for other in self.runs if other.key != run.key] + [run]
         # Sorted, so that the file does not depend on which run was finished first.
         self.runs.sort(key=lambda each: (*each.key[:2], each.epochs, each.key[4], each.seed))
-        content = {"versions": self.versions, "runs": [asdict(each) for each in self.runs]}
+        lines = ",\n".join(json.dumps(asdict(each)) for each in self.runs)
         scratch = self.path.with_suffix(".json.part")
-        scratch.write_text(json.dumps(content, indent=1) + "\n")
+        scratch.write_text(f'{{"versions": {json.dumps(self.versions)}, "runs": [\n{lines}\n]}}\n')
         os.replace(scratch, self.path)
 
     def _read(self) -> list[Run]:

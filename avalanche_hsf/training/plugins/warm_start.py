@@ -22,11 +22,14 @@ class WarmStartPlugin(SupervisedPlugin):
 
     Args:
         n_samples: Samples of the new task that the old ones are tried on, at least 1.
+        n_tasks: Finished tasks that are tried, at least 1, evenly spread over all, the last among
+            them; None: all, which takes a forward pass for each when a task begins.
     """
 
-    def __init__(self, n_samples: int = 300) -> None:
+    def __init__(self, n_samples: int = 300, *, n_tasks: int | None = None) -> None:
         super().__init__()
         self.n_samples = check_int("n_samples", n_samples, at_least=1)
+        self.n_tasks = None if n_tasks is None else check_int("n_tasks", n_tasks, at_least=1)
         self._finished: list[int] = []
 
     @torch.no_grad()
@@ -59,7 +62,9 @@ class WarmStartPlugin(SupervisedPlugin):
             if isinstance(module, SeededNoise):
                 module.train()  # the choice must not depend on how much was evaluated before
         losses = {}
-        for old in self._finished:
+        n = len(self._finished)
+        k = min(self.n_tasks or n, n)
+        for old in (self._finished[(i + 1) * n // k - 1] for i in range(k)):
             # Tried as the new task, since its classes, say, are others than the old one's.
             _copy(model, old, label)
             losses[old] = float(strategy._criterion(model(x, strategy.mb_task_id), y))

@@ -39,22 +39,36 @@ class Start(SupervisedPlugin):
             self.of[label] = torch.cat([w.detach().flatten() for w in weights.values()])
 
 
-@pytest.mark.parametrize("kind", [IsolatedHyperNetwork, DeltaHyperNetwork])
-def test_it_picks_the_right_one_of_planted_tasks(kind):
-    # Task t learns its own constant; the new ones are closest to 3, 7 and 0, not to the last.
-    constants = {0: 1.0, 3: -4.0, 7: 9.0, 2: -3.0, 5: 8.0, 6: 0.9}
+def began(plugin, constants, kind=IsolatedHyperNetwork):
+    """What each task starts with, when task t learns its own constant."""
     start = Start()
     model = OneVector(kind)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     strategy = naive(
-        WarmStartPlugin(), start, model=model, optimizer=optimizer, train_epochs=20, train_mb_size=4
+        plugin, start, model=model, optimizer=optimizer, train_epochs=20, train_mb_size=4
     )
     benchmark = reconstruction_benchmark(
         [torch.full((4, 3), c) for c in constants.values()], task_labels=list(constants)
     )
     strategy.train(benchmark.train_stream)
-    began = {label: float(weights.mean()) for label, weights in start.of.items()}
-    assert began == pytest.approx({0: 0, 3: 1, 7: 1, 2: -4, 5: 9, 6: 1}, abs=0.05)
+    return {label: float(weights.mean()) for label, weights in start.of.items()}
+
+
+@pytest.mark.parametrize("kind", [IsolatedHyperNetwork, DeltaHyperNetwork])
+def test_it_picks_the_right_one_of_planted_tasks(kind):
+    # The new ones are closest to 3, 7 and 0, not to the last.
+    constants = {0: 1.0, 3: -4.0, 7: 9.0, 2: -3.0, 5: 8.0, 6: 0.9}
+    chosen = began(WarmStartPlugin(), constants, kind)
+    assert chosen == pytest.approx({0: 0, 3: 1, 7: 1, 2: -4, 5: 9, 6: 1}, abs=0.05)
+
+
+def test_only_so_many_finished_tasks_are_tried():
+    constants = {0: 1.0, 1: -4.0, 2: 9.0, 3: -8.0, 4: 1.1, 5: 8.8}
+    last = began(WarmStartPlugin(n_tasks=1), constants)
+    assert last == pytest.approx({0: 0, 1: 1, 2: -4, 3: 9, 4: -8, 5: 1.1}, abs=0.05)
+    # Of five tasks the second and the last, of four the second and the fourth.
+    two = began(WarmStartPlugin(n_tasks=2), constants)
+    assert two[5] == pytest.approx(1.1, abs=0.05) and two[4] == pytest.approx(-4, abs=0.05)
 
 
 def test_a_task_that_comes_back_goes_on_from_its_own_weights():
