@@ -2,8 +2,8 @@
 
     python benchmarks/parallel.py [--runs 16] [--jobs 2] [--epochs 300] [--out measured/speed]
 
-The same seeds of the preset "compact" on the paper's stream, both ways, twice, in turn. What the
-processes take to start and to import is in it.
+The same seeds of the preset "compact" on the paper's stream, both ways. What the processes take to
+start and to import is in it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def main(runs: int = 16, jobs: int = 2, epochs: int = 300, out: str | None = Non
         get_reusable_executor().shutdown()  # each time anew, as a command would
 
     in_process, in_processes = "one after the other", f"--jobs {jobs}"
-    # One block and the warm-up that comes with it.
-    seconds = in_turn({in_process: lambda: all_of(1), in_processes: lambda: all_of(jobs)}, blocks=1)
+    variants = {in_process: lambda: all_of(1), in_processes: lambda: all_of(jobs)}
+    seconds = in_turn(variants, blocks=1, warm_up=False)
     assert all(each == matrices[0] for each in matrices)  # the very same results
     name = f"{runs} runs {in_process} / {in_processes}"
     rows = [ratio(seconds, in_process, in_processes, name=name, goal=">= 1.8")]

@@ -36,7 +36,7 @@ from avalanche_hsf.models import ManifoldNormalizingFlow, NeuralSDE  # noqa: E40
 from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin  # noqa: E402
 
 N_TASKS = 5
-EPOCHS = 10
+EPOCHS = 30
 
 
 class StepAbout(SupervisedPlugin):
@@ -180,10 +180,17 @@ def libraries(blocks: int) -> list[Ratio]:
     }
     stream = SyntheticManifolds().train_stream
     for name, in_memory in (("in Avalanche", True), ("in Avalanche, its loading", False)):
+        # Without replay, which would come in when the first task is trained again.
         strategy = HSFStrategy.from_preset(
-            *("paper",), input_dim=3, seed=0, train_epochs=EPOCHS, evaluator=None
+            "paper",
+            input_dim=3,
+            seed=0,
+            gamma=0,
+            delta=0,
+            train_epochs=EPOCHS,
+            evaluator=None,
+            in_memory=in_memory,
         )
-        strategy.in_memory = in_memory
         variants[name] = _training(strategy, stream[0])
     model = HSFStrategy.from_preset("paper", input_dim=3, seed=0, evaluator=None).model
     model.hypernetwork.add_task(0)

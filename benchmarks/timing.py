@@ -44,15 +44,15 @@ class Ratio:
 
 
 def in_turn(
-    variants: Mapping[str, Callable[[], object]], *, blocks: int = 7
+    variants: Mapping[str, Callable[[], object]], *, blocks: int = 7, warm_up: bool = True
 ) -> dict[str, list[float]]:
     """Seconds of each variant in each block.
 
     All run in turn in one process, in every other block the other way round, so that whatever
-    slows the machine slows all. A first block warms up and is not counted.
+    slows the machine slows all. A first block warms up and is not counted, unless told otherwise.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for block in range(blocks + 1):
+    for block in range(0 if warm_up else 1, blocks + 1):
         names = list(variants)
         for name in names if block % 2 else reversed(names):
             start = time.perf_counter()
