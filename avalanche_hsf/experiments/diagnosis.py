@@ -291,7 +291,7 @@ def _sharpness_table(name: str, runs: Sequence[Run]) -> Table:
             [
                 kind,
                 *(
-                    interval([each.findings["sharpness"][task][kind] for each in runs])
+                    interval([each.findings["sharpness"][task][kind] for each in runs], ".2g")
                     for task in range(n_tasks)
                 ),
             ]
