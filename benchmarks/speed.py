@@ -148,7 +148,7 @@ def presets(blocks: int) -> list[Ratio]:
     return [
         ratio(whole, "author's way", name, name=f"author's way / {name}", goal=goals.get(name, ""))
         for name in whole
-        if name != "author's way"
+        if name not in ("author's way", "hsf-paper")  # that one is above, step by step
     ]
 
 
