@@ -460,7 +460,9 @@ def _assignment(text: str) -> tuple[str, float]:
     name, values = _varied(text)
     if len(values) != 1:
         raise argparse.ArgumentTypeError(f"must be NAME=VALUE with a number, got {text!r}")
-    return name, int(values[0]) if values[0].is_integer() else values[0]
+    from avalanche_hsf.experiments.hyperparameters import INTEGERS
+
+    return name, int(values[0]) if name in INTEGERS else values[0]
 
 
 def _seeds(text: str) -> list[int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from avalanche_hsf import __version__
@@ -137,6 +138,7 @@ class ResultsFile:
         self.path = self.folder / "results.json"
         self.versions = versions()
         self.runs: list[Run] = []
+        self._fresh = fresh
         if self.path.exists() and not fresh:
             self.runs = self._read()
 
@@ -145,14 +147,24 @@ class ResultsFile:
         return next((run for run in self.runs if run.key == key), None)
 
     def add(self, run: Run) -> None:
-        """Adds a run, in place of one with its key, and writes the file, whole or not at all."""
-        self.runs = [other for other in self.runs if other.key != run.key] + [run]
-        # Sorted, so that the file does not depend on which run was finished first.
-        self.runs.sort(key=lambda each: (*each.key[:2], each.epochs, each.key[4], each.seed))
-        lines = ",\n".join(json.dumps(asdict(each)) for each in self.runs)
-        scratch = self.path.with_suffix(".json.part")
-        scratch.write_text(f'{{"versions": {json.dumps(self.versions)}, "runs": [\n{lines}\n]}}\n')
-        os.replace(scratch, self.path)
+        """Adds a run, in place of one with its key, and writes the file, whole or not at all.
+
+        What other commands have added to the file in the meantime is kept.
+        """
+        with FileLock(self.path.with_suffix(".lock")):
+            others = self._read() if self.path.exists() and not self._fresh else []
+            self._fresh = False
+            by_key = {each.key: each for each in [*others, *self.runs, run]}
+            # Sorted, so that the file does not depend on which run was finished first.
+            self.runs = sorted(
+                by_key.values(),
+                key=lambda each: (*each.key[:2], each.epochs, each.key[4], each.seed),
+            )
+            lines = ",\n".join(json.dumps(asdict(each)) for each in self.runs)
+            versions = json.dumps(self.versions)
+            scratch = self.path.with_suffix(".json.part")
+            scratch.write_text(f'{{"versions": {versions}, "runs": [\n{lines}\n]}}\n')
+            os.replace(scratch, self.path)
 
     def _read(self) -> list[Run]:
         try:

@@ -133,17 +133,25 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Table:
                 label,
                 interval([_just_learned(each) for each in runs], ".2g"),
                 interval([each.final_mean_error for each in runs], ".2g"),
+                "" if runs is first else p_against(first, runs),
                 interval([each.forgetting[0] or 0.0 for each in runs]),
                 interval(forgetting),
                 f"{median(forgetting):+.2g}",
-                "" if runs is first else p_against(first, runs),
             ]
         )
     n_seeds = max(len(runs) for runs in by_label.values())
     return Table(
         f"{preset} on {first[0].benchmark}, {first[0].epochs} steps a task, {n_seeds} seeds: mean "
         "± 95 % interval. just learned: mean of R[j, j]; forgetting: mean of R[last, j] - R[j, j]",
-        ["changed", "just learned", "final mean MSE", "forgetting T0", "forgetting", "median", "p"],
+        [
+            "changed",
+            "just learned",
+            "final mean MSE",
+            "p of the final mean",
+            "forgetting T0",
+            "forgetting",
+            "its median",
+        ],
         rows,
     )
 

@@ -170,3 +170,13 @@ def test_the_commands_take_jobs(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["reproduce", "--jobs", "0"])
     assert "must be at least 1" in capsys.readouterr().err
+
+
+def test_two_commands_in_one_folder_lose_nothing_of_each_other(tmp_path, expected):
+    one, two = ResultsFile(tmp_path), ResultsFile(tmp_path)
+    make(one, JOBS[:2], in_process)
+    make(two, JOBS[2:], in_process)
+    assert without_seconds(tmp_path) == expected
+    fresh = ResultsFile(tmp_path, fresh=True)
+    make(fresh, JOBS[:1], in_process)
+    assert len(ResultsFile(tmp_path).runs) == 1
