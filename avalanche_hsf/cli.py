@@ -163,8 +163,8 @@ def _add_diagnose(commands: Any) -> None:
         "diagnose",
         help="say which part of a preset forgot, how it drifted, and what its loss terms did",
         description="Runs a preset and the paper's MLP on a stream and attributes what "
-        "was forgotten to their components. Watching costs time: it is for looking, not for "
-        "timing.",
+        "was forgotten to their components. Attribution and sharpness come after training, in "
+        "some minutes a seed without a sign of progress, whatever the epochs.",
     )
     diagnose.add_argument(
         "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
@@ -201,8 +201,8 @@ def _add_diagnose(commands: Any) -> None:
         "--out",
         default="results/diagnosis",
         metavar="DIR",
-        help="folder for results.json, findings.md and the figures; runs that its results.json "
-        "holds with findings are not run again (default: results/diagnosis)",
+        help="folder for results.json and, for each learner, tables and figures; runs that its "
+        "results.json holds with findings are not run again (default: results/diagnosis)",
     )
     _add_engine(diagnose)
     diagnose.set_defaults(command=_diagnose, parser=diagnose)
@@ -325,15 +325,20 @@ def _compare(options: argparse.Namespace) -> None:
 def _diagnose(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments.comparison import check_fit
-    from avalanche_hsf.experiments.diagnosis import diagnose, tables, write_figures
-    from avalanche_hsf.experiments.hyperparameters import arguments_for
+    from avalanche_hsf.experiments.diagnosis import (
+        diagnose,
+        tables,
+        write_figures,
+        write_tables,
+    )
+    from avalanche_hsf.experiments.hyperparameters import check_values
 
     varied = dict(options.set or ())
     _check_benchmark(options)
     try:
-        arguments_for(options.preset, varied)
         check_fit(options.benchmark, [f"hsf-{options.preset}"])
-    except ValueError as error:
+        check_values(options.preset, varied)
+    except (ValueError, TypeError) as error:
         options.parser.error(str(error))
     results = _results_file(options)
     learners = [
@@ -351,17 +356,15 @@ def _diagnose(options: argparse.Namespace) -> None:
         )
     if not runs:
         options.parser.exit(1, "no run was finished\n")
-    made = tables(runs)
-    findings = results.folder / "findings.md"
-    findings.write_text("\n\n".join(table.markdown() for table in made) + "\n")
-    figures = write_figures(results, runs)
-    print("\n\n".join(["", *(table.text() for table in made), ""]))
-    print("written:", ", ".join([str(results.path), str(findings), *figures]))
+    written = [*write_tables(results, runs), *write_figures(results, runs)]
+    print("\n\n".join(["", *(table.text() for table in tables(runs)), ""]))
+    print("written:", ", ".join([str(results.path), *written]))
 
 
 def _sweep(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments.comparison import check_fit
+    from avalanche_hsf.experiments.hyperparameters import check_values
     from avalanche_hsf.experiments.sweep import everything, figure, sweep, table, variations
     from avalanche_hsf.training import get_preset
 
@@ -373,7 +376,9 @@ def _sweep(options: argparse.Namespace) -> None:
         chosen = variations(
             options.preset, vary, benchmark=options.benchmark, epochs=options.epochs
         )
-    except ValueError as error:
+        for each in chosen:
+            check_values(options.preset, each.varied)
+    except (ValueError, TypeError) as error:
         options.parser.error(str(error))
     results = _results_file(options)
     with _engine(options) as engine:
@@ -447,9 +452,9 @@ def _positive(text: str) -> int:
 
 
 def _varied(text: str) -> tuple[str, list[float]]:
-    name, _, values = text.partition("=")
+    name, given, values = text.partition("=")
     try:
-        return name, [float(word) for word in values.split(",")] if values else []
+        return name, [float(word) for word in values.split(",")] if given else []
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"must be NAME or NAME=A,B,... with numbers, got {text!r}"

@@ -35,7 +35,7 @@ def plot_shares(shares: Mapping[str, Sequence[float]], *, title: str) -> Figure:
         yticks=range(len(values)),
         yticklabels=list(shares),
     )
-    figure.colorbar(image, ax=panel, label="error added")
+    figure.colorbar(image, ax=panel, label="error added (negative: taken away)")
     return figure
 
 

@@ -97,6 +97,16 @@ def tables(runs: Sequence[Run]) -> list[Table]:
     return made
 
 
+def write_tables(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
+    """Writes the tables of each learner into the results folder; returns their paths."""
+    paths = []
+    for name, own in _by_learner(runs).items():
+        path = results.folder / f"{_file_name(name)}-findings.md"
+        path.write_text("\n\n".join(table.markdown() for table in tables(own)) + "\n")
+        paths.append(str(path))
+    return paths
+
+
 def shares(runs: Sequence[Run], kind: str = "shapley") -> dict[str, list[float]]:
     """For each component the mean over runs of what it has of each task's forgetting."""
     first = runs[0].findings["attribution"]
@@ -158,7 +168,7 @@ def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
                 title=f"What the likelihood term does to the latents: {of}",
             )
         for kind, figure in figures.items():
-            path = results.folder / f"{name.replace(', ', '-').replace(' ', '-')}-{kind}.png"
+            path = results.folder / f"{_file_name(name)}-{kind}.png"
             figure.savefig(path, dpi=130)
             paths.append(str(path))
     return paths
@@ -172,6 +182,10 @@ def _by_learner(runs: Sequence[Run]) -> dict[str, list[Run]]:
         name = ", ".join([each.strategy, *(f"{k} {value:g}" for k, value in varied.items())])
         by_learner.setdefault(name, []).append(each)
     return by_learner
+
+
+def _file_name(learner: str) -> str:
+    return learner.replace(", ", "-").replace(" ", "-")
 
 
 def _over_tasks(runs: Sequence[Run]) -> dict[str, list[tuple[float, float]]]:

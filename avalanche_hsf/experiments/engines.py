@@ -108,7 +108,7 @@ def on_cluster(jobs: Sequence[Job], *, address: str) -> Iterator[tuple[Job, Run 
             for job in jobs
         }
         with _bar(jobs) as bar:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 bar.update()
                 # There is one if its worker died too often, or has not this package.
                 problem = future.exception()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from avalanche_hsf.training import BetaSchedule, get_preset
+from avalanche_hsf.training import BetaSchedule, HSFStrategy, get_preset
 
 EPOCHS = "epochs"
 """Of a task; a run's own argument, not one of its configuration."""
@@ -95,3 +95,8 @@ def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
                 there_are = ", ".join(known for known in FACTORS if known != EPOCHS)
                 raise ValueError(f"there is no hyperparameter {each!r}; there are {there_are}")
     return {**made, "model_options": model} if model else made
+
+
+def check_values(name: str, varied: Mapping[str, Any]) -> None:
+    """Raises ValueError or TypeError where a preset does not take these values."""
+    HSFStrategy.from_preset(name, input_dim=3, evaluator=None, **arguments_for(name, varied))

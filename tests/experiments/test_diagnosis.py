@@ -21,6 +21,8 @@ def test_the_command(tmp_path, capsys):
     names = {path.stem for path in tmp_path.glob("*.png")}
     assert {f"mlp-paper-{name}" for name in FIGURES} < names
     assert {f"hsf-compact-{name}" for name in FIGURES} < names
+    for name in ("hsf-compact", "mlp-paper"):
+        assert "Which part of" in (tmp_path / f"{name}-findings.md").read_text()
     ours, mlp = ResultsFile(tmp_path).runs
     for each in (ours, mlp):
         for task, found in enumerate(each.findings["attribution"]):
@@ -49,9 +51,19 @@ def test_components_of_the_papers_network():
     assert components_of(MLPAutoencoder(3)) is None
 
 
-def test_an_unknown_preset(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--preset", "perfect"], "no preset 'perfect'"),
+        (["--set", "latent_dim=1"], "latent_dim must be at least 2"),
+        (["--set", "gamma"], "must be NAME=VALUE with a number"),
+        (["--set", "epochs=3"], "no hyperparameter 'epochs'"),
+    ],
+)
+def test_bad_words_end_with_one_line(words, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(["diagnose", "--preset", "perfect", "--out", str(tmp_path / "not-made")])
+        main(["diagnose", *words, "--out", str(tmp_path / "not-made")])
     assert stopped.value.code == 2
-    assert "no preset 'perfect'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
     assert not (tmp_path / "not-made").exists()

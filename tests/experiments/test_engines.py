@@ -54,7 +54,8 @@ def cluster():
             *("worker", address, "--name", name, "--nthreads", "1", "--no-nanny"), "--no-dashboard"
         )
         workers[name] = process
-    with Client(address, timeout="60s") as client:
+    # No default client, which would hide that the engine needs one.
+    with Client(address, timeout="60s", set_as_default=False) as client:
         client.wait_for_workers(2, timeout=60)
         yield address, client, workers
     for process in started:
