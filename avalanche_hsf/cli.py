@@ -336,8 +336,8 @@ def _diagnose(options: argparse.Namespace) -> None:
     varied = dict(options.set or ())
     _check_benchmark(options)
     try:
-        check_fit(options.benchmark, [f"hsf-{options.preset}"])
         check_values(options.preset, varied)
+        check_fit(options.benchmark, [f"hsf-{options.preset}"])
     except (ValueError, TypeError) as error:
         options.parser.error(str(error))
     results = _results_file(options)
