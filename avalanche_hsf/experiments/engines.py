@@ -98,7 +98,7 @@ def on_cluster(jobs: Sequence[Job], *, address: str) -> Iterator[tuple[Job, Run 
         from distributed import Client, as_completed
     except ImportError as error:
         raise ImportError(
-            "a Dask scheduler needs the package distributed: pip install 'avalanche-hsf[dask]'"
+            "a Dask scheduler needs the package distributed (pip install distributed)"
         ) from error
     with warnings.catch_warnings(), Client(address, timeout="10s", set_as_default=False) as client:
         # Other versions of Dask are its own concern; ours are compared in `finish`.

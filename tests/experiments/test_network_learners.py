@@ -11,7 +11,9 @@ from torch import nn
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS
-from avalanche_hsf.experiments.comparison import GROUPS, check_fit, tune
+from avalanche_hsf.experiments.comparison import GROUPS, check_fit, tuning
+from avalanche_hsf.experiments.engines import in_process
+from avalanche_hsf.experiments.jobs import carry_out
 from avalanche_hsf.experiments.learners import LEARNERS
 from avalanche_hsf.experiments.network_learners import (
     NETWORK_LEARNERS,
@@ -91,10 +93,11 @@ def test_learners_and_streams_that_do_not_fit():
 
 def test_the_search_keeps_to_the_networks_optimizers(tmp_path):
     results = ResultsFile(tmp_path)
-    tune(results, "polynomials", "net-naive", seed=100, epochs=1)
+    plans = [tuning("polynomials", "net-naive", seed=100, epochs=1)]
+    carry_out(results, plans, in_process)
     assert {r.configuration["optimizer"] for r in results.runs} == {"AdamW", "SOAP"}
     assert {r.benchmark for r in results.runs} == {"polynomials-drawn"}  # not what is reported
-    tune(results, "split-digits", "net-naive", seed=100, epochs=1)
+    carry_out(results, [tuning("split-digits", "net-naive", seed=100, epochs=1)], in_process)
     of_digits = [r for r in results.runs if r.benchmark == "split-digits"]
     assert {r.configuration["optimizer"] for r in of_digits} == {"AdamW"}
 
