@@ -164,10 +164,10 @@ def test_the_command(tmp_path, capsys):
     assert "mlp-paper, seed 0" in shown.err  # a progress bar
     runs = json.loads((tmp_path / "results.json").read_text())["runs"]
     assert [(r["strategy"], r["seed"]) for r in runs] == [
-        ("mlp-paper", 0),
         ("hsf-paper", 0),
-        ("mlp-paper", 1),
         ("hsf-paper", 1),
+        ("mlp-paper", 0),
+        ("mlp-paper", 1),
     ]
     for name in ("error_matrix.png", "task0.png", "summary.md"):
         assert (tmp_path / name).stat().st_size > 1000
