@@ -103,6 +103,33 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_preset_runs(command: argparse.ArgumentParser) -> None:
+    """A preset on a stream, with several seeds."""
+    command.add_argument(
+        "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
+    )
+    command.add_argument(
+        "--benchmark",
+        default="synthetic",
+        metavar="NAME",
+        help="a stream for autoencoders, see compare (default: synthetic, the paper's)",
+    )
+    command.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=[1, 2, 3, 4, 5],
+        metavar="A,B,...",
+        help="seeds, separated by commas (default: 1,2,3,4,5)",
+    )
+    command.add_argument(
+        "--epochs",
+        type=_positive,
+        default=300,
+        metavar="N",
+        help="training epochs a task (default: 300)",
+    )
+
+
 def _add_compare(commands: Any) -> None:
     compare = commands.add_parser(
         "compare",
@@ -166,15 +193,7 @@ def _add_diagnose(commands: Any) -> None:
         "was forgotten to their components. Attribution and sharpness come after training, in "
         "some minutes a seed without a sign of progress, whatever the epochs.",
     )
-    diagnose.add_argument(
-        "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
-    )
-    diagnose.add_argument(
-        "--benchmark",
-        default="synthetic",
-        metavar="NAME",
-        help="a stream for autoencoders, see compare (default: synthetic, the paper's)",
-    )
+    _add_preset_runs(diagnose)
     diagnose.add_argument(
         "--set",
         action="append",
@@ -182,20 +201,6 @@ def _add_diagnose(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="set a hyperparameter of the preset otherwise, again for more, such as beta=0; the "
         "names are those of sweep --vary",
-    )
-    diagnose.add_argument(
-        "--seeds",
-        type=_seeds,
-        default=[1, 2, 3, 4, 5],
-        metavar="A,B,...",
-        help="seeds, separated by commas (default: 1,2,3,4,5)",
-    )
-    diagnose.add_argument(
-        "--epochs",
-        type=_positive,
-        default=300,
-        metavar="N",
-        help="training epochs a task (default: 300)",
     )
     diagnose.add_argument(
         "--out",
@@ -215,15 +220,7 @@ def _add_sweep(commands: Any) -> None:
         description="Runs a preset as it is and with one thing changed at a time: the paper's "
         "debugging experiments and its hyperparameters.",
     )
-    sweep.add_argument(
-        "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
-    )
-    sweep.add_argument(
-        "--benchmark",
-        default="synthetic",
-        metavar="NAME",
-        help="a stream for autoencoders, see compare (default: synthetic, the paper's)",
-    )
+    _add_preset_runs(sweep)
     sweep.add_argument(
         "--vary",
         action="append",
@@ -233,20 +230,6 @@ def _add_sweep(commands: Any) -> None:
         "sep at 2, 5 and 10 times), or beta, gamma, delta, lr, epochs, solver_steps, "
         "diffusion_scale, embedding_dim, latent_dim with the values to try; without values, "
         "multiples of the preset's own (default: all that the preset has)",
-    )
-    sweep.add_argument(
-        "--seeds",
-        type=_seeds,
-        default=[1, 2, 3, 4, 5],
-        metavar="A,B,...",
-        help="seeds, separated by commas (default: 1,2,3,4,5)",
-    )
-    sweep.add_argument(
-        "--epochs",
-        type=_positive,
-        default=300,
-        metavar="N",
-        help="training epochs a task (default: 300)",
     )
     sweep.add_argument(
         "--out",

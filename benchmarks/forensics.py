@@ -23,7 +23,7 @@ import torch  # noqa: E402
 from avalanche.logging import TensorboardLogger  # noqa: E402
 from avalanche.training import Naive  # noqa: E402
 from avalanche.training.plugins import EvaluationPlugin  # noqa: E402
-from timing import Ratio, in_turn, ratio, report  # noqa: E402
+from timing import Ratio, in_turn, over_blocks, ratio, report  # noqa: E402
 from torch import nn  # noqa: E402
 
 from avalanche_hsf.analysis import (  # noqa: E402
@@ -35,6 +35,7 @@ from avalanche_hsf.analysis import (  # noqa: E402
 )
 from avalanche_hsf.benchmarks import SplitDigits, SyntheticManifolds  # noqa: E402
 from avalanche_hsf.evaluation import MSEMatrix  # noqa: E402
+from avalanche_hsf.experiments.diagnosis import components_of  # noqa: E402
 from avalanche_hsf.training import HSFStrategy  # noqa: E402
 
 Make = Callable[..., Any]
@@ -100,23 +101,17 @@ def watching(make: Make, stream: Any, epochs: int, blocks: int, title: str) -> l
 
 
 def attribution_seconds(epochs: int = 3) -> dict[str, float]:
-    """Seconds to attribute what a run of five tasks forgot, by eight components or more."""
+    """Seconds to attribute what a run of five tasks forgot, by component."""
     seconds = {}
-    hsf = paper(300)
-    parts = {
-        "hypernetworks of the encoder": [f"hypernetwork.generators.{k}" for k in range(4)],
-        "hypernetwork of the decoder": [f"hypernetwork.generators.{k}" for k in (4, 5)],
-        "embeddings": ["hypernetwork.task_embedding"],
-        **{name: [name] for name in ("encoder", "encoder_sde", "decoder_sde", "decoder", "flow")},
-    }
-    for name, make, benchmark, components in (
-        ("paper, 8 components", hsf, SyntheticManifolds(), parts),
-        ("digits MLP, 3 components", digits_mlp, SplitDigits(5, seed=0), None),
+    for name, make, benchmark in (
+        ("paper, 8 components", paper(300), SyntheticManifolds()),
+        ("digits MLP, 3 components", digits_mlp, SplitDigits(5, seed=0)),
     ):
         recorder = ModelRecorderPlugin()
         strategy = make(train_epochs=epochs, evaluator=None, plugins=[recorder])
         for experience in benchmark.train_stream:
             strategy.train(experience)
+        components = components_of(recorder.model_after(0))
         start = time.perf_counter()
         attribute_run(recorder, benchmark.test_stream, components=components)
         seconds[name] = time.perf_counter() - start
@@ -133,12 +128,8 @@ def main(blocks: int = 7, out: str | None = None) -> list[Ratio]:
         *watching(paper(300), curves, 50, blocks, "paper, 1 step an epoch"),
     ]
     for name, seconds in attribution_seconds().items():
-        rows.append(
-            Ratio(
-                f"attribution of 5 tasks, {name}: seconds",
-                *("", "", seconds, seconds, seconds, "seconds", "< 60"),
-            )
-        )
+        title = f"attribution of 5 tasks, {name}: seconds"
+        rows.append(over_blocks(title, [seconds], unit="seconds", goal="< 60"))
     report(rows, out, "forensics")
     return rows
 

@@ -13,7 +13,7 @@ import argparse
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 import torch  # noqa: E402
 from avalanche.core import SupervisedPlugin  # noqa: E402
-from timing import Ratio, in_turn, peak_memory, ratio, report  # noqa: E402
+from timing import Ratio, in_turn, over_blocks, peak_memory, ratio, report  # noqa: E402
 from torch.nn.functional import mse_loss  # noqa: E402
 
 from avalanche_hsf.benchmarks import RandomManifolds, reconstruction_benchmark  # noqa: E402
@@ -86,17 +86,12 @@ def _protections(preset: str) -> list[Any]:
 def by_tasks(preset: str, counts: Sequence[int], blocks: int) -> list[Ratio]:
     """A step in the last of so many tasks against one in the last of the first count."""
     stream = RandomManifolds(max(counts), seed=0).train_stream
-    learners = {n: Learner(preset, stream, n - 1) for n in counts}
-    seconds: dict[int, list[float]] = {n: [] for n in counts}
-    for block in range(blocks + 1):  # the first warms up
-        for n, learner in learners.items():
-            took = learner.step()
-            if block:
-                seconds[n].append(took)
+    learners = {str(n): Learner(preset, stream, n - 1) for n in counts}
+    seconds = _steps(learners, blocks)
     first = counts[0]
     rows = [
         ratio(
-            {str(n): took for n, took in seconds.items()},
+            seconds,
             *(str(n), str(first)),
             name=f"{preset}: step in task {n} / in task {first}",
             goal="<= 1.5" if n >= 500 else "",
@@ -104,7 +99,7 @@ def by_tasks(preset: str, counts: Sequence[int], blocks: int) -> list[Ratio]:
         for n in counts[1:]
     ]
     memory, kept = {}, {}
-    for n, learner in learners.items():
+    for n, learner in zip(counts, learners.values(), strict=True):
         learner.strategy.train_epochs = 1
         learner.strategy.optimizer.zero_grad()
         memory[n] = peak_memory(lambda learner=learner: learner.strategy.train(learner.next))
@@ -114,7 +109,7 @@ def by_tasks(preset: str, counts: Sequence[int], blocks: int) -> list[Ratio]:
             _single(f"{preset}: peak memory, task {n} / task {first}", memory[n] / memory[first]),
             _single(f"{preset}: floats kept, task {n} / task {first}", kept[n] / kept[first]),
         ]
-    took = statistics.median(seconds[first]) * 1e3
+    took = statistics.median(seconds[str(first)]) * 1e3
     print(f"{preset}, task {first}: {took:.0f} ms, {memory[first] / 1e6:.0f} MB, {kept[first]:,}")
     return rows
 
@@ -175,12 +170,7 @@ def by_size(preset: str, blocks: int) -> list[Ratio]:
         print(f"{preset}: 3 x 32 x 32 inputs do not fit into memory")
     else:
         learners["3 x 32 x 32 inputs"] = learner(input_dim=3072)
-    seconds: dict[str, list[float]] = {name: [] for name in learners}
-    for block in range(blocks + 1):
-        for name, each in learners.items():
-            took = each.step()
-            if block:
-                seconds[name].append(took)
+    seconds = _steps(learners, blocks)
     return [
         ratio(seconds, name, "paper's sizes", name=f"{preset}: {name} / the paper's sizes")
         for name in learners
@@ -188,9 +178,20 @@ def by_size(preset: str, blocks: int) -> list[Ratio]:
     ]
 
 
+def _steps(learners: Mapping[str, Learner], blocks: int) -> dict[str, list[float]]:
+    """Seconds of a step of each learner in each block, all in turn; a first block warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in learners}
+    for block in range(blocks + 1):
+        for name, learner in learners.items():
+            took = learner.step()
+            if block:
+                seconds[name].append(took)
+    return seconds
+
+
 def _single(name: str, value: float) -> Ratio:
     rival, _, ours = name.partition(" / ")
-    return Ratio(name, ours, rival, value, value, value, "memory")
+    return over_blocks(name, [value], ours=ours, rival=rival, unit="memory")
 
 
 def main(

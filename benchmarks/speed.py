@@ -25,7 +25,7 @@ from author_way import AuthorWay  # noqa: E402
 from avalanche.core import SupervisedPlugin  # noqa: E402
 from bare import coupling_flow, euler_maruyama, training_step  # noqa: E402
 from nflows.transforms import AffineCouplingTransform, CompositeTransform  # noqa: E402
-from timing import Ratio, in_turn, peak_memory, ratio, report  # noqa: E402
+from timing import Ratio, in_turn, over_blocks, peak_memory, ratio, report  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
@@ -95,10 +95,8 @@ def against_the_author(steps: int) -> list[Ratio]:
         _row("author's way / paper, with replay", pairs[1]),
         _row("author's way / paper, whole run", whole, goal=">= 6"),
     ]
-    gap = timing.difference
-    rows.append(
-        Ratio("losses, largest relative difference", "", "", gap, gap, gap, "loss", "<= 1e-6")
-    )
+    title = "losses, largest relative difference"
+    rows.append(over_blocks(title, [timing.difference], unit="loss", goal="<= 1e-6"))
     rows.append(_memory(strategy, timing, stream[1]))
     return rows
 
@@ -293,8 +291,7 @@ class _Conditioner(nn.Sequential):
 
 def _row(name: str, pairs: list[float], *, unit: str = "time", goal: str = "") -> Ratio:
     rival, _, ours = name.partition(" / ")
-    low, high = min(pairs), max(pairs)
-    return Ratio(name, ours, rival, statistics.median(pairs), low, high, unit, goal)
+    return over_blocks(name, pairs, ours=ours, rival=rival, unit=unit, goal=goal)
 
 
 def main(steps: int = 60, blocks: int = 7, threads: int = 1, out: str | None = None) -> list[Ratio]:

@@ -66,9 +66,22 @@ def ratio(
     seconds: Mapping[str, Sequence[float]], rival: str, ours: str, *, name: str = "", goal: str = ""
 ) -> Ratio:
     """How many times as long the rival takes, block by block."""
-    pairs = sorted(b / a for a, b in zip(seconds[ours], seconds[rival], strict=True))
-    title = name or f"{rival} / {ours}"
-    return Ratio(title, ours, rival, statistics.median(pairs), pairs[0], pairs[-1], goal=goal)
+    pairs = [b / a for a, b in zip(seconds[ours], seconds[rival], strict=True)]
+    return over_blocks(name or f"{rival} / {ours}", pairs, ours=ours, rival=rival, goal=goal)
+
+
+def over_blocks(
+    name: str,
+    values: Sequence[float],
+    *,
+    ours: str = "",
+    rival: str = "",
+    unit: str = "time",
+    goal: str = "",
+) -> Ratio:
+    """A line of a report from one value for each block."""
+    median = statistics.median(values)
+    return Ratio(name, ours, rival, median, min(values), max(values), unit, goal)
 
 
 def peak_memory(step: Callable[[], object]) -> int:

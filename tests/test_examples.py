@@ -13,12 +13,16 @@ ON_IMAGES = {"permuted_mnist", "split_cifar10", "split_cifar100", "split_mnist"}
 EXAMPLES = [p for p in sorted((ROOT / "examples").glob("[!_]*.py")) if p.stem not in ON_IMAGES]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
-def test_example(path):
+def loaded(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    results = module.main(train_epochs=2)
+    return module
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_example(path):
+    results = loaded(path).main(train_epochs=2)
     numbers = [value for value in results.values() if isinstance(value, float)]
     assert numbers
     assert all(math.isfinite(number) for number in numbers)
@@ -43,10 +47,7 @@ def test_the_pipelines_in_the_readme():
 def test_the_worked_example_is_short_and_says_who_forgot(capsys):
     (path,) = (p for p in EXAMPLES if p.stem == "which_layer_forgot")
     assert len(path.read_text().splitlines()) <= 30
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    shares = module.main(train_epochs=10)
+    shares = loaded(path).main(train_epochs=10)
     said = capsys.readouterr().out.splitlines()[0]
     total = float(re.search(r"task 0 forgot \+([\d.]+) nats", said).group(1))
     assert total > 1  # Naive forgets

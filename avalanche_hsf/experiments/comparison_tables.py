@@ -48,9 +48,11 @@ def tables(runs: Sequence[Run]) -> list[Table]:
                 interval([each.final_mean_error for each in group], ".1e", ".1e"),
                 interval([_of_mean_path(each) for each in group], ".1e", ".1e"),
                 interval([max(_last_row(each)) for each in group], ".1e", ".1e"),
-                interval([_forgetting(each)[0] for each in group], "+.1e", ".1e"),
-                f"{max(_forgetting(each)[1] for each in group):+.1e}".replace("+nan", "-"),
-                interval([-_forgetting(each)[0] for each in group], "+.1e", ".1e"),
+                interval([each.mean_and_worst_forgetting[0] for each in group], "+.1e", ".1e"),
+                f"{max(each.mean_and_worst_forgetting[1] for each in group):+.1e}".replace(
+                    "+nan", "-"
+                ),
+                interval([-each.mean_and_worst_forgetting[0] for each in group], "+.1e", ".1e"),
                 "" if name == first else p_against(by_strategy[first], group),
             ]
         )
@@ -122,7 +124,7 @@ def write_csv(path: Path, runs: Sequence[Run]) -> None:
             ]
         )
         for each in runs:
-            mean, worst = _forgetting(each)
+            mean, worst = each.mean_and_worst_forgetting
             writer.writerow(
                 [
                     *each.key[:4],
@@ -173,12 +175,6 @@ def _by_strategy(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def _last_row(run: Run) -> list[float]:
     return [math.nan if mse is None else mse for mse in run.error_matrix[-1]]
-
-
-def _forgetting(run: Run) -> tuple[float, float]:
-    """Mean and worst over all tasks but the last; NaN for learners that train but once."""
-    gaps = [gap for gap in run.forgetting[:-1] if gap is not None]
-    return (_mean(gaps), max(gaps)) if gaps else (math.nan, math.nan)
 
 
 def _of_mean_path(run: Run) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import tempfile
@@ -86,6 +87,12 @@ class Run:
         return run_key(self.benchmark, self.strategy, self.seed, self.epochs, self.configuration)
 
     @property
+    def mean_and_worst_forgetting(self) -> tuple[float, float]:
+        """Over all tasks but the last; NaN for learners that train but once."""
+        gaps = [gap for gap in self.forgetting[:-1] if gap is not None]
+        return (sum(gaps) / len(gaps), max(gaps)) if gaps else (math.nan, math.nan)
+
+    @property
     def matrix(self) -> Tensor:
         """R as a float64 tensor, NaN where it was not measured."""
         return torch.tensor(
@@ -161,9 +168,9 @@ class ResultsFile:
                 key=lambda each: (*each.key[:2], each.epochs, each.key[4], each.seed),
             )
             lines = ",\n".join(json.dumps(asdict(each)) for each in self.runs)
-            versions = json.dumps(self.versions)
+            head = json.dumps(self.versions)
             scratch = self.path.with_suffix(".json.part")
-            scratch.write_text(f'{{"versions": {versions}, "runs": [\n{lines}\n]}}\n')
+            scratch.write_text(f'{{"versions": {head}, "runs": [\n{lines}\n]}}\n')
             os.replace(scratch, self.path)
 
     def _read(self) -> list[Run]:

@@ -127,7 +127,7 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Table:
     first = next(iter(by_label.values()))
     rows = []
     for label, runs in by_label.items():
-        forgetting = [_forgetting(each) for each in runs]
+        forgetting = [each.mean_and_worst_forgetting[0] for each in runs]
         rows.append(
             [
                 label,
@@ -194,8 +194,3 @@ def _just_learned(run: Run) -> float:
     diagonal = [row[j] for j, row in enumerate(run.error_matrix)]
     known = [mse for mse in diagonal if mse is not None]
     return sum(known) / len(known)
-
-
-def _forgetting(run: Run) -> float:
-    gaps = [gap for gap in run.forgetting[:-1] if gap is not None]
-    return sum(gaps) / len(gaps)
