@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
-import torchsde
 from torch import Tensor, nn
+from torchsde._core.methods.euler import Euler
 
 from avalanche_hsf.checks import check_int, check_non_negative, check_positive
 
@@ -94,14 +94,19 @@ class NeuralSDE(nn.Module):
         """
         if noise is None:
             noise = self.draw_noise(len(z0), generator)
-        # Time runs in units of one step, s = t/h, so that its floats are exact integers: with
-        # dt = T/n torchsde takes an extra, tiny step in about half of all (T, n). It stays on
-        # the CPU, where the solver compares it after every step.
+        # Time runs in units of one step, s = t/h, and in Python's integers: with dt = T/n torchsde
+        # takes an extra, tiny step in about half of all (T, n). The solver is taken as it is,
+        # not through `sdeint`, which turns times into tensors, computes and compares those at
+        # every step, and looks at its arguments by reflection: 3 % of a solve.
         h = self.horizon / self.n_steps
-        times = torch.tensor([0.0, float(self.n_steps)])
-        increments = _Increments((noise * math.sqrt(h)).unbind(1))
-        steps = _PerStep(self, h)
-        return torchsde.sdeint(steps, z0, times, bm=increments, method="euler", dt=1.0)[-1]
+        solver = Euler(
+            sde=_PerStep(self, h),
+            bm=_Increments((noise * math.sqrt(h)).unbind(1)),
+            dt=1,
+            **_NOT_ADAPTIVE,
+        )
+        states, _ = solver.integrate(z0, [0, self.n_steps], ())
+        return states[-1]
 
     def diffusion_at(self, z: Tensor) -> Tensor:
         """g(z), `n x dim` to `n x dim`."""
@@ -140,15 +145,8 @@ class _PerStep:
         self._hidden = [_stacked(layer_f, layer_g) for layer_f, layer_g in hidden]
         self._out = _stacked(f, g, scale_of_f=h)
         self._scale, self._floor = sde.diffusion_scale, sde.diffusion_floor
-        self._last: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
-    def f_and_g(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        # torchsde evaluates the first point twice, once to check shapes; remember it.
-        if self._last is None or self._last[0] is not z:
-            self._last = (z, self._evaluate(z))
-        return self._last[1]
-
-    def _evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def f_and_g_prod(self, t: int, z: Tensor, dW: Tensor) -> tuple[Tensor, Tensor]:
         a = z.expand(2, -1, -1)
         for weight, bias in self._hidden:
             a = torch.tanh(torch.baddbmm(bias, a, weight))
@@ -156,7 +154,7 @@ class _PerStep:
         hf, g = torch.baddbmm(bias, a, weight)
         g = torch.sigmoid(g)
         plain = self._scale == 1 and self._floor == 0
-        return hf, g if plain else self._floor + self._scale * g
+        return hf, (g if plain else self._floor + self._scale * g) * dW
 
 
 def _linears(field: nn.Sequential) -> list[nn.Linear]:
@@ -168,7 +166,7 @@ def _stacked(f: nn.Linear, g: nn.Linear, *, scale_of_f: float = 1.0) -> tuple[Te
     return weight, torch.stack((f.bias * scale_of_f, g.bias)).unsqueeze(1)
 
 
-class _Increments(torchsde.BaseBrownian):
+class _Increments:
     """Brownian increments over one solver step each, drawn beforehand.
 
     torchsde's own BrownianInterval takes its entropy from numpy's global state, so that
@@ -178,31 +176,12 @@ class _Increments(torchsde.BaseBrownian):
 
     levy_area_approximation = "none"
 
-    def __init__(self, steps: Sequence[Tensor]) -> None:
-        super().__init__()
-        self._like = steps[0]
+    def __init__(self, steps: Iterable[Tensor]) -> None:
         self._steps = iter(steps)
 
-    def __call__(
-        self,
-        ta: Tensor,
-        tb: Tensor | None = None,
-        return_U: bool = False,
-        return_A: bool = False,
-    ) -> Tensor:
+    def __call__(self, t0: int, t1: int) -> Tensor:
         return next(self._steps)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(shape={tuple(self.shape)})"
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._like.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self._like.device
-
-    @property
-    def shape(self) -> torch.Size:
-        return self._like.shape
+_NOT_ADAPTIVE = {"adaptive": False, "rtol": 0, "atol": 0, "dt_min": 0, "options": {}}
+"""What torchsde's solvers ask for besides; all but the first is for adaptive steps."""
