@@ -76,7 +76,7 @@ class ClassMask(DynamicModule):
             )
         masked = torch.stack([self._foreign(task, scores) for task in groups.tasks])
         if groups.slots is not None and groups.rows is not None:
-            masked = masked[groups.slots // groups.rows.shape[1]]
+            masked = masked[(groups.slots // groups.rows.shape[1]).to(scores.device)]
         return scores.masked_fill(masked, self.VALUE)
 
     def _foreign(self, label: int, scores: Tensor) -> Tensor:

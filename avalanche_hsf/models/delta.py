@@ -152,25 +152,19 @@ class DeltaHyperNetwork(TaskWeights):
         if self.training:
             for label in tasks:
                 self.check_known(label)
-        trunk = {
-            n: self.trunk.get_parameter(parameter_key(n))
-            for n in self.shapes
-            if n.startswith(prefix)
-        }
-        if not any(str(label) in self.codes for label in tasks):
-            return {name: W.expand(len(tasks), *W.shape) for name, W in trunk.items()}
-        codes = [self._parts(label) for label in tasks]
-        written = {}
-        for name, W in trunk.items():
-            if parameter_key(name) not in self.adapters:
-                written[name] = W.expand(len(tasks), *W.shape)
-                continue
-            adapter = self.adapters[parameter_key(name)]
-            own = {
-                part: torch.stack([code[f"{parameter_key(name)}/{part}"] for code in codes])
-                for part in adapter.shapes
-            }
-            written[name] = adapter(own, W)
+        chosen = {name: parameter_key(name) for name in self.shapes if name.startswith(prefix)}
+        trunk = dict(self.trunk.named_parameters())
+        written = {n: trunk[key].expand(len(tasks), *self.shapes[n]) for n, key in chosen.items()}
+        changed = {name: key for name, key in chosen.items() if key in self.adapters}
+        if changed and any(str(label) in self.codes for label in tasks):
+            codes = [self._parts(label) for label in tasks]
+            for name, key in changed.items():
+                adapter = self.adapters[key]
+                own = {
+                    part: torch.stack([code[f"{key}/{part}"] for code in codes])
+                    for part in adapter.shapes
+                }
+                written[name] = adapter(own, trunk[key])
         return written
 
     @property

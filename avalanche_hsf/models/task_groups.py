@@ -54,24 +54,27 @@ class TaskGroups:
         if not isinstance(task_labels, Tensor):
             return cls([check_int("a task label", task_labels, at_least=0)])
         check_task_labels(task_labels, n)
+        lowest, highest = map(int, task_labels.aminmax())
+        check_int("a task label", lowest, at_least=0)
+        if lowest == highest:
+            return cls([lowest])
         uniques, group_of_row, sizes = torch.unique(
             task_labels, return_inverse=True, return_counts=True
         )
-        tasks = [check_int("a task label", label, at_least=0) for label in uniques.tolist()]
-        if len(tasks) == 1:
-            return cls(tasks)
         by_group = torch.argsort(group_of_row, stable=True)
         group = group_of_row[by_group]
         starts = sizes.cumsum(0) - sizes
         m = int(sizes.max())
         slot = group * m + torch.arange(n, device=group.device) - starts[group]
         rows = by_group[starts].repeat_interleave(m).scatter(0, slot, by_group).view(-1, m)
-        return cls(tasks, rows, torch.empty_like(slot).scatter(0, by_group, slot))
+        return cls(uniques.tolist(), rows, torch.empty_like(slot).scatter(0, by_group, slot))
 
     def scatter(self, x: Tensor) -> Tensor:
         """From batch order to groups: a `n x *` tensor to a `k x m x *` tensor."""
-        return x.unsqueeze(0) if self.rows is None else x[self.rows]
+        return x.unsqueeze(0) if self.rows is None else x[self.rows.to(x.device)]
 
     def gather(self, grouped: Tensor) -> Tensor:
         """From groups back to batch order: a `k x m x *` tensor to a `n x *` tensor."""
-        return grouped[0] if self.slots is None else grouped.flatten(0, 1)[self.slots]
+        if self.slots is None:
+            return grouped[0]
+        return grouped.flatten(0, 1)[self.slots.to(grouped.device)]

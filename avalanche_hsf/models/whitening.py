@@ -78,10 +78,10 @@ class TaskWhitening(nn.Module):
             self.labels.index(task) if task in self.labels else len(self.labels)
             for task in groups.tasks
         ]
-        if len(rows) == 1:
-            return mean[rows], std[rows]
-        m = 0 if groups.rows is None else groups.rows.shape[1]
-        each = torch.tensor(rows, device=z0.device).repeat_interleave(m)[groups.slots]
+        if groups.rows is None or groups.slots is None:
+            row = slice(rows[0], rows[0] + 1)
+            return mean[row], std[row]
+        each = torch.tensor(rows)[(groups.slots // groups.rows.shape[1]).cpu()].to(z0.device)
         return mean[each], std[each]
 
     def get_extra_state(self) -> list[int]:

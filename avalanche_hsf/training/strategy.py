@@ -296,7 +296,10 @@ class HSFStrategy(SupervisedTemplate):
 
     def _unpack_minibatch(self) -> None:
         check_samples("a minibatch", self.mbatch[0])
+        labels = self.mbatch[-1]
         super()._unpack_minibatch()
+        # They are read to choose weights, and to read them from a GPU is to wait for it.
+        self.mbatch[-1] = labels
         if self.reconstructs:
             self.mbatch[1] = self.mbatch[0]  # whatever becomes of the input
 

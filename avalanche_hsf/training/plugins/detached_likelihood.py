@@ -84,11 +84,14 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
     def _applies(self, model: HypernetSDEFlow, labels: Tensor) -> bool:
         """Whether the flow of some tasks can learn; a frozen one keeps what it has."""
         with torch.enable_grad():
-            written = model.hypernetwork(labels.unique().tolist(), "flow.")
+            tasks = TaskGroups.from_labels(labels, len(labels)).tasks
+            written = model.hypernetwork(tasks, "flow.")
             tensors = [*model.flow.parameters(), *written.values()]
         return self.weight > 0 and any(tensor.requires_grad for tensor in tensors)
 
     @staticmethod
     def _note(model: HypernetSDEFlow, z0: Tensor, labels: Tensor) -> None:
-        for label in labels.unique().tolist():
-            model.whitening.set_task(label, z0[labels == label])
+        tasks = TaskGroups.from_labels(labels, len(z0)).tasks
+        for label in tasks:
+            own = z0 if len(tasks) == 1 else z0[labels == label]
+            model.whitening.set_task(label, own)
