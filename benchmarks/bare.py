@@ -19,9 +19,20 @@ from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.presets import get_preset
 
 
-def euler_maruyama(sde: NeuralSDE, z: Tensor, noise: Tensor) -> Tensor:
-    """The solve of a `NeuralSDE` in a loop, drift and diffusion as one batched network."""
+def euler_maruyama(sde: NeuralSDE, z: Tensor, noise: Tensor, *, together: bool = False) -> Tensor:
+    """The solve of a `NeuralSDE` in a loop.
+
+    Args:
+        sde: Its drift and diffusion.
+        z: The state at time 0, `n x dim`.
+        noise: The xi of each path, `n x n_steps x dim`.
+        together: Compute drift and diffusion as one batched network, as `NeuralSDE` does.
+    """
     h = sde.horizon / sde.n_steps
+    if not together:
+        for xi in noise.unbind(1):
+            z = z + sde.drift(z) * h + torch.sigmoid(sde.diffusion(z)) * (math.sqrt(h) * xi)
+        return z
     layers = [
         (torch.stack((f.weight, g.weight)).transpose(1, 2), torch.stack((f.bias, g.bias))[:, None])
         for f, g in zip(_linears(sde.drift), _linears(sde.diffusion), strict=True)

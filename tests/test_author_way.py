@@ -4,6 +4,7 @@ import math
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from avalanche.core import SupervisedPlugin
 
@@ -15,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from author_way import AuthorWay
 
 
-def test_losses_are_equal_step_by_step():
+@pytest.mark.parametrize("fast_tanh", [False, True])
+def test_losses_are_equal_step_by_step(fast_tanh):
     # Three tasks under one optimizer; replay, which draws other samples on each side, left out.
     losses = []
 
@@ -42,6 +44,7 @@ def test_losses_are_equal_step_by_step():
         "paper",
         input_dim=3,
         gamma=0,
+        model_options={"sde_options": {"fast_tanh": fast_tanh}},
         train_epochs=12,
         train_mb_size=60,
         plugins=[Beside()],

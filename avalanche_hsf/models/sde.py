@@ -34,6 +34,9 @@ class NeuralSDE(nn.Module):
         diffusion_bias: First value of g's output bias (g = floor + scale * sigmoid(bias) when its
             weights are small); None: torch's usual draw, which starts g near its middle.
         drift_gain: Factor on f's first output weights; small: the SDE starts as the identity.
+        fast_tanh: Compute tanh(x) as 2 sigmoid(2x) - 1, which torch does in a sixth of the time on
+            a CPU. The solve differs in its last digits, and what is learned from it, since
+            training is chaotic, in the way that another seed's noise would make it differ.
 
     Example:
         >>> sde = NeuralSDE(24, horizon=0.5)
@@ -52,6 +55,7 @@ class NeuralSDE(nn.Module):
         diffusion_floor: float = 0.0,
         diffusion_bias: float | None = None,
         drift_gain: float = 1.0,
+        fast_tanh: bool = False,
     ) -> None:
         super().__init__()
         self.dim = check_int("dim of the SDE", dim, at_least=1)
@@ -60,6 +64,7 @@ class NeuralSDE(nn.Module):
         self.n_steps = check_int("n_steps", n_steps, at_least=1)
         self.diffusion_scale = check_positive("diffusion_scale", diffusion_scale)
         self.diffusion_floor = check_non_negative("diffusion_floor", diffusion_floor)
+        self.fast_tanh = fast_tanh
         self.drift = _field(dim, hidden_dim)
         self.diffusion = _field(dim, hidden_dim)
         with torch.no_grad():
@@ -142,14 +147,16 @@ class _PerStep:
 
     def __init__(self, sde: NeuralSDE, h: float) -> None:
         *hidden, (f, g) = zip(_linears(sde.drift), _linears(sde.diffusion), strict=True)
-        self._hidden = [_stacked(layer_f, layer_g) for layer_f, layer_g in hidden]
-        self._out = _stacked(f, g, scale_of_f=h)
+        layers = [_stacked(layer_f, layer_g) for layer_f, layer_g in hidden]
+        layers.append(_stacked(f, g, scale_of_f=h))
+        self._activation = torch.sigmoid if sde.fast_tanh else torch.tanh
+        *self._hidden, self._out = _with_sigmoid(layers) if sde.fast_tanh else layers
         self._scale, self._floor = sde.diffusion_scale, sde.diffusion_floor
 
     def f_and_g_prod(self, t: int, z: Tensor, dW: Tensor) -> tuple[Tensor, Tensor]:
         a = z.expand(2, -1, -1)
         for weight, bias in self._hidden:
-            a = torch.tanh(torch.baddbmm(bias, a, weight))
+            a = self._activation(torch.baddbmm(bias, a, weight))
         weight, bias = self._out
         hf, g = torch.baddbmm(bias, a, weight)
         g = torch.sigmoid(g)
@@ -164,6 +171,21 @@ def _linears(field: nn.Sequential) -> list[nn.Linear]:
 def _stacked(f: nn.Linear, g: nn.Linear, *, scale_of_f: float = 1.0) -> tuple[Tensor, Tensor]:
     weight = torch.stack((f.weight * scale_of_f, g.weight)).transpose(1, 2)
     return weight, torch.stack((f.bias * scale_of_f, g.bias)).unsqueeze(1)
+
+
+def _with_sigmoid(layers: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    """A tanh network's layers, changed so that the same network has sigmoids in their place.
+
+    With tanh(x) = 2 sigmoid(2x) - 1 a layer gives 2x, and the next one takes (s W) 2 + (b - 1 W).
+    """
+    changed = []
+    for k, (weight, bias) in enumerate(layers):
+        if k > 0:
+            weight, bias = 2 * weight, bias - weight.sum(dim=1, keepdim=True)
+        if k < len(layers) - 1:
+            weight, bias = 2 * weight, 2 * bias
+        changed.append((weight, bias))
+    return changed
 
 
 class _Increments:

@@ -156,3 +156,27 @@ def test_a_task_whose_weights_would_drown_the_others_is_not_taken_in():
     hypernetwork.copy_task(0, 2)
     hypernetwork.commit()
     assert torch.allclose(hypernetwork([2])["weight"], before, atol=1e-5)
+
+
+def test_a_mixed_batch_has_each_task_its_own_weights_and_the_draft_its_gradient():
+    hypernetwork = make()
+    for task in range(3):
+        learn(hypernetwork, task)
+    hypernetwork.eval()  # in which task 9, never trained, has the weights of the first
+    alone = torch.stack([theta(hypernetwork, task) for task in (2, 0, 1, 9)])
+    mixed = hypernetwork([2, 0, 1, 9])
+    rows = torch.cat([w.flatten(1) for w in mixed.values()], dim=1)
+    torch.testing.assert_close(rows.detach(), alone, rtol=1e-6, atol=1e-6)
+    rows.sum(dim=1).mul(torch.tensor([1.0, 10.0, 100.0, 1000.0])).sum().backward()
+    for parameter in hypernetwork.drafts["2"].parameters():
+        assert torch.equal(parameter.grad, torch.ones_like(parameter))
+
+
+def test_a_commit_in_blocks_is_the_same(monkeypatch):
+    whole, in_blocks = make(), make()
+    for hypernetwork, columns in ((whole, 4096), (in_blocks, 5)):
+        monkeypatch.setattr(IsolatedHyperNetwork, "BLOCK", columns)
+        for task in range(6):
+            learn(hypernetwork, task)
+        hypernetwork.commit()
+    torch.testing.assert_close(in_blocks.readout, whole.readout, rtol=0, atol=1e-6)

@@ -34,15 +34,19 @@ def test_equals_a_bare_euler_maruyama_loop(n_steps, horizon):
     assert torch.equal(ours.get_state(), bare.get_state())
 
 
-def test_equals_the_loop_with_another_diffusion():
-    sde = NeuralSDE(8, diffusion_scale=0.3, diffusion_floor=0.2, diffusion_bias=-1.0)
+@pytest.mark.parametrize("fast_tanh", [False, True])
+def test_equals_the_loop_with_another_diffusion(fast_tanh):
+    sde = NeuralSDE(
+        8, diffusion_scale=0.3, diffusion_floor=0.2, diffusion_bias=-1.0, fast_tanh=fast_tanh
+    )
     z0 = torch.randn(20, 8)
     expected = euler_maruyama(sde, z0, seeded())
     assert torch.allclose(sde(z0, generator=seeded()), expected, atol=1e-5)
 
 
-def test_gradients_equal_those_of_the_loop():
-    sde = NeuralSDE(8)
+@pytest.mark.parametrize("fast_tanh", [False, True])
+def test_gradients_equal_those_of_the_loop(fast_tanh):
+    sde = NeuralSDE(8, fast_tanh=fast_tanh)
     z0 = torch.randn(20, 8)
     gradients = []
     for solve in (lambda: sde(z0, generator=seeded()), lambda: euler_maruyama(sde, z0, seeded())):
