@@ -52,7 +52,7 @@ class _Replay(SupervisedPlugin):
         raise NotImplementedError
 
     def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        """The model's output from what was stored."""
+        """The model's output from what was stored; task labels come on the host."""
         raise NotImplementedError
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
@@ -61,7 +61,8 @@ class _Replay(SupervisedPlugin):
             return
         n = len(self._memory[0])
         drawn = torch.randperm(n, generator=self.generator)[: self.batch_size]
-        target, stored, task_labels = (c[drawn].to(strategy.device) for c in self._memory)
+        *columns, task_labels = (column[drawn] for column in self._memory)
+        target, stored = (column.to(strategy.device) for column in columns)
         output = self._output(strategy, stored, task_labels)
         if target.is_floating_point():
             target = target.view_as(output)
@@ -176,4 +177,4 @@ class RawReplayPlugin(_Replay):
         return x
 
     def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        return avalanche_forward(strategy.model, stored, task_labels)
+        return avalanche_forward(strategy.model, stored, task_labels.to(strategy.device))
