@@ -193,9 +193,9 @@ class IsolatedHyperNetwork(TaskWeights):
         others = others.to(self.readout.dtype)
         moved, size = phi.new_zeros(len(others)), phi.new_zeros(len(others))
         theta, taken_in = self._theta(label), torch.empty_like(self.readout)
-        # Column by column is the same, and in blocks needs little memory besides the read-out.
-        for block in torch.arange(self.readout.shape[1]).split(self.BLOCK):
-            columns = slice(int(block[0]), int(block[-1]) + 1)
+        # A column needs no other; in blocks they need little memory besides the read-out.
+        for start in range(0, len(theta), self.BLOCK):
+            columns = slice(start, start + self.BLOCK)
             W = self.readout[:, columns]
             gap = theta[columns].double() - phi[task] @ W.double()
             taken_in[:, columns] = W.double() + torch.outer(q, gap)
