@@ -86,7 +86,7 @@ def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
             case "solver_steps":
                 model |= {"encoder_steps": value, "decoder_steps": value}
             case "diffusion_scale":
-                model["sde_options"] = {**preset.model["sde_options"], each: value}
+                model["sde_options"] = {each: value}
             case "embedding_dim":
                 model["hypernetwork_options"] = {**preset.hsf["hypernetwork_options"], each: value}
             case "latent_dim":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
         options: `name`, one in `OPTIMIZERS`, and the arguments of that class.
 
     Raises:
+        TypeError: The optimizer has no such argument; the message lists those it has.
         ValueError: There is no such optimizer; the message lists those there are.
 
     Example:
@@ -32,4 +34,8 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
     name = arguments.pop("name")
     if name not in OPTIMIZERS:
         raise ValueError(f"there is no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
+    known = set(inspect.signature(OPTIMIZERS[name]).parameters) - {"params", "kwargs"}
+    for key in arguments:
+        if key not in known:  # SOAP would take no notice
+            raise TypeError(f"{name} has no argument {key!r}; there are {', '.join(sorted(known))}")
     return OPTIMIZERS[name](parameters, **arguments)

@@ -193,8 +193,9 @@ class HSFStrategy(SupervisedTemplate):
             seed: Seed of the SDE's noise, what is drawn for new tasks and the replay memory's
                 draws; if None it is drawn from torch's global generator, whence the initial
                 weights come.
-            model_options: Arguments of `HypernetSDEFlow` that replace the preset's; another
-                `hypernetwork` comes with its own `hypernetwork_options`.
+            model_options: Arguments of `HypernetSDEFlow` that replace the preset's, those among
+                `sde_options` one by one; another `hypernetwork` comes with its own
+                `hypernetwork_options`.
             optimizer_options: Arguments of the optimizer that replace the preset's; with a
                 `name`, all of them.
             **overrides: Arguments of this class that replace the preset's.
@@ -203,16 +204,19 @@ class HSFStrategy(SupervisedTemplate):
             ValueError: There is no such preset; the message lists those there are.
         """
         preset = get_preset(name)
-        # What belongs to one kind of hypernetwork, or to one optimizer, does not fit another.
         of_model, of_optimizer = preset.hsf, dict(preset.optimizer)
-        if "hypernetwork" in (model_options or {}):
+        model_options, optimizer_options = dict(model_options or {}), dict(optimizer_options or {})
+        # What belongs to one kind of hypernetwork, or to one optimizer, does not fit another.
+        if "hypernetwork" in model_options:
             of_model.pop("hypernetwork_options", None)
-        if "name" in (optimizer_options or {}):
+        if "name" in optimizer_options:
             of_optimizer = {}
-        model = HypernetSDEFlow(input_dim, **{"seed": seed, **of_model, **(model_options or {})})
-        optimizer = make_optimizer(
-            model.parameters(), {**of_optimizer, **(optimizer_options or {})}
+        # Half of a gentle SDE is not one.
+        of_sde = {**of_model.pop("sde_options"), **model_options.pop("sde_options", {})}
+        model = HypernetSDEFlow(
+            input_dim, **{"seed": seed, **of_model, **model_options, "sde_options": of_sde}
         )
+        optimizer = make_optimizer(model.parameters(), {**of_optimizer, **optimizer_options})
         arguments: dict[str, Any] = {
             "model": model,
             "optimizer": optimizer,

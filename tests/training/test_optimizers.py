@@ -25,3 +25,9 @@ def test_each_lowers_a_loss(name):
 def test_a_name_that_does_not_exist_lists_those_that_do():
     with pytest.raises(ValueError, match=r"no optimizer 'Adam'; there are AdamW"):
         make_optimizer([], {"name": "Adam"})
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_so_does_an_argument_that_does_not_exist(name):
+    with pytest.raises(TypeError, match=rf"{name} has no argument 'learning_rate'; .*\blr\b"):
+        make_optimizer(nn.Linear(3, 3).parameters(), {"name": name, "learning_rate": 0.01})

@@ -204,3 +204,12 @@ def test_another_hypernetwork_or_optimizer_leaves_the_presets_own_options_behind
     assert isinstance(strategy.model.hypernetwork, DeltaHyperNetwork)
     assert type(strategy.optimizer).__name__ == "SOAP"
     assert strategy.optimizer.defaults["lr"] == 0.01
+
+
+def test_an_option_of_the_sde_leaves_the_others_as_the_preset_says():
+    strategy = HSFStrategy.from_preset(
+        "compact", input_dim=3, model_options={"sde_options": {"fast_tanh": True}}
+    )
+    sde = strategy.model.encoder_sde
+    assert sde.fast_tanh
+    assert sde.diffusion_scale == PRESETS["compact"].model["sde_options"]["diffusion_scale"]
