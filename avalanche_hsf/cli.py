@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.command(options)
     except KeyboardInterrupt:
-        print("\nstopped; the runs that were finished are in the results file", file=sys.stderr)
+        print("\nstopped; finished runs are kept, the same command goes on", file=sys.stderr)
         return 130
     return 0
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from functools import partial
+from pkgutil import resolve_name
+from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -91,29 +94,58 @@ def on_cluster(jobs: Sequence[Job], *, address: str) -> Iterator[tuple[Job, Run 
         address: Of the scheduler, such as "tcp://10.0.0.1:8786".
 
     Raises:
-        ImportError: `distributed` is not installed.
-        OSError: Nobody answers there.
+        ImportError: `distributed` is not installed, or this package not on any worker.
+        OSError: That is no address, nobody answers there, or nobody does any more.
     """
     try:
         from distributed import Client, as_completed
+        from distributed.comm.addressing import get_address_host_port, normalize_address
     except ImportError as error:
         raise ImportError(
             "a Dask scheduler needs the package distributed (pip install distributed)"
         ) from error
+    try:
+        get_address_host_port(normalize_address(address), strict=True)
+    except ValueError as error:
+        raise OSError(f"{error}; an address is like tcp://10.0.0.1:8786") from error
     with warnings.catch_warnings(), Client(address, timeout="10s", set_as_default=False) as client:
         # Other versions of Dask are its own concern; ours are compared in `finish`.
         warnings.filterwarnings("ignore", message="Mismatched versions")
+        able = _able_workers(client)
         futures = {
-            client.submit(finish, job, versions(), pure=False, retries=ATTEMPTS - 1): job
+            client.submit(
+                finish, job, versions(), pure=False, retries=ATTEMPTS - 1, workers=able
+            ): job
             for job in jobs
         }
         with _bar(jobs) as bar:
             for future in as_completed(futures, loop=client.loop):
+                try:
+                    problem = future.exception()  # there is one if its worker died too often
+                    made = future.result() if problem is None else Failure(_first_line(problem))
+                except CancelledError as error:
+                    raise ConnectionError(
+                        "lost the scheduler; finished runs are kept, the same command goes on"
+                    ) from error
                 bar.update()
-                # There is one if its worker died too often, or has not this package.
-                problem = future.exception()
-                made = future.result() if problem is None else Failure(_first_line(problem))
                 yield futures[future], made
+
+
+def _able_workers(client: Any) -> list[str] | None:
+    """The workers that have this package; None if all have, those to come included.
+
+    One without it dies of the first job that it is sent, and Dask begins that anew for ever.
+    """
+    if not client.scheduler_info()["workers"]:
+        print("the cluster has no workers; waiting for one", file=sys.stderr)
+        client.wait_for_workers(1)
+    found = client.run(resolve_name, "avalanche_hsf:__version__", on_error="return")
+    lacking = {worker: each for worker, each in found.items() if isinstance(each, BaseException)}
+    for worker, problem in lacking.items():
+        print(f"worker {worker} is left out: {_first_line(problem)}", file=sys.stderr)
+    if len(lacking) == len(found):
+        raise ImportError("no worker of the cluster has avalanche-hsf installed")
+    return [worker for worker in found if worker not in lacking] if lacking else None
 
 
 def _numbered(i: int, job: Job, expected: dict[str, str]) -> tuple[int, Run | Failure]:

@@ -62,6 +62,9 @@ def make(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> list[Run 
     finished. One that fails is reported on standard error and does not lose the others.
     """
     missing = {job.key: job for job in jobs if not _held(results, job)}
+    n_all = len({job.key for job in jobs})
+    if 0 < len(missing) < n_all:
+        print(f"{n_all - len(missing)} of {n_all} runs are in {results.path}", file=sys.stderr)
     for job, made in engine(list(missing.values())) if missing else ():
         if isinstance(made, Failure):
             print(f"failed: {job}: {made.reason}", file=sys.stderr)

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,30 +39,37 @@ def expected(tmp_path_factory):
 
 @pytest.fixture
 def cluster():
-    """A scheduler and two workers of one thread; their processes by address."""
-    started = []
+    """A scheduler and two workers of one thread; their processes by name."""
+    with running({"a": None, "b": None}) as (address, client, processes):
+        yield address, client, processes
 
-    def start(*words):
+
+@contextmanager
+def running(workers):
+    """A scheduler and workers, by name the folder each starts in; all processes by name."""
+    processes = {}
+
+    def start(name, *words, cwd=None):
         command = [sys.executable, "-m", "dask", *words]
-        started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-        return started[-1]
+        processes[name] = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=cwd)
 
-    port = 18786 + os.getpid() % 1000
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     address = f"tcp://127.0.0.1:{port}"
-    start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    workers = {}
-    for name in ("a", "b"):
-        process = start(
-            *("worker", address, "--name", name, "--nthreads", "1", "--no-nanny"), "--no-dashboard"
-        )
-        workers[name] = process
-    # No default client, which would hide that the engine needs one.
-    with Client(address, timeout="60s", set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
-        yield address, client, workers
-    for process in started:
-        process.kill()
-        process.wait()
+    start("scheduler", "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    for name, cwd in workers.items():
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
+        start(name, "worker", address, "--name", name, *options, cwd=cwd)
+    try:
+        # No default client, which would hide that the engine needs one.
+        with Client(address, timeout="60s", set_as_default=False) as client:
+            client.wait_for_workers(len(workers), timeout=60)
+            yield address, client, processes
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
 
 
 def dies_once(benchmark, strategy, *, configuration, **arguments):
@@ -155,6 +164,44 @@ def test_no_scheduler_answers(tmp_path, capsys):
         main(["reproduce", "--epochs", "1", *words])
     assert stop.value.code == 2
     assert "--scheduler tcp://127.0.0.1:1: " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_address_without_a_port(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["reproduce", "--seeds", "1", "--out", str(tmp_path), "--scheduler", "nohost"])
+    assert stop.value.code == 2
+    assert "missing port number" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_workers_without_the_package_are_left_out(tmp_path, expected, capsys):
+    hidden = tmp_path / "hidden" / "avalanche_hsf" / "__init__.py"
+    hidden.parent.mkdir(parents=True)
+    hidden.write_text("raise ModuleNotFoundError('not here')")
+    with running({"a": None, "lacks": tmp_path / "hidden"}) as (address, client, processes):
+        make(ResultsFile(tmp_path / "out"), JOBS, make_engine(1, address))
+        assert without_seconds(tmp_path / "out") == expected
+        assert "is left out: ModuleNotFoundError: not here" in capsys.readouterr().err
+        processes["a"].kill()
+        while len(client.scheduler_info()["workers"]) > 1:
+            time.sleep(0.1)
+        with pytest.raises(ImportError, match="no worker"):
+            make(ResultsFile(tmp_path / "none"), JOBS, make_engine(1, address))
+
+
+def test_a_scheduler_that_is_lost_loses_no_finished_run(tmp_path):
+    long = Job("synthetic", "mlp-paper", 1, 100_000)
+    results = ResultsFile(tmp_path)
+    with running({"a": None}) as (address, _, processes):
+        engine = make_engine(1, address)
+
+        def kill_after_the_first(jobs):
+            for made in engine(jobs):
+                yield made
+                processes["scheduler"].kill()
+
+        with pytest.raises(ConnectionError, match="finished runs are kept"):
+            make(results, [JOBS[0], long], kill_after_the_first)
+    assert ResultsFile(tmp_path).find(JOBS[0].key) is not None
 
 
 def test_the_commands_take_jobs(tmp_path, capsys):
