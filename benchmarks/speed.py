@@ -165,7 +165,8 @@ def presets(blocks: int) -> list[Ratio]:
         name: [a + 4 * b for a, b in zip(seconds[f"{name} 0"], seconds[f"{name} 1"], strict=True)]
         for name in {each[:-2]: None for each in variants}
     }
-    # Half the epochs in half the time: its error is in the sweep, `measured/compact-epochs`.
+    # Half the epochs in half the time, if anything less, since blocks of so few steps weigh what
+    # comes with a task too much. Its error is in the sweep, `measured/compact-epochs`.
     whole[HALF] = [seconds / 2 for seconds in whole["hsf-compact"]]
     goals = {HALF: ">= 20 (the best preset)"}
     return [
