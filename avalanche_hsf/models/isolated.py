@@ -24,7 +24,7 @@ class IsolatedHyperNetwork(TaskWeights):
     W += q (theta - W^T phi_t)^T / (q . phi_t),  q = phi_t minus its part in span{phi_k, k != t}
 
     so that h(e_t) = theta and h(e_k) is unchanged, up to rounding (relative to the weights about
-    6e-7 with 40 tasks, 4e-6 with 200, 2e-5 with 500). Exact, and priced as such: a
+    6e-7 with 40 tasks, 4e-6 with 200, 3e-5 with 500). Exact, and priced as such: a
     row of W, a full set of weights, for each task. A task's embedding is that of many random ones
     whose phi_t lies farthest from the span of the others; capacity grows by a feature when there
     are more tasks than features, or when even that one lies too close.
@@ -190,7 +190,7 @@ class IsolatedHyperNetwork(TaskWeights):
         q = _outside(phi[task], torch.cat((phi[:task], phi[task + 1 :])))
         q = q / (q @ phi[task])
         others = phi[[k for k, each in enumerate(self.labels) if str(each) not in self.drafts]]
-        others = others.to(self.readout.dtype)
+        others = others.to(self.readout.dtype)  # as they are read
         moved, size = phi.new_zeros(len(others)), phi.new_zeros(len(others))
         theta, taken_in = self._theta(label), torch.empty_like(self.readout)
         # A column needs no other; in blocks they need little memory besides the read-out.
@@ -200,7 +200,8 @@ class IsolatedHyperNetwork(TaskWeights):
             gap = theta[columns].double() - phi[task] @ W.double()
             taken_in[:, columns] = W.double() + torch.outer(q, gap)
             size += (others @ W).double().square().sum(dim=1)
-            moved += (others @ (taken_in[:, columns] - W)).double().square().sum(dim=1)
+            change = taken_in[:, columns].double() - W.double()
+            moved += (others.double() @ change).square().sum(dim=1)
         share = (moved / size.clamp(min=1e-30)).sqrt()
         if not bool((share <= self.MAX_MOVED).all()):  # NaN is not below either
             raise ValueError(

@@ -64,6 +64,8 @@ class NeuralSDE(nn.Module):
         self.n_steps = check_int("n_steps", n_steps, at_least=1)
         self.diffusion_scale = check_positive("diffusion_scale", diffusion_scale)
         self.diffusion_floor = check_non_negative("diffusion_floor", diffusion_floor)
+        if not isinstance(fast_tanh, bool):
+            raise TypeError(f"fast_tanh must be True or False, got {fast_tanh!r}")
         self.fast_tanh = fast_tanh
         self.drift = _field(dim, hidden_dim)
         self.diffusion = _field(dim, hidden_dim)
@@ -96,9 +98,19 @@ class NeuralSDE(nn.Module):
 
         Returns:
             A `n x dim` tensor.
+
+        Raises:
+            ValueError: z0 or noise has another shape.
         """
+        if z0.dim() != 2 or z0.shape[1] != self.dim:
+            raise ValueError(f"z0 must have shape (n, {self.dim}), got {tuple(z0.shape)}")
         if noise is None:
             noise = self.draw_noise(len(z0), generator)
+        elif noise.shape != (len(z0), self.n_steps, self.dim):
+            raise ValueError(
+                f"noise must have shape {(len(z0), self.n_steps, self.dim)} (paths, steps, "
+                f"dimensions), got {tuple(noise.shape)}"
+            )
         # Time runs in units of one step, s = t/h, and in Python's integers: with dt = T/n torchsde
         # takes an extra, tiny step in about half of all (T, n). The solver is taken as it is,
         # not through `sdeint`, which turns times into tensors, computes and compares those at

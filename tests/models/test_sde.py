@@ -58,6 +58,24 @@ def test_gradients_equal_those_of_the_loop(fast_tanh):
         assert torch.allclose(ours, bare, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 4), (5, 3, 1), (5, 4, 4), (5, 2, 4), (3, 5, 4), (5, 4)])
+def test_noise_of_another_shape_is_not_broadcast(shape):
+    sde = NeuralSDE(4, n_steps=3)
+    with pytest.raises(ValueError, match=r"noise must have shape \(5, 3, 4\)"):
+        sde(torch.zeros(5, 4), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 3), (1, 5, 4)])
+def test_a_state_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"z0 must have shape \(n, 4\)"):
+        NeuralSDE(4)(torch.zeros(shape))
+
+
+def test_fast_tanh_is_yes_or_no():
+    with pytest.raises(TypeError, match="fast_tanh must be True or False, got 'no'"):
+        NeuralSDE(4, fast_tanh="no")
+
+
 @pytest.mark.parametrize(
     ("horizon", "n_steps", "scale", "floor"),
     [(1.0, 10, 1.0, 0.0), (0.5, 4, 1.0, 0.0), (0.5, 4, 0.5, 0.3)],
