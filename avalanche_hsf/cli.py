@@ -384,9 +384,10 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _quiet() -> None:
-    # Avalanche warns that no QP solver is installed, which only GEM would need, and of calls
+    # Avalanche warns that no QP solver is installed, which only GEM would need, of strategies
+    # without loggers, as those made to see whether a preset takes some values, and of calls
     # between its own parts that it means to rename.
-    warnings.filterwarnings("ignore", message="no QP solver found")
+    warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
     import torch
 
