@@ -168,7 +168,7 @@ def presets(blocks: int) -> list[Ratio]:
     # Half the epochs in half the time, if anything less, since blocks of so few steps weigh what
     # comes with a task too much. Its error is in the sweep, `measured/compact-epochs`.
     whole[HALF] = [seconds / 2 for seconds in whole["hsf-compact"]]
-    goals = {HALF: ">= 20 (the best preset)"}
+    goals = dict.fromkeys(("hsf-compact", HALF), ">= 20 (the best preset)")
     return [
         ratio(whole, "author's way", name, name=f"author's way / {name}", goal=goals.get(name, ""))
         for name in whole
