@@ -75,8 +75,8 @@ class ClassMask(DynamicModule):
                 f"masking needs scores of shape (n, n_classes), got {tuple(scores.shape)}"
             )
         masked = torch.stack([self._foreign(task, scores) for task in groups.tasks])
-        if groups.slots is not None and groups.rows is not None:
-            masked = masked[(groups.slots // groups.rows.shape[1]).to(scores.device)]
+        if groups.of_row is not None:
+            masked = masked[groups.of_row.to(scores.device)]
         return scores.masked_fill(masked, self.VALUE)
 
     def _foreign(self, label: int, scores: Tensor) -> Tensor:

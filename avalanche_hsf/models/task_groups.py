@@ -69,6 +69,13 @@ class TaskGroups:
         rows = by_group[starts].repeat_interleave(m).scatter(0, slot, by_group).view(-1, m)
         return cls(uniques.tolist(), rows, torch.empty_like(slot).scatter(0, by_group, slot))
 
+    @property
+    def of_row(self) -> Tensor | None:
+        """The group, 0 to k-1, of each batch row, a `n` index; None if there is one task."""
+        if self.rows is None or self.slots is None:
+            return None
+        return self.slots // self.rows.shape[1]
+
     def scatter(self, x: Tensor) -> Tensor:
         """From batch order to groups: a `n x *` tensor to a `k x m x *` tensor."""
         return x.unsqueeze(0) if self.rows is None else x[self.rows.to(x.device)]

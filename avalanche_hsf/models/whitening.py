@@ -78,11 +78,11 @@ class TaskWhitening(nn.Module):
             self.labels.index(task) if task in self.labels else len(self.labels)
             for task in groups.tasks
         ]
-        if groups.rows is None or groups.slots is None:
+        if groups.of_row is None:
             row = slice(rows[0], rows[0] + 1)
             return mean[row], std[row]
-        each = torch.tensor(rows)[(groups.slots // groups.rows.shape[1]).cpu()].to(z0.device)
-        return mean[each], std[each]
+        group = groups.of_row.to(z0.device)
+        return mean[rows][group], std[rows][group]
 
     def get_extra_state(self) -> list[int]:
         return self.labels

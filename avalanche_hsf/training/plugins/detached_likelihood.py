@@ -56,16 +56,16 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         model, labels = strategy.model, strategy.mb_task_id
-        if not self._applies(model, labels):
+        groups = TaskGroups.from_labels(labels, len(labels))
+        if not self._applies(model, groups):
             return
         latents = getattr(strategy, "mb_latents", None)
         with torch.no_grad():
             z0 = model.encode(strategy.mb_x, labels) if latents is None else latents.z0
-            self._note(model, z0.detach(), labels)
+            self._note(model, z0.detach(), groups)
             blur = torch.randn(
                 z0.shape, generator=model.noise.generator(z0.device), device=z0.device
             )
-            groups = TaskGroups.from_labels(labels, len(z0))
             whitened, _ = model.whitening(z0, groups)
             z0 = model.whitening.inverse(whitened + self.noise * blur, groups)
         u, log_det = model.flow_of(z0, labels)
@@ -77,21 +77,20 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
         dataset = strategy.experience.dataset.eval()
         items = [dataset[i] for i in range(len(dataset))]
         x = torch.stack([item[0] for item in items]).to(strategy.device)
-        labels = torch.tensor([int(item[-1]) for item in items], device=strategy.device)
-        if self._applies(strategy.model, labels):
-            self._note(strategy.model, strategy.model.encode(x, labels), labels)
+        labels = torch.tensor([int(item[-1]) for item in items])
+        groups = TaskGroups.from_labels(labels, len(labels))
+        if self._applies(strategy.model, groups):
+            self._note(strategy.model, strategy.model.encode(x, labels), groups)
 
-    def _applies(self, model: HypernetSDEFlow, labels: Tensor) -> bool:
+    def _applies(self, model: HypernetSDEFlow, groups: TaskGroups) -> bool:
         """Whether the flow of some tasks can learn; a frozen one keeps what it has."""
         with torch.enable_grad():
-            tasks = TaskGroups.from_labels(labels, len(labels)).tasks
-            written = model.hypernetwork(tasks, "flow.")
+            written = model.hypernetwork(groups.tasks, "flow.")
             tensors = [*model.flow.parameters(), *written.values()]
         return self.weight > 0 and any(tensor.requires_grad for tensor in tensors)
 
     @staticmethod
-    def _note(model: HypernetSDEFlow, z0: Tensor, labels: Tensor) -> None:
-        tasks = TaskGroups.from_labels(labels, len(z0)).tasks
-        for label in tasks:
-            own = z0 if len(tasks) == 1 else z0[labels == label]
+    def _note(model: HypernetSDEFlow, z0: Tensor, groups: TaskGroups) -> None:
+        for k, label in enumerate(groups.tasks):
+            own = z0 if groups.of_row is None else z0[groups.of_row == k]
             model.whitening.set_task(label, own)
