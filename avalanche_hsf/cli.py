@@ -13,7 +13,7 @@ from avalanche_hsf import __version__
 
 if TYPE_CHECKING:
     from avalanche_hsf.experiments import ResultsFile
-    from avalanche_hsf.experiments.jobs import Engine
+    from avalanche_hsf.experiments.runs.jobs import Engine
 
 
 class _Parser(argparse.ArgumentParser):
@@ -244,7 +244,12 @@ def _add_sweep(commands: Any) -> None:
 
 def _reproduce(options: argparse.Namespace) -> None:
     _quiet()
-    from avalanche_hsf.experiments.reproduce import reproduce, tables, verdict, write_figures
+    from avalanche_hsf.experiments.commands.reproduce import (
+        reproduce,
+        tables,
+        verdict,
+        write_figures,
+    )
 
     results = _results_file(options)
     with _engine(options) as engine:
@@ -264,8 +269,8 @@ def _reproduce(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     _quiet()
     from avalanche_hsf.experiments import BENCHMARKS
-    from avalanche_hsf.experiments.comparison import check_fit, compare, expand
-    from avalanche_hsf.experiments.comparison_tables import NOTES, frontier, tables, write_csv
+    from avalanche_hsf.experiments.commands.compare import check_fit, compare, expand
+    from avalanche_hsf.experiments.commands.compare_report import NOTES, frontier, tables, write_csv
 
     _check_benchmark(options)
     of_networks = BENCHMARKS[options.benchmark].main is not None
@@ -307,14 +312,14 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _diagnose(options: argparse.Namespace) -> None:
     _quiet()
-    from avalanche_hsf.experiments.comparison import check_fit
-    from avalanche_hsf.experiments.diagnosis import (
+    from avalanche_hsf.experiments.commands.compare import check_fit
+    from avalanche_hsf.experiments.commands.diagnose import (
         diagnose,
         tables,
         write_figures,
         write_tables,
     )
-    from avalanche_hsf.experiments.hyperparameters import check_values
+    from avalanche_hsf.training.hyperparameters import check_values
 
     varied = dict(options.set or ())
     _check_benchmark(options)
@@ -346,10 +351,16 @@ def _diagnose(options: argparse.Namespace) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     _quiet()
-    from avalanche_hsf.experiments.comparison import check_fit
-    from avalanche_hsf.experiments.hyperparameters import check_values
-    from avalanche_hsf.experiments.sweep import everything, figure, sweep, table, variations
+    from avalanche_hsf.experiments.commands.compare import check_fit
+    from avalanche_hsf.experiments.commands.sweep import (
+        everything,
+        figure,
+        sweep,
+        table,
+        variations,
+    )
     from avalanche_hsf.training import get_preset
+    from avalanche_hsf.training.hyperparameters import check_values
 
     _check_benchmark(options)
     try:
@@ -418,7 +429,7 @@ def _results_file(options: argparse.Namespace) -> ResultsFile:
 @contextmanager
 def _engine(options: argparse.Namespace) -> Iterator[Engine]:
     """What makes the runs; a cluster that does not answer ends with one line."""
-    from avalanche_hsf.experiments.engines import make_engine
+    from avalanche_hsf.experiments.runs.engines import make_engine
 
     try:
         yield make_engine(options.jobs, options.scheduler)
@@ -449,7 +460,7 @@ def _assignment(text: str) -> tuple[str, float]:
     name, values = _varied(text)
     if len(values) != 1:
         raise argparse.ArgumentTypeError(f"must be NAME=VALUE with a number, got {text!r}")
-    from avalanche_hsf.experiments.hyperparameters import INTEGERS
+    from avalanche_hsf.training.hyperparameters import INTEGERS
 
     return name, int(values[0]) if name in INTEGERS else values[0]
 

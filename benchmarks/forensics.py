@@ -19,24 +19,24 @@ from typing import Any
 warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
-import torch  # noqa: E402
-from avalanche.logging import TensorboardLogger  # noqa: E402
-from avalanche.training import Naive  # noqa: E402
-from avalanche.training.plugins import EvaluationPlugin  # noqa: E402
-from timing import Ratio, in_turn, over_blocks, ratio, report  # noqa: E402
-from torch import nn  # noqa: E402
+import torch
+from avalanche.logging import TensorboardLogger
+from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin
+from timing import Ratio, in_turn, over_blocks, ratio, report
+from torch import nn
 
-from avalanche_hsf.analysis import (  # noqa: E402
+from avalanche_hsf.analysis import (
     Drift,
     GradientConflict,
     LossTerms,
     ModelRecorderPlugin,
     attribute_run,
 )
-from avalanche_hsf.benchmarks import SplitDigits, SyntheticManifolds  # noqa: E402
-from avalanche_hsf.evaluation import MSEMatrix  # noqa: E402
-from avalanche_hsf.experiments.diagnosis import components_of  # noqa: E402
-from avalanche_hsf.training import HSFStrategy  # noqa: E402
+from avalanche_hsf.benchmarks import SplitDigits, SyntheticManifolds
+from avalanche_hsf.evaluation import MSEMatrix
+from avalanche_hsf.experiments.commands.diagnose import components_of
+from avalanche_hsf.training import HSFStrategy
 
 Make = Callable[..., Any]
 

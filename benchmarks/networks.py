@@ -19,13 +19,13 @@ from collections.abc import Callable
 
 warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
 
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.nn.functional import cross_entropy  # noqa: E402
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from avalanche_hsf.experiments import BENCHMARKS  # noqa: E402
-from avalanche_hsf.models import TaskConditional  # noqa: E402
-from avalanche_hsf.training import PRESETS  # noqa: E402
+from avalanche_hsf.experiments import BENCHMARKS
+from avalanche_hsf.models import TaskConditional
+from avalanche_hsf.training import PRESETS
 
 N_TASKS = 10
 KINDS = {

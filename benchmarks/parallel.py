@@ -15,13 +15,13 @@ import warnings
 warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
-import torch  # noqa: E402
-from joblib.externals.loky import get_reusable_executor  # noqa: E402
-from timing import Ratio, in_turn, ratio, report  # noqa: E402
+import torch
+from joblib.externals.loky import get_reusable_executor
+from timing import Ratio, in_turn, ratio, report
 
-from avalanche_hsf.experiments import ResultsFile  # noqa: E402
-from avalanche_hsf.experiments.engines import make_engine  # noqa: E402
-from avalanche_hsf.experiments.jobs import Job, make  # noqa: E402
+from avalanche_hsf.experiments import ResultsFile
+from avalanche_hsf.experiments.runs.engines import make_engine
+from avalanche_hsf.experiments.runs.jobs import Job, make
 
 
 def main(runs: int = 16, jobs: int = 2, epochs: int = 300, out: str | None = None) -> list[Ratio]:

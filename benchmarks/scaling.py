@@ -19,14 +19,14 @@ from typing import Any
 warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
-import torch  # noqa: E402
-from avalanche.core import SupervisedPlugin  # noqa: E402
-from timing import Ratio, in_turn, over_blocks, peak_memory, ratio, report  # noqa: E402
-from torch.nn.functional import mse_loss  # noqa: E402
+import torch
+from avalanche.core import SupervisedPlugin
+from timing import Ratio, in_turn, over_blocks, peak_memory, ratio, report
+from torch.nn.functional import mse_loss
 
-from avalanche_hsf.benchmarks import RandomManifolds, reconstruction_benchmark  # noqa: E402
-from avalanche_hsf.experiments.storage import floats_kept  # noqa: E402
-from avalanche_hsf.training import HSFStrategy, get_preset, make_protections  # noqa: E402
+from avalanche_hsf.benchmarks import RandomManifolds, reconstruction_benchmark
+from avalanche_hsf.experiments.runs.kept import floats_kept
+from avalanche_hsf.training import HSFStrategy, get_preset, make_protections
 
 PRESETS = ("paper", "repaired", "isolated", "compact")
 EPOCHS = 10

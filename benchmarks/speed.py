@@ -20,21 +20,21 @@ from typing import Any
 warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
-import torch  # noqa: E402
-import torchsde  # noqa: E402
-from author_way import AuthorWay  # noqa: E402
-from avalanche.core import SupervisedPlugin  # noqa: E402
-from bare import coupling_flow, euler_maruyama, training_step  # noqa: E402
-from nflows.transforms import AffineCouplingTransform, CompositeTransform  # noqa: E402
-from timing import Ratio, in_turn, over_blocks, peak_memory, ratio, report  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+import torch
+import torchsde
+from author_way import AuthorWay
+from avalanche.core import SupervisedPlugin
+from bare import coupling_flow, euler_maruyama, training_step
+from nflows.transforms import AffineCouplingTransform, CompositeTransform
+from timing import Ratio, in_turn, over_blocks, peak_memory, ratio, report
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from avalanche_hsf.benchmarks import SyntheticManifolds  # noqa: E402
-from avalanche_hsf.experiments.learner import Setting  # noqa: E402
-from avalanche_hsf.experiments.learners import LEARNERS  # noqa: E402
-from avalanche_hsf.models import ManifoldNormalizingFlow, NeuralSDE  # noqa: E402
-from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin  # noqa: E402
+from avalanche_hsf.benchmarks import SyntheticManifolds
+from avalanche_hsf.experiments.learners.base import Setting
+from avalanche_hsf.experiments.learners.ours import LEARNERS
+from avalanche_hsf.models import ManifoldNormalizingFlow, NeuralSDE
+from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin
 
 N_TASKS = 5
 EPOCHS = 30

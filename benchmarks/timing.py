@@ -15,7 +15,7 @@ import torch
 from tabulate import tabulate
 from torch.profiler import ProfilerActivity, profile
 
-from avalanche_hsf.experiments.results import versions
+from avalanche_hsf.experiments.runs.results import versions
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,16 @@ BELOW = {
     },
     "cli": {"checks", "experiments", "training"},
 }
+# The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
+WINGS = {
+    "models": [
+        {"noise"},
+        {"tasks", "sde", "flow"},
+        {"hypernetworks", "baselines"},
+        {"conditional", "hsf"},
+    ],
+    "experiments": [{"learners"}, {"runs"}, {"report"}, {"commands"}],
+}
 # The one file that may name a library whose traps should stay in one place.
 ONLY = {
     "nflows": "models/flow.py",
@@ -52,7 +62,18 @@ def test_imports(path):
         parts = name.split(".")
         if parts[0] == "avalanche_hsf" and len(parts) > 1 and layer != "__init__":
             assert parts[1] == layer or parts[1] in BELOW[layer], f"{where} imports {name}"
+            if layer in WINGS and parts[1] == layer:
+                check_wing(where, name)
         if parts[0] in ONLY:
             assert str(where) == ONLY[parts[0]], f"{where} imports {name}"
         if parts[0] == "avalanche" and layer == "models":
             assert name == "avalanche.models", f"{where} imports {name}"
+
+
+def check_wing(where, name):
+    wing, _, imported = where.parts[1].removesuffix(".py"), *name.split(".")[1:3]
+    if wing == "__init__":
+        return
+    floor = {each: level for level, wings in enumerate(WINGS[where.parts[0]]) for each in wings}
+    below = floor[imported] < floor[wing]
+    assert imported == wing or below, f"{where} imports {name}"

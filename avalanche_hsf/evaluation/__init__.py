@@ -1,13 +1,10 @@
-"""How well it learns: metrics as Avalanche plugin metrics, and figures."""
+"""Metrics, as Avalanche plugin metrics."""
 
-from avalanche_hsf.evaluation.diagnosis_figures import plot_curves, plot_shares
+import warnings
+from importlib import import_module
+from typing import Any
+
 from avalanche_hsf.evaluation.error_rate import MisclassificationRate
-from avalanche_hsf.evaluation.figures import (
-    plot_frontier,
-    plot_mse_matrices,
-    plot_task_over_stream,
-    plot_variations,
-)
 from avalanche_hsf.evaluation.forgetting import (
     ExperienceMSEBWT,
     ExperienceMSEForgetting,
@@ -26,7 +23,6 @@ from avalanche_hsf.evaluation.mse import (
     default_evaluator,
     mse_metrics,
 )
-from avalanche_hsf.evaluation.statistics import mean_and_interval, paired_p
 
 __all__ = [
     "EpochMSE",
@@ -44,15 +40,21 @@ __all__ = [
     "StreamMSEForgetting",
     "default_evaluator",
     "forgetting",
-    "mean_and_interval",
     "mse_bwt_metrics",
     "mse_forgetting_metrics",
     "mse_metrics",
-    "paired_p",
-    "plot_curves",
-    "plot_frontier",
-    "plot_mse_matrices",
-    "plot_shares",
-    "plot_task_over_stream",
-    "plot_variations",
 ]
+
+_MOVED = "avalanche_hsf.experiments.report"
+
+
+def __getattr__(name: str) -> Any:
+    """Figures and statistics by their former path; they are in `avalanche_hsf.experiments.report`.
+
+    By name, when one is asked for: this package imports nothing from above.
+    """
+    report = None if name.startswith("_") else import_module(_MOVED)
+    if report is None or name not in report.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(f"{name} is in {_MOVED} now", DeprecationWarning, stacklevel=2)
+    return getattr(report, name)

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_samples
-from avalanche_hsf.models.class_mask import ClassMask
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
-from avalanche_hsf.models.hypernetworks import make_hypernetwork
+from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
-from avalanche_hsf.models.task_groups import TaskGroups
-from avalanche_hsf.models.task_module import TaskModule
-from avalanche_hsf.models.task_weights import TaskWeights, call_per_task, release
-from avalanche_hsf.models.whitening import TaskWhitening
+from avalanche_hsf.models.tasks.call import call_per_task, release
+from avalanche_hsf.models.tasks.class_mask import ClassMask
+from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.module import TaskModule
+from avalanche_hsf.models.tasks.whitening import TaskWhitening
 
 GENERATED: Mapping[str, tuple[str, ...]] = {
     "paper": ("encoder.hidden_1.", "encoder.hidden_2.", "decoder.hidden."),

@@ -8,11 +8,11 @@ import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, compare
-from avalanche_hsf.experiments.comparison import GROUPS, expand, tuning
-from avalanche_hsf.experiments.comparison_tables import frontier, tables
-from avalanche_hsf.experiments.engines import in_process
-from avalanche_hsf.experiments.jobs import carry_out
-from avalanche_hsf.experiments.learner import RATES, REGULARIZED
+from avalanche_hsf.experiments.commands.compare import GROUPS, expand, tuning
+from avalanche_hsf.experiments.commands.compare_report import frontier, tables
+from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
+from avalanche_hsf.experiments.runs.engines import in_process
+from avalanche_hsf.experiments.runs.jobs import carry_out
 from avalanche_hsf.training import PRESETS
 
 

@@ -16,9 +16,9 @@ from distributed import Client
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import ResultsFile, run
-from avalanche_hsf.experiments.engines import in_process, make_engine
-from avalanche_hsf.experiments.jobs import Failure, Job, finish, make
-from avalanche_hsf.experiments.results import versions
+from avalanche_hsf.experiments.runs.engines import in_process, make_engine
+from avalanche_hsf.experiments.runs.jobs import Failure, Job, finish, make
+from avalanche_hsf.experiments.runs.results import versions
 
 JOBS = [Job("synthetic", name, seed, 2) for name in ("hsf-paper", "mlp-paper") for seed in (1, 2)]
 BROKEN = Job("synthetic", "hsf-paper", 3, 2, {"varied": {"gamma": -1}})

@@ -11,16 +11,16 @@ from torch import nn
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS
-from avalanche_hsf.experiments.comparison import GROUPS, check_fit, tuning
-from avalanche_hsf.experiments.engines import in_process
-from avalanche_hsf.experiments.jobs import carry_out
-from avalanche_hsf.experiments.learners import LEARNERS
-from avalanche_hsf.experiments.network_learners import (
+from avalanche_hsf.experiments.commands.compare import GROUPS, check_fit, tuning
+from avalanche_hsf.experiments.learners.networks import (
     NETWORK_LEARNERS,
     _SynapticIntelligence,
 )
-from avalanche_hsf.experiments.results import ResultsFile
-from avalanche_hsf.experiments.runner import run
+from avalanche_hsf.experiments.learners.ours import LEARNERS
+from avalanche_hsf.experiments.runs.engines import in_process
+from avalanche_hsf.experiments.runs.jobs import carry_out
+from avalanche_hsf.experiments.runs.results import ResultsFile
+from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import TaskConditional
 
 CONFIGURATION = {"optimizer": "AdamW", "lr": 2e-3}

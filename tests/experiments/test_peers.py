@@ -16,10 +16,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmark
-from avalanche_hsf.experiments import peers
-from avalanche_hsf.experiments.learner import MEMORY
-from avalanche_hsf.experiments.peers import PEERS, UNSOUND, Setting
-from avalanche_hsf.models.mlp import MLPAutoencoder
+from avalanche_hsf.experiments.learners import peers
+from avalanche_hsf.experiments.learners.base import MEMORY
+from avalanche_hsf.experiments.learners.peers import PEERS, UNSOUND, Setting
+from avalanche_hsf.models.baselines.mlp import MLPAutoencoder
 
 N = 60
 FORMS = ("mlp", "mlp-task")

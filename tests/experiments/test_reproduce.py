@@ -9,13 +9,13 @@ import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import ResultsFile, Run, run
-from avalanche_hsf.experiments.published import (
+from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_FORGETTING_T0,
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.reproduce import tables, verdict
-from avalanche_hsf.experiments.results import run_key
+from avalanche_hsf.experiments.commands.reproduce import tables, verdict
+from avalanche_hsf.experiments.runs.results import run_key
 
 
 def of_matrix(rows, strategy="mlp-paper", seed=42, epochs=300):

@@ -15,9 +15,9 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
-from avalanche_hsf.experiments.learner import MEMORY
-from avalanche_hsf.experiments.peers import PEERS, Setting
-from avalanche_hsf.experiments.storage import floats_kept, raw_samples_kept
+from avalanche_hsf.experiments.learners.base import MEMORY
+from avalanche_hsf.experiments.learners.peers import PEERS, Setting
+from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
 
 N, D, TASKS = 60, 3, 3
 # in-64-64-2, 2-64-64-in: weights and biases

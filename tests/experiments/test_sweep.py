@@ -7,9 +7,9 @@ import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import ResultsFile, run
-from avalanche_hsf.experiments.hyperparameters import FACTORS, arguments_for, values_of
-from avalanche_hsf.experiments.sweep import everything, variations
+from avalanche_hsf.experiments.commands.sweep import everything, variations
 from avalanche_hsf.training import PRESETS, HSFStrategy
+from avalanche_hsf.training.hyperparameters import FACTORS, arguments_for, values_of
 
 
 def labels(preset, vary):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from avalanche_hsf.models import DeltaHyperNetwork, HypernetSDEFlow
-from avalanche_hsf.models.adapters import KINDS
+from avalanche_hsf.models.hypernetworks.adapters import KINDS
 
 INITIAL = {"weight": torch.randn(8, 6, generator=torch.Generator().manual_seed(0))}
 INITIAL["bias"] = torch.ones(8)

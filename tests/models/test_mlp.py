@@ -9,9 +9,9 @@ from avalanche.training import Naive
 from torch import nn
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
-from avalanche_hsf.models.mlp import MLPAutoencoder
-from avalanche_hsf.models.separate_mlps import SeparateMLPAutoencoders
-from avalanche_hsf.models.task_aware_mlp import TaskAwareMLPAutoencoder
+from avalanche_hsf.models.baselines.mlp import MLPAutoencoder
+from avalanche_hsf.models.baselines.separate import SeparateMLPAutoencoders
+from avalanche_hsf.models.baselines.task_aware import TaskAwareMLPAutoencoder
 
 LABELS = torch.tensor([2, 0, 1, 0, 2, 2])
 

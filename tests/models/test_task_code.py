@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from avalanche_hsf.models.task_code import TaskCode
+from avalanche_hsf.models.hypernetworks.code import TaskCode
 
 
 @pytest.mark.parametrize("bits", [None, 2, 3, 7, 8, 11, 12, 16])

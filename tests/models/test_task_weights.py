@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call
 
 from avalanche_hsf.models import GENERATED, HYPERNETWORKS, HypernetSDEFlow, TaskGroups
-from avalanche_hsf.models.task_weights import call_per_task, release
+from avalanche_hsf.models.tasks.call import call_per_task, release
 from avalanche_hsf.training import negative_log_likelihood
 
 KINDS = {

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
-from avalanche_hsf.experiments.peers import PEERS, Setting
+from avalanche_hsf.experiments.learners.peers import PEERS, Setting
 from avalanche_hsf.training.in_memory import _InMemoryLoader, in_memory
 from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
 

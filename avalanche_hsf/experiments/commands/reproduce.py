@@ -1,0 +1,214 @@
+"""The paper's experiment, its tables beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from avalanche_hsf.experiments.commands.published import (
+    PUBLISHED_FORGETTING_T0,
+    PUBLISHED_MATRICES,
+    PUBLISHED_RATIO,
+)
+from avalanche_hsf.experiments.report import plot_mse_matrices, plot_task_over_stream
+from avalanche_hsf.experiments.report.tables import Table, signed
+from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
+from avalanche_hsf.experiments.runs.results import ResultsFile, Run
+
+BENCHMARK = "synthetic"
+PAPER_EPOCHS = 300
+PAPER_SEED = 42
+TITLES = {
+    "mlp-paper": "Table 2. Baseline MLP (mlp-paper)",
+    "hsf-paper": "Table 3. Hypernet-SDE-Flow (hsf-paper)",
+}
+
+
+def reproduce(
+    results: ResultsFile, *, seeds: Sequence[int], epochs: int, engine: Engine
+) -> list[Run]:
+    """Runs both learners with every seed, or takes the runs that the file already holds.
+
+    Args:
+        results: Where finished runs are kept.
+        seeds: At least one.
+        epochs: Epochs a task, at least 1; the paper's are 300.
+        engine: What makes the runs.
+
+    Returns:
+        The runs, by seed and learner, of the seeds with which both succeeded.
+    """
+    jobs = [Job(BENCHMARK, strategy, seed, epochs) for seed in seeds for strategy in TITLES]
+    for job in jobs:
+        if results.find(job.key) is not None:
+            print(f"{job.strategy}, seed {job.seed}: taken from {results.path}")
+    made = iter(make(results, jobs, engine))
+    runs: list[Run] = []
+    for of_seed in zip(*[made] * len(TITLES), strict=True):
+        finished = [each for each in of_seed if each is not None]
+        runs += finished if len(finished) == len(TITLES) else []
+    return runs
+
+
+def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
+    """Draws both figures of some runs into the results folder; returns their paths."""
+    by_strategy = {name: matrices(runs, name) for name in TITLES}
+    n_seeds = len(runs) // len(TITLES)
+    of = f"seed {runs[0].seed}" if n_seeds == 1 else f"median of {n_seeds} seeds"
+    figures = {
+        "error_matrix.png": plot_mse_matrices(
+            {f"{name}, {of}": _median(r) for name, r in by_strategy.items()}
+        ),
+        "task0.png": plot_task_over_stream({name: list(r) for name, r in by_strategy.items()}),
+    }
+    paths = []
+    for name, figure in figures.items():
+        figure.savefig(results.folder / name, dpi=150)
+        paths.append(str(results.folder / name))
+    return paths
+
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    """Tables 2, 3 and 4 of the paper, ours beside the published figures."""
+    return [_matrix_table(runs, name) for name in TITLES] + [_forgetting_table(runs)]
+
+
+def verdict(runs: Sequence[Run]) -> list[str]:
+    """What did and what did not reproduce, a plain sentence each."""
+    seeds = [run.seed for run in runs if run.strategy == "mlp-paper"]
+    if runs[0].epochs != PAPER_EPOCHS:
+        return [
+            f"This ran {runs[0].epochs} epochs a task where the paper has {PAPER_EPOCHS}: the "
+            "figures are not comparable with the published ones."
+        ]
+    sentences = []
+    if PAPER_SEED in seeds:
+        equal, n = _equal_cells(runs)
+        sentences.append(
+            f"The MLP's table {'reproduces' if equal == n else 'does not reproduce'}: with seed "
+            f"{PAPER_SEED}, {equal} of its {n} cells equal the paper's to 4 decimals."
+        )
+    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-paper"))
+    sentences.append(
+        ("The failure reproduces: the " if hsf > 0 and hsf >= 50 * mlp else "The ")
+        + f"Hypernet-SDE-Flow forgets T0 by {signed(hsf)}"
+        + ("" if len(seeds) == 1 else " in the median")
+        + f", the MLP by {signed(mlp)}: {_ratio(runs)} (paper: "
+        + f"{signed(PUBLISHED_FORGETTING_T0['hsf-paper'])}, "
+        + f"{signed(PUBLISHED_FORGETTING_T0['mlp-paper'])}, {PUBLISHED_RATIO} times)."
+    )
+    worst = float(_forgetting_t0(runs, "mlp-paper").max())
+    if len(seeds) > 1 and worst > 0:
+        sentences.append(
+            f"That is {hsf / worst:.0f} times what the MLP forgets of T0 with its worst seed, "
+            f"{signed(worst)}."
+        )
+    if len(seeds) == 1:
+        sentences.append(
+            "The Hypernet-SDE-Flow's single cells do not reproduce and cannot: they depend on the "
+            "noise stream of the author's code. Run several seeds (--seeds 0,1,2,...) to see "
+            "where the paper's lie among them."
+        )
+    else:
+        for name, model in (("mlp-paper", "MLP"), ("hsf-paper", "Hypernet-SDE-Flow")):
+            outside = _outside(runs, name)
+            n = sum(len(row) for row in PUBLISHED_MATRICES[name])
+            sentences.append(
+                f"Of the {model}'s {n} published cells, {n - len(outside)} lie inside the range "
+                f"of our {len(seeds)} seeds."
+                + (f" Outside: {', '.join(outside)}." if outside else "")
+            )
+    return sentences
+
+
+def matrices(runs: Sequence[Run], strategy: str) -> Tensor:
+    """R of every run of a learner, a `seeds x T x T` tensor, NaN above the diagonal."""
+    return torch.stack([run.matrix for run in runs if run.strategy == strategy])
+
+
+def _matrix_table(runs: Sequence[Run], strategy: str) -> Table:
+    ours = matrices(runs, strategy)
+    n_tasks = ours.shape[-1]
+    rows = []
+    for i, paper in enumerate(PUBLISHED_MATRICES[strategy]):
+        cells = ours[:, i, : i + 1]
+        median = _median(cells)
+        lines = {"ours" if len(ours) == 1 else "ours, median": [f"{mse:.4f}" for mse in median]}
+        if len(ours) > 1:
+            lines["lowest"] = [f"{mse:.4f}" for mse in cells.min(dim=0).values]
+            lines["highest"] = [f"{mse:.4f}" for mse in cells.max(dim=0).values]
+        lines["paper"] = [f"{mse:.4f}" for mse in paper]
+        lines["difference"] = [signed(a - b) for a, b in zip(median.tolist(), paper, strict=True)]
+        for n, (label, line) in enumerate(lines.items()):
+            blank = ["-"] * (n_tasks - len(line))
+            rows.append([f"Task {i}" if n == 0 else "", label, *line, *blank])
+    headers = ["Trained on", "", *(f"Test T{j}" for j in range(n_tasks))]
+    return Table(f"{TITLES[strategy]}: MSE, {_seeds(runs)}", headers, rows)
+
+
+def _forgetting_table(runs: Sequence[Run]) -> Table:
+    rows = []
+    for name in TITLES:
+        r = matrices(runs, name)
+        first, last, gap = r[:, 0, 0], r[:, -1, 0], _forgetting_t0(runs, name)
+        spread = "" if len(r) == 1 else f" [{signed(float(gap.min()))}, {signed(float(gap.max()))}]"
+        rows.append(
+            [
+                name,
+                f"{float(_median(first)):.4f}",
+                f"{float(_median(last)):.4f}",
+                signed(float(_median(gap))) + spread,
+                signed(PUBLISHED_FORGETTING_T0[name]),
+            ]
+        )
+    rows.append(["hsf-paper / mlp-paper", "", "", _ratio(runs), f"{PUBLISHED_RATIO} times"])
+    several = "" if len(runs) == len(TITLES) else ", medians and [range]"
+    headers = ["Model", "T0 after T0", "T0 after T4", "Forgetting", "paper"]
+    return Table(f"Table 4. Forgetting on task 0, {_seeds(runs)}{several}", headers, rows)
+
+
+def _seeds(runs: Sequence[Run]) -> str:
+    seeds = [str(run.seed) for run in runs if run.strategy == "mlp-paper"]
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+
+
+def _forgetting_t0(runs: Sequence[Run], strategy: str) -> Tensor:
+    return torch.tensor([run.forgetting[0] for run in runs if run.strategy == strategy])
+
+
+def _ratio(runs: Sequence[Run]) -> str:
+    """T0's forgetting of the HSF over the MLP's, each in the median over seeds."""
+    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-paper"))
+    if mlp <= 0:
+        return "no ratio, the MLP forgets nothing"
+    return f"{hsf / mlp:.0f} times"
+
+
+def _median(values: Tensor) -> Tensor:
+    """Over the first dimension; of an even number the mean of the middle two, unlike torch's."""
+    return values.quantile(0.5, dim=0)
+
+
+def _equal_cells(runs: Sequence[Run]) -> tuple[int, int]:
+    (r,) = (run.matrix for run in runs if run.strategy == "mlp-paper" and run.seed == PAPER_SEED)
+    published = PUBLISHED_MATRICES["mlp-paper"]
+    equal = [
+        f"{float(r[i, j]):.4f}" == f"{mse:.4f}"
+        for i, row in enumerate(published)
+        for j, mse in enumerate(row)
+    ]
+    return sum(equal), len(equal)
+
+
+def _outside(runs: Sequence[Run], strategy: str) -> list[str]:
+    """The published cells beyond our range, both at the paper's four decimals."""
+    ours = matrices(runs, strategy).round(decimals=4)
+    low, high = ours.amin(dim=0), ours.amax(dim=0)
+    return [
+        f"T{j} after T{i} (paper {mse:.4f}, ours {float(low[i, j]):.4f} to {float(high[i, j]):.4f})"
+        for i, row in enumerate(PUBLISHED_MATRICES[strategy])
+        for j, mse in enumerate(row)
+        if not float(low[i, j]) - 1e-9 <= mse <= float(high[i, j]) + 1e-9
+    ]

@@ -1,0 +1,1 @@
+"""Learners: what a comparison can train."""

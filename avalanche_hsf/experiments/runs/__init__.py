@@ -1,0 +1,1 @@
+"""Runs: from a learner and a stream to a result that is kept."""

@@ -1,0 +1,156 @@
+"""From a learner's name to a finished run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLScenario
+from avalanche.core import SupervisedPlugin
+from avalanche.evaluation import PluginMetric
+from avalanche.logging import BaseLogger
+from avalanche.models import avalanche_forward
+from avalanche.training.determinism.rng_manager import RNGManager
+from avalanche.training.plugins import EvaluationPlugin
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from avalanche_hsf.evaluation import ErrorRateMatrix, MSEMatrix
+from avalanche_hsf.experiments.learners.ours import LEARNERS, Setting
+from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
+from avalanche_hsf.experiments.runs.problems import BENCHMARKS
+from avalanche_hsf.experiments.runs.results import Run
+from avalanche_hsf.models import HypernetSDEFlow
+
+N_PATHS = 16
+"""Outputs of a stochastic model that its mean path is the mean of."""
+
+
+def run(
+    benchmark: str,
+    strategy: str,
+    *,
+    seed: int,
+    epochs: int,
+    configuration: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    plugins: Sequence[SupervisedPlugin] = (),
+    metrics: Callable[[CLScenario], Sequence[PluginMetric[Any]]] | None = None,
+    logger: BaseLogger | None = None,
+) -> Run:
+    """Trains one learner on one stream, evaluating the whole test stream after each experience.
+
+    Every global generator is seeded with `seed` before the model is made.
+
+    Args:
+        benchmark: A name in `BENCHMARKS`.
+        strategy: A name in `LEARNERS`.
+        seed: At least 0.
+        epochs: Epochs an experience, at least 1; of autoencoders, with full batches, steps.
+        configuration: Arguments of the learner.
+        progress: Show a progress bar on standard error.
+        plugins: Further plugins, to watch the run.
+        metrics: Further metrics, for the stream.
+        logger: Where these go.
+
+    Returns:
+        The run with its matrix R. Bit-identical when repeated on the same machine.
+    """
+    learner, spec = LEARNERS[strategy], BENCHMARKS[benchmark]
+    stream = spec.make(seed)
+    n_tasks = len(stream.train_stream)
+    setting = Setting(
+        input_dim=stream.train_stream[0].dataset[0][0].numel(),
+        n_tasks=n_tasks,
+        latent_dim=spec.latent_dim,
+        n_samples=max(len(experience.dataset) for experience in stream.train_stream),
+        steps=epochs,
+        seed=seed,
+        main=spec.main,
+    )
+    loading = {
+        "shuffle": spec.main is not None,
+        "drop_last": spec.main is not None and spec.main.drop_last,
+    }
+    RNGManager.set_random_seeds(seed)
+    matrix = ErrorRateMatrix() if spec.measure == "error rate" else MSEMatrix()
+    kept: list[int] = []
+    start = time.perf_counter()
+    with tqdm(
+        total=epochs * n_tasks, desc=f"{strategy}, seed {seed}", unit="epoch", disable=not progress
+    ) as bar:
+        trained = learner.build(
+            setting,
+            **(configuration or {}),
+            eval_mb_size=1024,
+            evaluator=EvaluationPlugin(
+                matrix, *(metrics(stream) if metrics else ()), loggers=[logger or _Silent()]
+            ),
+            plugins=[_Progress(bar), *plugins],
+        )
+        for part in [stream.train_stream] if learner.jointly else stream.train_stream:
+            trained.train(part, **loading)
+            trained.eval(stream.test_stream)
+            kept.append(floats_kept(trained))
+        seconds = time.perf_counter() - start
+    n_parameters = sum(tensor.numel() for tensor in _numbers(trained.model))
+    R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
+    R[-len(matrix.result()) :] = matrix.result()
+    return Run.from_matrix(
+        R,
+        benchmark=benchmark,
+        strategy=strategy,
+        seed=seed,
+        epochs=epochs,
+        configuration=dict(configuration or {}),
+        final_mean_error_of_mean_path=_mse_of_mean_path(trained.model, stream),
+        seconds=seconds,
+        n_parameters=n_parameters,
+        floats_kept=kept[-1],
+        floats_per_task=max(
+            (kept[-1] - kept[0]) / max(len(kept) - 1, 1), (kept[-1] - n_parameters) / n_tasks
+        ),
+        raw_samples=raw_samples_kept(trained),
+    )
+
+
+def _numbers(model: nn.Module) -> list[Tensor]:
+    return [tensor for tensor in model.state_dict().values() if isinstance(tensor, Tensor)]
+
+
+@torch.no_grad()
+def _mse_of_mean_path(model: nn.Module, stream: CLScenario) -> float | None:
+    """Final mean MSE when the mean of `N_PATHS` passes is the output; None for other models."""
+    if not isinstance(model, HypernetSDEFlow):
+        return None
+    model.eval()
+    errors = []
+    for experience in stream.test_stream:
+        x = torch.stack([item[0] for item in experience.dataset])
+        labels = torch.tensor([int(item[-1]) for item in experience.dataset])
+        paths = [avalanche_forward(model, x, labels) for _ in range(N_PATHS)]
+        errors.append(float((torch.stack(paths).mean(dim=0) - x).double().square().mean()))
+    return sum(errors) / len(errors)
+
+
+class _Progress(SupervisedPlugin):
+    """One step of a progress bar per training epoch, with the task and the loss."""
+
+    def __init__(self, bar: tqdm) -> None:
+        super().__init__()
+        self._bar = bar
+
+    def after_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
+        self._bar.update()
+        if strategy.clock.train_exp_epochs % 10 == 0:
+            task = f"T{strategy.experience.current_experience}"
+            self._bar.set_postfix(task=task, loss=f"{float(strategy.loss.detach()):.3g}")
+
+
+class _Silent(BaseLogger):
+    """Avalanche warns when it has no logger; these runs keep their numbers themselves."""
+
+    def log_single_metric(self, name: str, value: Any, x_plot: int) -> None:
+        """Does nothing."""

@@ -1,0 +1,1 @@
+"""The networks that ours are compared with."""

@@ -1,0 +1,301 @@
+"""Any torch module, with weights of its own for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from avalanche.models import DynamicModule, MultiTaskModule
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
+from avalanche_hsf.models.tasks.call import call_per_task, release
+from avalanche_hsf.models.tasks.class_mask import ClassMask
+from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.module import TaskModule
+from avalanche_hsf.models.tasks.statistics import TaskStatistics
+from avalanche_hsf.seeds import resolve_seed
+
+_NOT_GIVEN = object()
+
+
+class TaskConditional(TaskModule):
+    """A module whose parameters, all or some, a hypernetwork writes for each task.
+
+    The module keeps its structure and its code; it runs with the weights of the task
+    (`torch.func.functional_call`), and on batches that mix tasks with several sets side by side
+    (`torch.vmap`). What is not written stays the module's own, shared by all tasks and protected
+    by nothing (see `FreezeSharedPlugin`).
+
+    Running statistics of batch and instance normalization are kept for each task, see
+    `TaskStatistics`; a module with such layers runs mixed batches task by task, so that each
+    task is normalized by itself. They learn from samples of tasks in training alone: neither
+    replayed samples of a task that is held, nor those that all tasks are tried on, move them.
+    Other buffers are shared, and must not change in training unless `task_buffers` names them.
+
+    An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
+    task. It classifies, regresses or reconstructs, whatever the module does. With scores for all
+    classes of a stream the last layer, written per task, is a head for each task.
+
+    Cost against the plain module: of memory, the weights that are written exist once more for
+    each distinct task in a batch, and what the hypernetwork keeps per task; of time, writing
+    them, which does not depend on the batch (`IsolatedHyperNetwork`: nothing while a task is in
+    training).
+
+    Args:
+        module: Any module from one tensor of n rows to a tensor of n rows. It becomes part of the
+            model; the parameters that are written leave it.
+        written: Names of parameters to write, or what names begin with. Default: every parameter
+            that requires a gradient.
+        hypernetwork: A name in `HYPERNETWORKS`, or a class or function like those there.
+        hypernetwork_options: Its further arguments.
+        vectorized: Run the tasks of a mixed batch side by side. False: one after the other, for a
+            module that `torch.vmap` cannot run, such as one that branches on its data.
+        task_buffers: Names of buffers that training changes, besides those of normalization
+            layers: each task has its own, as the power iterations of spectral normalization need.
+        masking: For classifiers: leave each task the classes that it was trained on, see
+            `ClassMask`.
+        seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
+
+    Raises:
+        TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
+        ValueError: A name that no parameter or buffer has (the message lists those there are),
+            nothing to write, a parameter shared by two layers, or one of a layer that grows by
+            itself.
+
+    Example:
+        >>> import torch
+        >>> model = TaskConditional(nn.Linear(3, 2), seed=0)
+        >>> model.hypernetwork.add_task(4)
+        >>> model(torch.zeros(5, 3), 4).shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        written: Sequence[str] | None = None,
+        hypernetwork: str | Callable[..., TaskWeights] = "isolated",
+        hypernetwork_options: Mapping[str, Any] | None = None,
+        vectorized: bool = True,
+        masking: bool = False,
+        task_buffers: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(module, MultiTaskModule):
+            raise TypeError(
+                f"{type(module).__name__} is a MultiTaskModule already: give the network of a "
+                "single task"
+            )
+        names = _to_write(module, written)
+        self.module = module
+        buffers = dict(module.named_buffers())
+        for name in task_buffers:
+            if name not in buffers:
+                raise ValueError(f"there is no buffer {name!r}; there are {', '.join(buffers)}")
+        self.statistics = TaskStatistics(module, task_buffers)
+        self.mask = ClassMask() if masking else None
+        self.vectorized = vectorized and not self.statistics.names
+        self.hypernetwork = make_hypernetwork(
+            hypernetwork,
+            {name: release(module, name) for name in names},
+            seed=resolve_seed(seed),
+            **(hypernetwork_options or {}),
+        )
+        self._shared: dict[str, tuple[float, float]] | None = None
+
+    @property
+    def tasks(self) -> list[int]:
+        return self.hypernetwork.tasks
+
+    def adaptation(self, experience: Any) -> None:
+        """Notes the tasks; the hypernetwork, a child module, grows by itself.
+
+        Raises:
+            ValueError: A parameter that is written has been replaced by another since, or a buffer
+                that all tasks share has changed in training.
+        """
+        super().adaptation(experience)
+        self._check_shared()
+        for name, shape in self.hypernetwork.shapes.items():
+            path, _, last = name.rpartition(".")
+            found = getattr(self.module.get_submodule(path), last, None)
+            if isinstance(found, nn.Parameter) or found is None or found.shape != shape:
+                now = "is gone" if found is None else f"is one of shape {tuple(found.shape)} now"
+                raise ValueError(
+                    f"{name} was written by the hypernetwork with shape {shape}, but {now}: the "
+                    "module must not change once it is wrapped; leave layers that do out of "
+                    "written="
+                )
+
+    def _fingerprints(self) -> dict[str, tuple[float, float]]:
+        """Two numbers for each buffer that all tasks share, to see whether it changes."""
+        own = {*self.statistics.names, *self.hypernetwork.shapes}
+        return {
+            name: (float(value.double().sum()), float(value.double().norm()))
+            for name, value in self.module.named_buffers()
+            if name not in own
+        }
+
+    def _check_shared(self) -> None:
+        if not self.training:
+            return
+        before, self._shared = self._shared, self._fingerprints()  # said once, then one may go on
+        changed = [
+            name
+            for name, now in self._shared.items()
+            # Roughly, since a move to another device or type changes the last digits.
+            if before is not None and not np.allclose(now, before[name], rtol=1e-3, atol=1e-6)
+        ]
+        if changed:
+            raise ValueError(
+                f"training has changed {', '.join(changed)}, buffers that all tasks share: what "
+                "old tasks answer changes with them. Give each task its own: "
+                f"TaskConditional(..., task_buffers={changed})"
+            )
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        self._shared = None
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
+        """The module's output, each row with the weights of its task.
+
+        Args:
+            x: A `n x *` tensor.
+            task_labels: One integer for all rows, or an integer tensor of shape (n,), or None for
+                the output of every task, as in Avalanche.
+
+        Returns:
+            What the module returns for n rows; for None a dictionary of them by task label.
+
+        Raises:
+            TypeError: Labels are no integers, or are not given at all.
+            ValueError: Labels are negative, of the wrong shape or, in training mode, not among the
+                tasks added so far; or the module does not return a row for each of x.
+        """
+        if task_labels is _NOT_GIVEN:
+            raise TypeError(
+                "a TaskConditional needs the tasks of its rows: model(x, task_labels), or None for "
+                "the output of every task. A strategy calls model(x) if an experience has no "
+                "task_labels: apply avalanche's with_task_labels to the stream. Plugins that call "
+                "model(x), GenerativeReplayPlugin for one, know no tasks: use ReplayPlugin or "
+                "OutputRegularizerPlugin"
+            )
+        if task_labels is None:
+            return self.forward_all_tasks(x)
+        return self._forward(x, task_labels)
+
+    def forward_all_tasks(self, x: Tensor) -> dict[int, Any]:
+        """`forward` for every task, by task label; no task's statistics learn from it."""
+        return {task: self._forward(x, task, learn=False) for task in self.tasks}
+
+    def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
+        groups = TaskGroups.from_labels(task_labels, len(x))
+        out = self._run(x, task_labels, groups, learn)
+        if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
+            hook = None if self._any_trains(self.tasks) else _refuse
+            out = tree_map(lambda part: _differentiable(part, hook), out)
+        return out if self.mask is None else self.mask(out, groups)
+
+    def _run(self, x: Tensor, task_labels: Tensor | int, groups: TaskGroups, learn: bool) -> Any:
+        weights = self.hypernetwork(groups.tasks)
+        if self.vectorized or len(groups.tasks) == 1:
+            tensors = {**weights, **self._statistics(groups.tasks[0], learn)}
+            return call_per_task(self.module, tensors, groups, x)
+        outs, rows = [], []
+        for k, task in enumerate(groups.tasks):
+            of_task = {name: w[k : k + 1] for name, w in weights.items()}
+            of_task |= self._statistics(task, learn)
+            rows.append((task_labels == task).nonzero().flatten())  # type: ignore[union-attr]
+            outs.append(call_per_task(self.module, of_task, TaskGroups([task]), x[rows[-1]]))
+        return _merged(outs, torch.cat(rows).argsort())
+
+    def _statistics(self, task: int, learn: bool) -> dict[str, Tensor]:
+        if not self.statistics.names:
+            return {}
+        of_task = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
+        return {name: value.unsqueeze(0) for name, value in of_task.items()}
+
+    def _any_trains(self, tasks: list[int]) -> bool:
+        return any(self.hypernetwork.trains(task) for task in tasks)
+
+
+def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:
+    """The output of tasks that are held, as one that `backward` can start from, and ends at.
+
+    Their loss moves no weight. GEM and A-GEM, which ask for the gradient of old tasks alone, then
+    find that there is none, where torch would raise. A hook is called in `backward`.
+    """
+    if not isinstance(out, Tensor) or not out.is_floating_point():
+        return out
+    if not out.requires_grad:
+        out = out.detach().requires_grad_()
+    if hook is not None:
+        out.register_hook(hook)
+    return out
+
+
+def _refuse(gradient: Tensor) -> None:
+    raise ValueError(
+        "no task is in training: its training was ended (commit), and the model has not been "
+        "adapted to an experience since; train through a strategy, or call hypernetwork.begin"
+    )
+
+
+def _merged(outs: Sequence[Any], order: Tensor) -> Any:
+    """The outputs of tasks one after the other, put in the order of the batch."""
+    shapes = [
+        [tuple(part.shape[1:]) for part in tree_leaves(out) if isinstance(part, Tensor)]
+        for out in outs
+    ]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(
+            f"the module's output for a row has another shape from task to task, {shapes}: in a "
+            "batch that mixes tasks it must be the same"
+        )
+    return tree_map(lambda *parts: torch.cat(parts)[order], *outs)
+
+
+def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
+    """Names of the parameters to write, in the module's order."""
+    if isinstance(written, str):
+        raise TypeError(f"written must be a list of names, got the string {written!r}")
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters.values()):
+        raise TypeError("the module has parameters without a shape yet: run a batch through it")
+    for name in written or ():
+        if not any(other.startswith(name) for other in parameters):
+            raise ValueError(
+                f"there is no parameter {name!r}, and none that begins so; there are "
+                f"{', '.join(parameters)}"
+            )
+    names = [
+        name
+        for name, p in parameters.items()
+        if (p.requires_grad if written is None else name.startswith(tuple(written)))
+    ]
+    if not names:
+        raise ValueError("there is nothing to write: the module has no parameter to train")
+    for name in names:
+        twins = [n for n, p in parameters.items() if p is parameters[name] and n != name]
+        if twins:
+            raise ValueError(
+                f"{name} and {twins[0]} are one parameter: leave both out of written=, or give "
+                "each layer its own"
+            )
+    for path, layer in module.named_modules():
+        of_layer = [name for name in names if name.startswith(f"{path}." if path else "")]
+        if isinstance(layer, DynamicModule) and of_layer:
+            raise ValueError(
+                f"{path or type(layer).__name__} grows with the stream (a DynamicModule), so "
+                f"{of_layer[0]} cannot be written: leave it out of written=, or give the module a "
+                "layer with an output for every class"
+            )
+    return names

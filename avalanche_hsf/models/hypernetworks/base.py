@@ -1,0 +1,101 @@
+"""What every hypernetwork has in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from avalanche.models import DynamicModule
+from torch import Tensor
+
+from avalanche_hsf.checks import check_int
+
+
+class TaskWeights(DynamicModule):
+    """Writes the named tensors of a main network for tasks that arrive one by one.
+
+    It knows nothing of the main network but the names and shapes of what it writes. As an
+    Avalanche `DynamicModule` it grows by each new task of the experience that is trained; in
+    evaluation mode it never changes.
+
+    Attributes:
+        shapes: Shape of each tensor it writes, by name.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+
+    @property
+    @abstractmethod
+    def tasks(self) -> list[int]:
+        """The labels of all tasks known, in order of arrival."""
+
+    @abstractmethod
+    def add_task(self, label: int) -> None:
+        """Makes a task trainable: draws what belongs to it alone, once."""
+
+    @abstractmethod
+    def copy_task(self, source: int, target: int) -> None:
+        """Makes the weights of a task those of another, as a start for its training.
+
+        Raises:
+            ValueError: One of the tasks is not known.
+        """
+
+    @abstractmethod
+    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        """Writes the weights of k tasks.
+
+        Args:
+            tasks: k task labels.
+            prefix: Write only the tensors whose name begins so.
+
+        Returns:
+            For each name a `k x *shape` tensor.
+
+        Raises:
+            ValueError: In training mode, a task is not known. In evaluation mode such a task
+                gets the weights that the class says.
+        """
+
+    def commit(self) -> None:
+        """Ends the training of the current tasks; most kinds have nothing to do then."""
+
+    def trains(self, label: int) -> bool:
+        """Whether the weights of a task can still move."""
+        return True
+
+    @property
+    def holds_old_tasks(self) -> bool:
+        """Whether the weights of finished tasks stay put by construction."""
+        return False
+
+    def adaptation(self, experience: Any) -> None:
+        """Called by Avalanche before each experience, in training and in evaluation.
+
+        Raises:
+            ValueError: The experience has no task labels.
+        """
+        super().adaptation(experience)
+        labels = getattr(experience, "task_labels", None)
+        if labels is None:
+            raise ValueError(
+                "a task-conditional model needs task labels, but the experience has none: build "
+                "the benchmark with avalanche's task_incremental_benchmark or with_task_labels. "
+                "benchmark_with_validation_stream and split_online_stream lose them: apply "
+                "with_task_labels to the streams that they return"
+            )
+        if self.training:
+            self.begin([check_int("a task label", int(label), at_least=0) for label in labels])
+
+    def begin(self, labels: list[int]) -> None:
+        """Prepares for the training of some tasks, new ones and known ones."""
+        for label in labels:
+            self.add_task(label)
+
+    def check_known(self, label: int) -> None:
+        """Raises ValueError if the task is not known."""
+        if label not in self.tasks:
+            raise ValueError(
+                f"task {label} has no embedding yet, only {self.tasks} have; Avalanche strategies "
+                "add it when they adapt the model, elsewhere call add_task"
+            )

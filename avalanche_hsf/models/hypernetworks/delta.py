@@ -1,0 +1,224 @@
+"""A hypernetwork that writes small changes to the weights of the first task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.hypernetworks.adapters import Adapter, make_adapter
+from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.code import TaskCode
+from avalanche_hsf.models.noise import SeededNoise
+from avalanche_hsf.models.tasks.call import parameter_key
+
+
+class DeltaHyperNetwork(TaskWeights):
+    r"""theta_t = theta_0 + delta(e_t): the weights of the first task, changed by a short code.
+
+    The first task trains theta_0, which is frozen when another task comes. Every later task
+    trains nothing but its code e_t, and once finished keeps it: old tasks do not change, by
+    construction, and what a task costs is the length of its code times the bits of a number.
+
+    How a code changes a tensor is said by an `Adapter`. A task that was never trained is evaluated
+    with theta_0.
+
+    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter a task as in
+    adapter-based continual learning; here the adapters' numbers are the task's embedding.
+
+    Args:
+        initial: Initial value of each tensor, by name; the first task starts there.
+        adapter: The kind of change, see `make_adapter`.
+        size: Of a change: the rank, or the numbers in a core; at least 1.
+        bits: Bits kept of each number of a finished task's code, 2 to 16; None: float32.
+        adapted: Prefixes of the names that later tasks change; the others stay as the first task
+            left them.
+        seed: Seed of fixed bases and of codes' first values; if None it is drawn from torch's
+            global generator.
+
+    Attributes:
+        code_size: Numbers kept for each task after the first.
+
+    Raises:
+        ValueError: No tensor would be changed, or there is no such kind of adapter.
+
+    Example:
+        >>> initial = {"weight": torch.ones(64, 64)}
+        >>> hypernetwork = DeltaHyperNetwork(initial, adapter="low-rank", size=2, seed=0)
+        >>> hypernetwork.add_task(0)
+        >>> hypernetwork.add_task(1)
+        >>> hypernetwork.code_size
+        256
+        >>> torch.equal(hypernetwork([1])["weight"], torch.ones(1, 64, 64))
+        True
+    """
+
+    def __init__(
+        self,
+        initial: Mapping[str, Tensor],
+        *,
+        adapter: str = "low-rank",
+        size: int = 4,
+        bits: int | None = None,
+        adapted: tuple[str, ...] = ("",),
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_int("size of the adapters", size, at_least=1)
+        if bits is not None and not 2 <= check_int("bits", bits, at_least=2) <= 16:
+            raise ValueError(f"bits must be from 2 to 16, or None, got {bits}")
+        self.bits = bits
+        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.noise = SeededNoise(seed, stream=3)
+        self.trunk = nn.Module()
+        for name, value in initial.items():
+            self.trunk.register_parameter(parameter_key(name), nn.Parameter(value.detach().clone()))
+        adapters: dict[str, Adapter] = {}
+        for name, shape in self.shapes.items():
+            if name.startswith(tuple(adapted)):
+                made = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
+                if made is not None:
+                    adapters[parameter_key(name)] = made
+        if not adapters:
+            raise ValueError(
+                f"no tensor's name begins with {adapted}, there are {list(self.shapes)}: later "
+                "tasks could not change anything"
+            )
+        self.adapters: Any = nn.ModuleDict(adapters)
+        self.code_size = sum(made.size for made in adapters.values())
+        self.codes: Any = nn.ModuleDict()
+        self.labels: list[int] = []
+        self._current: list[int] = []
+        self._in_use = False
+
+    @property
+    def tasks(self) -> list[int]:
+        return list(self.labels)
+
+    def trains(self, label: int) -> bool:
+        if str(label) in self.codes:
+            return self.codes[str(label)].is_open
+        return label in self._current and self._trunk_is_trained
+
+    @property
+    def holds_old_tasks(self) -> bool:
+        return True
+
+    def add_task(self, label: int) -> None:
+        self.begin([label])
+
+    def begin(self, labels: list[int]) -> None:
+        """Freezes what other tasks rely on and makes the codes of these trainable."""
+        labels = [check_int("a task label", label, at_least=0) for label in labels]
+        if not self._in_use:  # Avalanche's JointTraining prepares all experiences, then trains
+            labels = list(dict.fromkeys([*self._current, *labels]))
+        if any(label not in labels for label in self.labels):
+            self.trunk.requires_grad_(False)
+            self.trunk.zero_grad()
+        for label in labels:
+            # The very first task has no code: it trains the trunk itself.
+            has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
+            if str(label) not in self.codes and not has_trunk:
+                self.codes[str(label)] = TaskCode(self._start(), bits=self.bits)
+            if label not in self.labels:
+                self.labels.append(label)
+        for key, code in self.codes.items():
+            if int(key) in labels:
+                code.reopen()
+            else:
+                code.close()
+        self._current, self._in_use = labels, False
+
+    def commit(self) -> None:
+        """Rounds the codes in training to their bits and closes them."""
+        for code in self.codes.values():
+            code.close()
+
+    @torch.no_grad()
+    def copy_task(self, source: int, target: int) -> None:
+        for label in (source, target):
+            self.check_known(label)
+        if str(target) not in self.codes or not self.codes[str(target)].is_open:
+            raise ValueError(f"task {target} is not in training: its weights stay as they are")
+        # A task without a code has the trunk's weights, where every new code starts.
+        code = self._parts(source) if str(source) in self.codes else self._start()
+        for part, value in code.items():
+            self.codes[str(target)].get_parameter(part).copy_(value)
+
+    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
+        if self.training:
+            for label in tasks:
+                self.check_known(label)
+        chosen = {name: parameter_key(name) for name in self.shapes if name.startswith(prefix)}
+        trunk = dict(self.trunk.named_parameters())
+        written = {n: trunk[key].expand(len(tasks), *self.shapes[n]) for n, key in chosen.items()}
+        changed = {name: key for name, key in chosen.items() if key in self.adapters}
+        if changed and any(str(label) in self.codes for label in tasks):
+            codes = [self._parts(label) for label in tasks]
+            for name, key in changed.items():
+                adapter = self.adapters[key]
+                own = {
+                    part: torch.stack([code[f"{key}/{part}"] for code in codes])
+                    for part in adapter.shapes
+                }
+                written[name] = adapter(own, trunk[key])
+        return written
+
+    @property
+    def _trunk_is_trained(self) -> bool:
+        return any(parameter.requires_grad for parameter in self.trunk.parameters())
+
+    def _parts(self, label: int) -> dict[str, Tensor]:
+        """The code of a task by tensor and part; zeros, which change nothing, if it has none."""
+        if str(label) in self.codes:
+            return self.codes[str(label)].values()
+        like = next(self.trunk.parameters())
+        return {
+            f"{key}/{part}": like.new_zeros(shape)
+            for key, adapter in self.adapters.items()
+            for part, shape in adapter.shapes.items()
+        }
+
+    def _start(self) -> dict[str, Tensor]:
+        generator = self.noise.generator("cpu")
+        like = next(self.trunk.parameters())
+        return {
+            f"{key}/{part}": value.to(like)
+            for key, adapter in self.adapters.items()
+            for part, value in adapter.start(generator).items()
+        }
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {
+            "labels": self.labels,
+            "current": self._current,
+            "open": self._trunk_is_trained,
+            "in_use": self._in_use,
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Already read by `_load_from_state_dict`, which needs it first."""
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        stored = state_dict.get(f"{prefix}_extra_state")
+        if stored is not None:
+            self.labels, self._current = list(stored["labels"]), list(stored["current"])
+            self._in_use = stored["in_use"]
+            self.trunk.requires_grad_(stored["open"])
+            before, self.codes = self.codes, nn.ModuleDict()
+            for label in self.labels:
+                of_task = f"{prefix}codes.{label}."
+                if any(name.startswith(of_task) for name in state_dict):
+                    closed = f"{of_task}kept" in state_dict
+                    if str(label) in before and before[str(label)].is_open != closed:
+                        code = before[str(label)]  # filled in place: an optimizer of it goes on
+                    else:
+                        code = TaskCode(self._parts(-1), bits=self.bits)
+                        if closed:
+                            code.close()
+                    self.codes[str(label)] = code
+        super()._load_from_state_dict(state_dict, prefix, *args)

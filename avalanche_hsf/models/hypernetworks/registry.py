@@ -1,0 +1,42 @@
+"""The kinds of hypernetworks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.delta import DeltaHyperNetwork
+from avalanche_hsf.models.hypernetworks.isolated import IsolatedHyperNetwork
+from avalanche_hsf.models.hypernetworks.mlp import MLPHyperNetwork
+from avalanche_hsf.models.hypernetworks.paper import HyperNetwork
+
+HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
+    "paper": HyperNetwork,
+    "mlp": MLPHyperNetwork,
+    "isolated": IsolatedHyperNetwork,
+    "delta": DeltaHyperNetwork,
+}
+"""Kinds of hypernetworks by name."""
+
+
+def make_hypernetwork(
+    kind: str | Callable[..., TaskWeights], initial: Mapping[str, Tensor], **options: Any
+) -> TaskWeights:
+    """A hypernetwork of a kind.
+
+    Args:
+        kind: A name in `HYPERNETWORKS`, or a class or function like those there.
+        initial: Initial value of each tensor to write, by name.
+        **options: Further arguments of that kind.
+
+    Raises:
+        ValueError: There is no such kind; the message lists those there are.
+    """
+    if not isinstance(kind, str):
+        return kind(initial, **options)
+    if kind not in HYPERNETWORKS:
+        raise ValueError(f"there is no hypernetwork {kind!r}; there are {', '.join(HYPERNETWORKS)}")
+    return HYPERNETWORKS[kind](initial, **options)

@@ -1,0 +1,1 @@
+"""What belongs to a task, and how a batch that mixes tasks runs."""
