@@ -1,9 +1,20 @@
-"""What the commands run, and the one format of their results."""
+"""Experiments: learners, streams, and the commands that run them."""
 
 from avalanche_hsf.experiments.commands.compare import compare
-from avalanche_hsf.experiments.learners.ours import LEARNERS
+from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem, Setting
 from avalanche_hsf.experiments.runs.problems import BENCHMARKS
-from avalanche_hsf.experiments.runs.results import ResultsFile, Run
+from avalanche_hsf.experiments.runs.results import ResultsFile, Run, Runs
 from avalanche_hsf.experiments.runs.run import run
 
-__all__ = ["BENCHMARKS", "LEARNERS", "ResultsFile", "Run", "compare", "run"]
+__all__ = [
+    "BENCHMARKS",
+    "LEARNERS",
+    "Learner",
+    "Problem",
+    "ResultsFile",
+    "Run",
+    "Runs",
+    "Setting",
+    "compare",
+    "run",
+]

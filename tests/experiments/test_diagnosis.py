@@ -5,7 +5,8 @@ import json
 import pytest
 
 from avalanche_hsf.cli import main
-from avalanche_hsf.experiments.commands.diagnose import components_of, curves, shares
+from avalanche_hsf.experiments.commands.diagnose import components_of
+from avalanche_hsf.experiments.commands.diagnose_report import curves, shares
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder
 from avalanche_hsf.training import get_preset

@@ -11,18 +11,16 @@ from torch import nn
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS
-from avalanche_hsf.experiments.commands.compare import GROUPS, check_fit, tuning
-from avalanche_hsf.experiments.learners.networks import (
-    NETWORK_LEARNERS,
-    _SynapticIntelligence,
-)
-from avalanche_hsf.experiments.learners.ours import LEARNERS
+from avalanche_hsf.experiments.commands.compare import GROUPS, Comparison, check_fit, tune
+from avalanche_hsf.experiments.learners import LEARNERS
+from avalanche_hsf.experiments.learners.mended import SynapticIntelligenceOnCPU
 from avalanche_hsf.experiments.runs.engines import in_process
-from avalanche_hsf.experiments.runs.jobs import carry_out
+from avalanche_hsf.experiments.runs.problems import setting_for
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import TaskConditional
 
+NETWORK_LEARNERS = [name for name, learner in LEARNERS.items() if not learner.autoencodes]
 CONFIGURATION = {"optimizer": "AdamW", "lr": 2e-3}
 
 
@@ -55,10 +53,14 @@ def test_what_holds_old_tasks_does():
         assert made.forgetting == [0.0] * 5
 
 
+def network_of(name):
+    problem = BENCHMARKS[name]
+    return setting_for(problem, problem.make(1), epochs=1, seed=1).make_network()
+
+
 def test_published_sizes():
-    assert sum(p.numel() for p in BENCHMARKS["polynomials"].main.make().parameters()) == 141
-    n_parameters = sum(p.numel() for p in BENCHMARKS["images-10"].main.make().parameters())
-    assert n_parameters == 98_114
+    assert sum(p.numel() for p in network_of("polynomials").parameters()) == 141
+    assert sum(p.numel() for p in network_of("images-10").parameters()) == 98_114
 
 
 def test_stock_synaptic_intelligence_is_blind_on_a_cpu_and_the_mended_one_is_not():
@@ -74,7 +76,7 @@ def test_stock_synaptic_intelligence_is_blind_on_a_cpu_and_the_mended_one_is_not
             "evaluator": EvaluationPlugin(loggers=[]),
         }
         if mended:
-            strategy = Naive(plugins=[_SynapticIntelligence(1.0)], **common)
+            strategy = Naive(plugins=[SynapticIntelligenceOnCPU(1.0)], **common)
         else:
             strategy = SynapticIntelligence(si_lambda=1.0, **common)
         strategy.train(SplitDigits(5, seed=0).train_stream[0])
@@ -85,19 +87,28 @@ def test_stock_synaptic_intelligence_is_blind_on_a_cpu_and_the_mended_one_is_not
 
 
 def test_learners_and_streams_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"mlp-naive is not for split-digits.*a main network: hn-"):
-        check_fit("split-digits", ["hn-isolated", "mlp-naive"])
-    with pytest.raises(ValueError, match=r"hn-isolated is not for digits.*an autoencoder"):
-        check_fit("digits", ["hn-isolated"])
+    with pytest.raises(ValueError, match=r"mlp-naive builds an autoencoder, but on split-digits"):
+        check_fit(BENCHMARKS["split-digits"], {"mlp-naive": LEARNERS["mlp-naive"]})
+    check_fit(BENCHMARKS["digits"], {"hn-isolated": LEARNERS["hn-isolated"]})
 
 
-def test_the_search_keeps_to_the_networks_optimizers(tmp_path):
+def test_a_network_learner_reconstructs_too():
+    made = run("bottleneck", "hn-compact", seed=1, epochs=2, configuration=CONFIGURATION)
+    assert made.forgetting == [0.0] * 5
+    assert all(map(math.isfinite, made.error_matrix[-1]))
+
+
+def searched(results, benchmark):
+    comparison = Comparison.of(benchmark, ["net-naive"], seeds=[1], epochs=1)
+    tune(comparison, results, in_process)
+
+
+def test_the_search_keeps_to_the_problems_optimizers(tmp_path):
     results = ResultsFile(tmp_path)
-    plans = [tuning("polynomials", "net-naive", seed=100, epochs=1)]
-    carry_out(results, plans, in_process)
+    searched(results, "polynomials")
     assert {r.configuration["optimizer"] for r in results.runs} == {"AdamW", "SOAP"}
     assert {r.benchmark for r in results.runs} == {"polynomials-drawn"}  # not what is reported
-    carry_out(results, [tuning("split-digits", "net-naive", seed=100, epochs=1)], in_process)
+    searched(results, "split-digits")
     of_digits = [r for r in results.runs if r.benchmark == "split-digits"]
     assert {r.configuration["optimizer"] for r in of_digits} == {"AdamW"}
 
@@ -106,18 +117,16 @@ def test_the_command(tmp_path, capsys):
     words = "compare --benchmark split-digits --strategies hn-compact,net-naive --epochs 1"
     assert main([*words.split(), "--seeds", "1,2", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "final mean error rate" in out and "1 epoch a task, 2 seeds" in out
+    assert "final mean error rate" in out and "1 epoch per task, 2 seeds" in out
     assert (tmp_path / "comparison.csv").exists()
 
 
-def test_every_main_network_fits_its_stream():
-    for name, stream in BENCHMARKS.items():
-        if stream.main is None:
-            continue
-        experience = stream.make(1).train_stream[0]
+def test_every_network_fits_its_stream():
+    for name, problem in BENCHMARKS.items():
+        experience = problem.make(1).train_stream[0]
         x, y, t = experience.dataset[0]
-        model = TaskConditional(stream.main.make(), seed=0)
+        model = TaskConditional(network_of(name), seed=0)
         model.train().hypernetwork.begin([t])
         target = torch.as_tensor(y).unsqueeze(0)
-        assert torch.isfinite(stream.main.criterion()(model(x.unsqueeze(0), t), target)), name
+        assert torch.isfinite(problem.criterion()(model(x.unsqueeze(0), t), target)), name
     assert set(GROUPS["networks"]) < set(NETWORK_LEARNERS)

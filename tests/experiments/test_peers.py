@@ -16,17 +16,21 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmark
-from avalanche_hsf.experiments.learners import peers
-from avalanche_hsf.experiments.learners.base import MEMORY
-from avalanche_hsf.experiments.learners.peers import PEERS, UNSOUND, Setting
+from avalanche_hsf.experiments.commands.compare import GROUPS
+from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Setting
+from avalanche_hsf.experiments.learners.methods import gem
+from avalanche_hsf.experiments.runs.problems import BENCHMARKS
 from avalanche_hsf.models.baselines.mlp import MLPAutoencoder
 
 N = 60
+BOTTLENECK = BENCHMARKS["bottleneck"]
+MEMORY = BOTTLENECK.memory_per_task
+PEERS = {name: LEARNERS[name] for name in GROUPS["peers"]}
 FORMS = ("mlp", "mlp-task")
 
 
 def setting(steps, n_tasks=2):
-    return Setting(input_dim=3, n_tasks=n_tasks, latent_dim=2, n_samples=N, steps=steps, seed=0)
+    return Setting(BOTTLENECK, (3,), 3, n_tasks=n_tasks, n_samples=N, epochs=steps, seed=0)
 
 
 def curves(n_tasks=2):
@@ -295,7 +299,7 @@ def test_gem_adds_gradients_of_its_memory_when_one_is_violated(form):
 
 
 def test_gem_without_its_solver_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(gem, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"^GEM needs quadprog: pip install 'avalanche-hsf\[gem"):
         build("mlp-gem", 1)
 

@@ -15,16 +15,15 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_RATIO,
 )
 from avalanche_hsf.experiments.commands.reproduce import tables, verdict
-from avalanche_hsf.experiments.runs.results import run_key
 
 
-def of_matrix(rows, strategy="mlp-paper", seed=42, epochs=300):
+def of_matrix(rows, learner="mlp-paper", seed=42, epochs=300):
     size = len(rows)
     padded = [[*row, *[9.0] * (size - len(row))] for row in rows]
     return Run.from_matrix(
         torch.tensor(padded, dtype=torch.float64),
         benchmark="synthetic",
-        strategy=strategy,
+        learner=learner,
         seed=seed,
         epochs=epochs,
         configuration={},
@@ -39,7 +38,7 @@ def of_matrix(rows, strategy="mlp-paper", seed=42, epochs=300):
 
 def published(scale=1.0, **fields):
     return [
-        of_matrix([[mse * scale for mse in row] for row in matrix], strategy=name, **fields)
+        of_matrix([[mse * scale for mse in row] for row in matrix], learner=name, **fields)
         for name, matrix in PUBLISHED_MATRICES.items()
     ]
 
@@ -120,7 +119,7 @@ def test_the_results_file(tmp_path):
     assert stored["final_mean_error"] == pytest.approx(0.3)
     assert set(stored) == {
         "benchmark",
-        "strategy",
+        "learner",
         "seed",
         "epochs",
         "error_matrix",
@@ -133,11 +132,13 @@ def test_the_results_file(tmp_path):
         "floats_kept",
         "floats_per_task",
         "raw_samples",
+        "network",
+        "inputs",
         "findings",
     }
     again = ResultsFile(folder)
     assert again.find(result.key) == result
-    assert again.find(run_key("synthetic", "mlp-paper", 43, 300)) is None
+    assert again.find(result.key._replace(seed=43)) is None
     assert ResultsFile(folder, fresh=True).runs == []
     assert ResultsFile(folder).find(result.key) == result  # fresh alone deletes nothing
 
@@ -163,7 +164,7 @@ def test_the_command(tmp_path, capsys):
     assert "Table 4. Forgetting on task 0" in shown.out
     assert "mlp-paper, seed 0" in shown.err  # a progress bar
     runs = json.loads((tmp_path / "results.json").read_text())["runs"]
-    assert [(r["strategy"], r["seed"]) for r in runs] == [
+    assert [(r["learner"], r["seed"]) for r in runs] == [
         ("hsf-paper", 0),
         ("hsf-paper", 1),
         ("mlp-paper", 0),

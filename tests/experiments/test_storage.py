@@ -15,11 +15,13 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
-from avalanche_hsf.experiments.learners.base import MEMORY
-from avalanche_hsf.experiments.learners.peers import PEERS, Setting
+from avalanche_hsf.experiments.learners import LEARNERS, Setting
 from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
+from avalanche_hsf.experiments.runs.problems import BENCHMARKS
 
 N, D, TASKS = 60, 3, 3
+BOTTLENECK = BENCHMARKS["bottleneck"]
+MEMORY = BOTTLENECK.memory_per_task
 # in-64-64-2, 2-64-64-in: weights and biases
 WEIGHTS = 2 * (D * 64 + 64 * 64 + 64 * 2)
 P = WEIGHTS + 4 * 64 + 2 + D
@@ -35,8 +37,8 @@ def stream(n_tasks=TASKS):
 def train(name, n_tasks=TASKS):
     torch.manual_seed(0)
     random.seed(0)
-    peer = PEERS[name]
-    setting = Setting(input_dim=D, n_tasks=TASKS, latent_dim=2, n_samples=N, steps=3, seed=0)
+    peer = LEARNERS[name]
+    setting = Setting(BOTTLENECK, (D,), D, n_tasks=TASKS, n_samples=N, epochs=3, seed=0)
     strategy = peer.build(
         setting,
         lr=1e-3,

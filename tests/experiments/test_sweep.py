@@ -15,7 +15,7 @@ from avalanche_hsf.training.hyperparameters import FACTORS, arguments_for, value
 def labels(preset, vary):
     return {
         each.label: dict(each.varied)
-        for each in variations(preset, vary, benchmark="synthetic", epochs=300)
+        for each in variations(preset, vary, latent_dim=24, epochs=300)
     }
 
 
@@ -43,7 +43,7 @@ def test_values_given_and_multiples_of_the_presets_own():
         "solver_steps 5",
         "solver_steps 20",
     }
-    epochs = variations("paper", {"epochs": ()}, benchmark="synthetic", epochs=300)
+    epochs = variations("paper", {"epochs": ()}, latent_dim=24, epochs=300)
     assert [each.epochs for each in epochs] == [300, 100, 600]
 
 
@@ -88,7 +88,7 @@ def test_a_value_that_is_the_presets_own_changes_nothing():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_a_preset_has(preset):
-    chosen = variations(preset, everything(preset), benchmark="synthetic", epochs=300)
+    chosen = variations(preset, everything(preset), latent_dim=24, epochs=300)
     assert len({each.label for each in chosen}) == len(chosen) > 5
     for each in chosen:
         HSFStrategy.from_preset(
@@ -106,7 +106,7 @@ def test_the_command(tmp_path, capsys):
     assert (tmp_path / "sweep.png").stat().st_size > 10_000
     runs = ResultsFile(tmp_path).runs
     assert len(runs) == 12 * 2
-    chosen = [json.loads(each.key[4]) for each in runs]
+    chosen = [json.loads(each.key.configuration) for each in runs]
     assert chosen.count({"varied": {"beta": 0.0, "gamma": 0.0, "delta": 0.0}}) == 2
     # A second time nothing is run.
     before = (tmp_path / "results.json").read_text()
@@ -118,7 +118,7 @@ def test_the_command(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--vary", "momentum"], "no hyperparameter 'momentum'; there are loss-terms, beta"),
+        (["--vary", "momentum"], "unknown hyperparameter 'momentum'; choose from loss-terms, beta"),
         (["--vary", "gamma=much"], "must be NAME or NAME=A,B,... with numbers, got 'gamma=much'"),
         (["--preset", "isolated", "--vary", "gamma"], "isolated has no gamma of its own"),
         (["--preset", "isolated", "--vary", "loss-terms"], "isolated has no weight of a loss"),
@@ -126,8 +126,8 @@ def test_the_command(tmp_path, capsys):
         (["--vary", "beta=-1"], "scale of beta must be"),
         (["--vary", "beta="], "must be NAME or NAME=A,B,... with numbers, got 'beta='"),
         (["--preset", "perfect"], "no preset 'perfect'"),
-        (["--benchmark", "mnist"], "there is no benchmark 'mnist'"),
-        (["--benchmark", "split-digits"], "hsf-paper is not for split-digits"),
+        (["--benchmark", "mnist"], "unknown benchmark 'mnist'"),
+        (["--benchmark", "split-digits"], "on split-digits the target is not the input"),
     ],
 )
 def test_bad_words_end_with_one_line(words, message, tmp_path, capsys):

@@ -2,150 +2,317 @@
 
 from __future__ import annotations
 
+import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from avalanche.benchmarks import CLScenario
+from torch import nn
+
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.experiments.commands.compare_report import compare_report
+from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
-from avalanche_hsf.experiments.learners.ours import DELTAS, LEARNERS
-from avalanche_hsf.experiments.learners.peers import UNSOUND
-from avalanche_hsf.experiments.runs.jobs import Engine, Job, Plan, carry_out
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
-from avalanche_hsf.experiments.runs.results import ResultsFile, Run
+from avalanche_hsf.experiments.report import Report
+from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem
+from avalanche_hsf.experiments.runs.engines import make_engine
+from avalanche_hsf.experiments.runs.jobs import Engine, Job, make, make_all
+from avalanche_hsf.experiments.runs.results import ResultsFile, Runs
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "presets": ("hsf-paper", "hsf-repaired", "hsf-isolated", "hsf-compact"),
-    "frontier": ("hsf-isolated", "hsf-compact", *(f"hsf-{name}" for name in DELTAS)),
-    "peers": tuple(name for name in LEARNERS if name.startswith("mlp-") and name != "mlp-paper"),
-    "networks": tuple(name for name, of in LEARNERS.items() if of.of_networks and of.optimizers),
+    group: tuple(name for name, learner in LEARNERS.items() if learner.group == group)
+    for group in ("presets", "frontier", "peers", "networks")
 }
 """Names that stand for several learners."""
+
+SEEDS = (1, 2, 3, 4, 5)
+TUNING_SEED = 100
+
+Learners = Mapping[str, Named] | Sequence[str]
+"""Names, groups and addresses; or by the name in tables a name, an address, a function that builds
+a strategy, or a `Learner`."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, checked.
+
+    Attributes:
+        problem: What is learned.
+        learners: Who learns it, by the name in tables.
+        named: What each is called by, a name or the thing itself.
+        job: A job of the problem, to be copied for each run.
+        seeds: To be reported.
+        tuning_seed: Of the search.
+    """
+
+    problem: Problem
+    learners: Mapping[str, Learner]
+    named: Mapping[str, Named]
+    job: Job
+    seeds: Sequence[int]
+    tuning_seed: int
+
+    @classmethod
+    def of(
+        cls,
+        benchmark: Named,
+        learners: Learners | None = None,
+        *,
+        seeds: Sequence[int] = SEEDS,
+        network: Named = None,
+        criterion: Named = None,
+        mb_size: int | None = None,
+        epochs: int | None = None,
+        tuning_seed: int = TUNING_SEED,
+    ) -> Comparison:
+        """Arguments as in `compare`.
+
+        Raises:
+            TypeError, ValueError: As there.
+        """
+        problem = find_problem(benchmark, network, criterion=criterion, mb_size=mb_size)
+        default = ["hsf-isolated", "presets", "peers"]
+        if problem.unit == "epoch":
+            default = ["hn-isolated", "networks"]
+        named = _named(default if learners is None else learners)
+        found = {name: find_learner(learner) for name, learner in named.items()}
+        check_fit(problem, found)
+        if tuning_seed in seeds:
+            raise ValueError(
+                f"the tuning seed {tuning_seed} is among the seeds: what is reported must be "
+                "measured with others"
+            )
+        if not seeds:
+            raise ValueError("seeds must hold at least one seed, got none")
+        for seed in (*seeds, tuning_seed):
+            check_int("a seed", seed, at_least=0)
+        job = Job(
+            benchmark,
+            "",
+            tuning_seed,
+            problem.epochs if epochs is None else check_int("epochs", epochs, at_least=1),
+            network=network,
+            criterion=criterion,
+            mb_size=mb_size,
+        )
+        return cls(problem, found, named, job, list(seeds), tuning_seed)
+
+
+def compare(
+    benchmark: Named | CLScenario,
+    learners: Learners | None = None,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    network: str | Callable[[], nn.Module] | None = None,
+    criterion: str | Callable[[], nn.Module] | None = None,
+    mb_size: int | None = None,
+    epochs: int | None = None,
+    tuning_seed: int = TUNING_SEED,
+    out: str | Path | None = None,
+    fresh: bool = False,
+    jobs: int = 1,
+    scheduler: str | None = None,
+) -> Runs:
+    """Chooses a configuration for each learner and runs it with every seed.
+
+    Args:
+        benchmark: A name (see `avalanche-hsf list benchmarks`), an address `module:name`, an
+            Avalanche benchmark, or a function that makes one, of the seed if it takes an argument.
+        learners: Who is compared, the first being what the others are tested against. Names and
+            groups of learners (see `avalanche-hsf list learners`) and addresses; or a mapping from
+            names of your own to any of these, to a `Learner`, or to a function
+            `build(setting, **arguments)` that returns an Avalanche strategy and passes
+            `arguments` on to it. If that function has an argument `lr`, the rate is searched.
+            Default: ours and Avalanche's.
+        seeds: At least one; each trains every learner.
+        network: A function that makes the network of one task, or its address. Default: the
+            benchmark's own, or for a stream of yours an MLP.
+        criterion: A function that makes the loss, or its address. Default: the cross entropy for
+            classes, the MSE for vectors.
+        mb_size: Samples per minibatch. Default: the benchmark's own, or 32.
+        epochs: Epochs per task, for every learner. Default: the benchmark's own, or 10.
+        tuning_seed: The seed of the search; not one of `seeds`.
+        out: Folder whose `results.json` keeps the runs; what is there is not run again. Default:
+            nowhere.
+        fresh: Train anew what is there.
+        jobs: Runs at a time, in processes of one thread each. In a script, call this under
+            `if __name__ == "__main__":`.
+        scheduler: Address of a Dask cluster that makes them instead.
+
+    Returns:
+        The runs by learner and seed. A run that fails is reported, left out and named in
+        `Runs.failures`; the others go on.
+
+    Raises:
+        TypeError, ValueError: A name is unknown (the message lists the valid ones), an address
+            leads nowhere or to the wrong thing, a learner is not for that stream, the tuning seed
+            is among the seeds, or `out` is of another version.
+
+    Example:
+        >>> runs = compare("split-digits", ["net-naive"], seeds=[1], epochs=1)
+        >>> runs[0].learner, len(runs[0].error_matrix)
+        ('net-naive', 5)
+    """
+    comparison = Comparison.of(
+        benchmark,
+        learners,
+        seeds=seeds,
+        network=network,
+        criterion=criterion,
+        mb_size=mb_size,
+        epochs=epochs,
+        tuning_seed=tuning_seed,
+    )
+    return carry_out(comparison, ResultsFile(out, fresh=fresh), make_engine(jobs, scheduler))
 
 
 def expand(names: Sequence[str]) -> list[str]:
     """Learners from names of learners and groups, each once, in order.
 
-    Raises:
-        ValueError: A name is not known, or that of a strategy that computes nonsense here; the
-            message lists those there are, or says why.
-
     >>> expand(["hsf-isolated", "presets"])
     ['hsf-isolated', 'hsf-paper', 'hsf-repaired', 'hsf-compact']
     """
-    chosen: dict[str, None] = {}
-    for name in names:
-        if name in UNSOUND:
-            raise ValueError(f"{name} is not compared: Avalanche {UNSOUND[name]}")
-        if name not in LEARNERS and name not in GROUPS:
-            raise ValueError(
-                f"there is no strategy {name!r}; there are {', '.join([*GROUPS, *LEARNERS])}"
-            )
-        chosen.update(dict.fromkeys(GROUPS.get(name, (name,))))
-    return list(chosen)
+    return list(dict.fromkeys(one for name in names for one in GROUPS.get(name, (name,))))
 
 
-def compare(
-    results: ResultsFile,
-    benchmark: str,
-    strategies: Sequence[str],
-    *,
-    seeds: Sequence[int],
-    engine: Engine,
-    epochs: int | None = None,
-    tuning_seed: int = 100,
-) -> list[Run]:
-    """Chooses a configuration for each learner and runs it with every seed.
-
-    Runs that the results file holds already are taken from it. A run that fails is reported and
-    left out; the others go on.
-
-    Args:
-        results: Where finished runs are kept, those of the search included.
-        benchmark: A name in `BENCHMARKS`.
-        strategies: Names in `LEARNERS`.
-        seeds: At least one.
-        engine: What makes the runs.
-        epochs: Epochs a task, for every learner; of autoencoders, with full batches, steps.
-            Default: those of the stream's main network, or 300.
-        tuning_seed: The seed of the search; not one of `seeds`.
-
-    Returns:
-        The runs by learner and seed.
-
-    Raises:
-        ValueError: The tuning seed is among the seeds, or a learner is not for that stream.
-    """
-    check_fit(benchmark, strategies)
-    main = BENCHMARKS[benchmark].main
-    if epochs is None:
-        epochs = 300 if main is None else main.epochs
-    if tuning_seed in seeds:
-        raise ValueError(
-            f"seed {tuning_seed} is that of the search for a learning rate: what is reported must "
-            "be measured with others"
+def _named(learners: Learners) -> dict[str, Named]:
+    if isinstance(learners, Mapping):
+        return dict(learners)
+    if isinstance(learners, str) or not all(isinstance(name, str) for name in learners):
+        raise TypeError(
+            "learners must be a list of names, or a mapping from names to learners, got "
+            f"{learners!r}"
         )
-    plans = [
-        _tuned_and_run(benchmark, strategy, seeds, tuning_seed, epochs) for strategy in strategies
-    ]
-    of_each = carry_out(results, plans, engine)
-    return [run for runs in of_each for run in runs if run is not None]
+    return {name: name for name in expand(learners)}
 
 
-def _tuned_and_run(
-    benchmark: str, strategy: str, seeds: Sequence[int], tuning_seed: int, epochs: int
-) -> Plan[Sequence[Run | None]]:
-    configuration = yield from tuning(benchmark, strategy, seed=tuning_seed, epochs=epochs)
-    if configuration is None:
-        print(f"{strategy}: every configuration failed, left out")
-        return []
-    return (yield [Job(benchmark, strategy, seed, epochs, configuration) for seed in seeds])
-
-
-def check_fit(benchmark: str, strategies: Sequence[str]) -> None:
-    """Raises ValueError if a learner is not for what is trained on that stream."""
-    main = BENCHMARKS[benchmark].main
-    fitting = [name for name, of in LEARNERS.items() if of.of_networks == (main is not None)]
-    for strategy in strategies:
-        if strategy not in fitting:
+def check_fit(problem: Problem, learners: Mapping[str, Learner]) -> None:
+    """Raises ValueError if there is no learner, or one is not for that problem."""
+    if not learners:
+        raise ValueError("learners must name at least one learner, got none")
+    for name, learner in learners.items():
+        if learner.autoencodes and not problem.latent_dim:
+            fitting = [n for n, other in LEARNERS.items() if not other.autoencodes]
             raise ValueError(
-                f"{strategy} is not for {benchmark}, where learners train "
-                f"{'an autoencoder' if main is None else 'a main network'}: {', '.join(fitting)}"
+                f"{name} builds an autoencoder, but on {problem.name} the target is not the input; "
+                f"choose from {', '.join(fitting)}"
             )
 
 
-def tuning(benchmark: str, strategy: str, *, seed: int, epochs: int) -> Plan[dict[str, Any] | None]:
-    """The configuration of a learner with the lowest final mean error on a seed of its own.
+def carry_out(comparison: Comparison, results: ResultsFile, engine: Engine) -> Runs:
+    """Tunes every learner and runs it with every seed."""
+    configurations, failures = tune(comparison, results, engine)
+    jobs = [
+        _job(comparison, name, seed, configuration)
+        for name, configuration in configurations.items()
+        for seed in comparison.seeds
+    ]
+    runs = make_all(results, jobs, engine)
+    return Runs(list(runs), [*failures, *runs.failures])
 
-    First every optimizer and learning rate of `RATES`, with the middle of the learner's own
-    strengths; then, with the best of them, its other strengths; then, on a stream with few
-    samples, those of `REGULARIZED`. A preset keeps its own optimizer and strengths.
+
+def tune(
+    comparison: Comparison, results: ResultsFile, engine: Engine
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The configuration of each learner with the lowest final mean error on the tuning seed.
+
+    In three stages, each for all learners together: every optimizer and learning rate of `RATES`,
+    with the middle of the learner's own strengths; with the best of them, its other strengths;
+    with the best of these, on a problem with few samples, those of `REGULARIZED`. A learner that
+    runs as its name says has one candidate in each.
 
     Returns:
-        A plan, see `carry_out`, of the configuration; empty for a learner that runs as its name
-        says; None if all failed.
+        The configurations, and a line for each learner of which every candidate failed.
     """
-    learner, stream = LEARNERS[strategy], BENCHMARKS[benchmark]
-
-    def lowest(candidates: list[dict[str, Any]]) -> Plan[dict[str, Any] | None]:
-        if len(candidates) == 1:
-            return candidates[0]
-        made = yield [Job(stream.tuned_on, strategy, seed, epochs, each) for each in candidates]
-        errors = [
-            math.inf if run is None or math.isnan(run.final_mean_error) else run.final_mean_error
-            for run in made
+    best: dict[str, dict[str, Any]] = {name: {} for name in comparison.learners}
+    failures: list[str] = []
+    for stage in (_rates, _strengths, _regularizers):
+        candidates = {
+            name: stage(comparison.problem, comparison.learners[name], chosen)
+            for name, chosen in best.items()
+        }
+        jobs = [
+            _job(comparison, name, comparison.tuning_seed, candidate, tuning=True)
+            for name, configurations in candidates.items()
+            for candidate in configurations
+            if len(configurations) > 1
         ]
-        best = min(errors)
-        return None if math.isinf(best) else candidates[errors.index(best)]
+        finished = iter(make(results, jobs, engine))
+        for name, configurations in candidates.items():
+            if len(configurations) == 1:
+                best[name] = configurations[0]
+                continue
+            errors = [
+                math.inf
+                if run is None or math.isnan(run.final_mean_error)
+                else run.final_mean_error
+                for run in (next(finished) for _ in configurations)
+            ]
+            if math.isinf(min(errors)):
+                failures.append(f"{name}: every configuration failed, left out")
+                del best[name]
+            else:
+                best[name] = configurations[errors.index(min(errors))]
+    return best, failures
 
+
+def _job(
+    comparison: Comparison,
+    name: str,
+    seed: int,
+    configuration: Mapping[str, Any],
+    *,
+    tuning: bool = False,
+) -> Job:
+    elsewhere = comparison.problem.tuned_on if tuning else ""
+    return replace(
+        comparison.job,
+        benchmark=elsewhere or comparison.job.benchmark,
+        learner=comparison.named[name],
+        name=name,
+        seed=seed,
+        configuration=configuration,
+    )
+
+
+def _rates(problem: Problem, learner: Learner, chosen: dict[str, Any]) -> list[dict[str, Any]]:
     middle = learner.grid[len(learner.grid) // 2]
-    optimizers = [
-        name for name in learner.optimizers if stream.main is None or name in stream.main.optimizers
-    ]
-    rates = [{"optimizer": name, "lr": lr} for name in optimizers for lr in RATES[name]]
-    best = yield from lowest([{**rate, **middle} for rate in rates or [{}]])
-    if best is not None:
-        others = [{**best, **other} for other in learner.grid if other != middle]
-        best = yield from lowest([best, *others])
-    if best is not None and stream.few_samples and learner.regularized:
-        best = yield from lowest([best, *({**best, "regularized": each} for each in REGULARIZED)])
-    return best
+    names = [name for name in learner.optimizers if name in problem.optimizers]
+    rates = [{"optimizer": name, "lr": lr} for name in names for lr in RATES[name]]
+    return [{**rate, **middle} for rate in rates or [{}]]
+
+
+def _strengths(problem: Problem, learner: Learner, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    middle = learner.grid[len(learner.grid) // 2]
+    return [chosen, *({**chosen, **other} for other in learner.grid if other != middle)]
+
+
+def _regularizers(
+    problem: Problem, learner: Learner, chosen: dict[str, Any]
+) -> list[dict[str, Any]]:
+    tried = REGULARIZED if problem.few_samples and learner.regularized else ()
+    return [chosen, *({**chosen, "regularized": one} for one in tried)]
+
+
+def check(options: argparse.Namespace) -> Comparison:
+    """What was asked for; raises TypeError or ValueError, before anything runs."""
+    return Comparison.of(
+        options.benchmark,
+        options.strategies,
+        seeds=options.seeds,
+        network=options.network,
+        criterion=options.criterion,
+        mb_size=options.mb_size,
+        epochs=options.epochs,
+        tuning_seed=options.tuning_seed,
+    )
+
+
+def report(comparison: Comparison, results: ResultsFile, engine: Engine) -> Report | None:
+    """Carries it out; None if no run was finished."""
+    runs = carry_out(comparison, results, engine)
+    return compare_report(comparison.problem, comparison.learners, runs) if runs else None

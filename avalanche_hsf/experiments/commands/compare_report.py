@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from avalanche_hsf.experiments.report import plot_frontier
-from avalanche_hsf.experiments.report.tables import Table, interval, p_against
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
-from avalanche_hsf.experiments.runs.results import Run
+from avalanche_hsf.experiments.learners import Learner, Problem
+from avalanche_hsf.experiments.report import Report, Table, plot_frontier
+from avalanche_hsf.experiments.report.tables import interval, p_against
+from avalanche_hsf.experiments.runs.results import Run, Runs
 from avalanche_hsf.experiments.runs.run import N_PATHS
 
 NOTES = (
@@ -21,141 +21,143 @@ NOTES = (
     "forgetting: R[last, j] - R[j, j] over tasks j, positive is worse; worst over tasks and seeds.",
     "p: two-sided paired t-test over seeds of the logarithms of the final mean errors; not "
     "corrected for the number of rows.",
-    "floats a task: what a further task adds to what is kept (numbers of 4 bytes; fewer bits count "
-    "by their size), or the memory divided by the tasks. What a network has from the start, such "
-    "as inputs or heads for all tasks, counts in floats kept alone.",
+    "floats per task: what a further task adds to what is kept (numbers of 4 bytes; fewer bits "
+    "count by their size), or the memory divided by the tasks. What a network has from the start, "
+    "such as inputs or heads for all tasks, counts in floats kept alone.",
     "parameters: numbers in the model, frozen parts and fixed random bases included.",
     "configuration: chosen on the tuning seed, or as the learner's name says.",
 )
 """What the columns of the tables are."""
 
 
-def tables(runs: Sequence[Run]) -> list[Table]:
-    """What was learned and forgotten, and what it cost; each as mean ± 95 % interval over seeds."""
-    by_strategy = _by_strategy(runs)
-    first = runs[0].strategy
-    n_seeds = max(len(group) for group in by_strategy.values())
-    stream = BENCHMARKS[runs[0].benchmark]
-    unit = "step" if stream.main is None else "epoch"
-    about = (
-        f"{runs[0].benchmark}, {_counted(runs[0].epochs, unit)} a task, {_counted(n_seeds, 'seed')}"
+def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Report:
+    """The tables, a line per run for other programs, and the figure of the frontier."""
+    return Report(
+        "comparison",
+        tables(problem, runs),
+        NOTES,
+        {"frontier.png": frontier(problem, learners, runs)},
+        {"comparison.csv": csv_text(runs)},
+        runs.failures,
     )
-    errors, costs = [], []
-    for name, group in by_strategy.items():
-        errors.append(
-            [
-                name,
-                interval([each.final_mean_error for each in group], ".1e", ".1e"),
-                interval([_of_mean_path(each) for each in group], ".1e", ".1e"),
-                interval([max(_last_row(each)) for each in group], ".1e", ".1e"),
-                interval([each.mean_and_worst_forgetting[0] for each in group], "+.1e", ".1e"),
-                f"{max(each.mean_and_worst_forgetting[1] for each in group):+.1e}".replace(
-                    "+nan", "-"
-                ),
-                interval([-each.mean_and_worst_forgetting[0] for each in group], "+.1e", ".1e"),
-                "" if name == first else p_against(by_strategy[first], group),
-            ]
-        )
-        chosen = group[0].configuration
-        costs.append(
-            [
-                name,
-                f"{_mean([each.floats_per_task for each in group]):,.0f}",
-                f"{_mean([each.raw_samples for each in group]):,.0f}",
-                f"{_mean([each.floats_kept for each in group]):,.0f}",
-                f"{_mean([each.n_parameters for each in group]):,.0f}",
-                interval([each.seconds for each in group], ".0f", ".0f"),
-                ", ".join(_named_values(chosen)) or "as named",
-            ]
-        )
+
+
+def tables(problem: Problem, runs: Runs) -> list[Table]:
+    """What was learned and forgotten, and what it cost; each as mean ± 95 % interval over seeds."""
+    by_learner = runs.by("learner")
+    first = runs[0].learner
+    n_seeds = max(len(group) for group in by_learner.values())
+    name = ", ".join(filter(None, [runs[0].benchmark, runs[0].network]))
+    epochs = _counted(runs[0].epochs, problem.unit)
+    about = f"{name}, {epochs} per task, {_counted(n_seeds, 'seed')}"
+    errors = {
+        "learner": list(by_learner),
+        f"final mean {problem.measure}": [_errors(g) for g in by_learner.values()],
+        f"of {N_PATHS} paths' mean": [_of_mean_paths(g) for g in by_learner.values()],
+        "worst task": [_worst_tasks(g) for g in by_learner.values()],
+        "forgetting, mean": [_forgetting(g, 1) for g in by_learner.values()],
+        "worst": [_worst_forgetting(g) for g in by_learner.values()],
+        "backward transfer": [_forgetting(g, -1) for g in by_learner.values()],
+        f"p against {first}": [
+            "" if learner == first else p_against(by_learner[first], group)
+            for learner, group in by_learner.items()
+        ],
+    }
+    costs = {
+        "learner": list(by_learner),
+        "floats per task": [_mean_of(g, "floats_per_task") for g in by_learner.values()],
+        "raw samples": [_mean_of(g, "raw_samples") for g in by_learner.values()],
+        "floats kept": [_mean_of(g, "floats_kept") for g in by_learner.values()],
+        "parameters": [_mean_of(g, "n_parameters") for g in by_learner.values()],
+        "seconds": [interval([r.seconds for r in g], ".0f", ".0f") for g in by_learner.values()],
+        "configuration": [
+            ", ".join(_named_values(g[0].configuration)) or "as named" for g in by_learner.values()
+        ],
+    }
     return [
-        Table(
-            f"Errors on {about}: mean ± 95 % interval",
-            [
-                "strategy",
-                f"final mean {stream.measure}",
-                f"of {N_PATHS} paths' mean",
-                "worst task",
-                "forgetting, mean",
-                "worst",
-                "backward transfer",
-                f"p against {first}",
-            ],
-            errors,
-        ),
-        Table(
-            f"Costs on {about}",
-            [
-                "strategy",
-                "floats a task",
-                "raw samples",
-                "floats kept",
-                "parameters",
-                "seconds",
-                "configuration",
-            ],
-            costs,
-        ),
+        Table.of_columns(f"Errors on {about}: mean ± 95 % interval", errors),
+        Table.of_columns(f"Costs on {about}", costs),
     ]
 
 
-def write_csv(path: Path, runs: Sequence[Run]) -> None:
-    """One line for each run, for other programs."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            [
-                "benchmark",
-                "strategy",
-                "seed",
-                "epochs",
-                "configuration",
-                "final_mean_error",
-                "final_mean_error_of_mean_path",
-                "worst_task_error",
-                "forgetting_mean",
-                "forgetting_worst",
-                "backward_transfer",
-                "floats_per_task",
-                "raw_samples",
-                "floats_kept",
-                "n_parameters",
-                "seconds",
-            ]
-        )
-        for each in runs:
-            mean, worst = each.mean_and_worst_forgetting
-            writer.writerow(
-                [
-                    *each.key[:4],
-                    each.key[4],
-                    each.final_mean_error,
-                    each.final_mean_error_of_mean_path,
-                    max(_last_row(each)),
-                    *("" if math.isnan(v) else v for v in (mean, worst, -mean)),
-                    each.floats_per_task,
-                    each.raw_samples,
-                    each.floats_kept,
-                    each.n_parameters,
-                    round(each.seconds, 2),
-                ]
-            )
+def csv_text(runs: Sequence[Run]) -> str:
+    """One line per run, for other programs."""
+    text = io.StringIO(newline="")
+    writer: csv.DictWriter[str] | None = None
+    for run in runs:
+        row = _row(run)
+        if writer is None:
+            writer = csv.DictWriter(text, list(row), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(row)
+    return text.getvalue()
 
 
-def frontier(runs: Sequence[Run]) -> Figure:
-    """Error against floats kept a task, one point for each learner."""
+def _row(run: Run) -> dict[str, Any]:
+    mean, worst = run.mean_and_worst_forgetting
+    return {
+        "benchmark": run.benchmark,
+        "network": run.network,
+        "learner": run.learner,
+        "seed": run.seed,
+        "epochs": run.epochs,
+        "configuration": run.key.configuration,
+        "final_mean_error": run.final_mean_error,
+        "final_mean_error_of_mean_path": run.final_mean_error_of_mean_path,
+        "worst_task_error": max(_last_row(run)),
+        "forgetting_mean": _blank_if_nan(mean),
+        "forgetting_worst": _blank_if_nan(worst),
+        "backward_transfer": _blank_if_nan(-mean),
+        "floats_per_task": run.floats_per_task,
+        "raw_samples": run.raw_samples,
+        "floats_kept": run.floats_kept,
+        "n_parameters": run.n_parameters,
+        "seconds": round(run.seconds, 2),
+    }
+
+
+def frontier(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Figure:
+    """Error against floats kept per task, one point for each learner."""
+    by_learner = runs.by("learner")
     return plot_frontier(
         {
             name: (
-                _mean([each.floats_per_task for each in group]),
-                [each.final_mean_error for each in group],
+                _mean([run.floats_per_task for run in group]),
+                [run.final_mean_error for run in group],
                 group[0].raw_samples > 0,
             )
-            for name, group in _by_strategy(runs).items()
+            for name, group in by_learner.items()
         },
         title=f"{runs[0].benchmark}: what retention costs",
-        measure=BENCHMARKS[runs[0].benchmark].measure,
+        measure=problem.measure,
+        ours=[name for name in by_learner if learners[name].ours],
     )
+
+
+def _errors(group: Sequence[Run]) -> str:
+    return interval([run.final_mean_error for run in group], ".1e", ".1e")
+
+
+def _of_mean_paths(group: Sequence[Run]) -> str:
+    errors = [run.final_mean_error_of_mean_path for run in group]
+    return interval([math.nan if error is None else error for error in errors], ".1e", ".1e")
+
+
+def _worst_tasks(group: Sequence[Run]) -> str:
+    return interval([max(_last_row(run)) for run in group], ".1e", ".1e")
+
+
+def _forgetting(group: Sequence[Run], sign: int) -> str:
+    return interval([sign * run.mean_and_worst_forgetting[0] for run in group], "+.1e", ".1e")
+
+
+def _worst_forgetting(group: Sequence[Run]) -> str:
+    worst = max(run.mean_and_worst_forgetting[1] for run in group)
+    return "-" if math.isnan(worst) else f"{worst:+.1e}"
+
+
+def _mean_of(group: Sequence[Run], name: str) -> str:
+    return f"{_mean([getattr(run, name) for run in group]):,.0f}"
 
 
 def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:
@@ -166,20 +168,12 @@ def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} {value}"
 
 
-def _by_strategy(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    groups: dict[str, list[Run]] = {}
-    for each in runs:
-        groups.setdefault(each.strategy, []).append(each)
-    return groups
-
-
 def _last_row(run: Run) -> list[float]:
-    return [math.nan if mse is None else mse for mse in run.error_matrix[-1]]
+    return [math.nan if error is None else error for error in run.error_matrix[-1]]
 
 
-def _of_mean_path(run: Run) -> float:
-    mse = run.final_mean_error_of_mean_path
-    return math.nan if mse is None else mse
+def _blank_if_nan(value: float) -> float | str:
+    return "" if math.isnan(value) else value
 
 
 def _counted(n: int, what: str) -> str:

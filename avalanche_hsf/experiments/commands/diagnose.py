@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,19 +20,58 @@ from avalanche_hsf.analysis import (
     loss_on,
     sharpness,
 )
-from avalanche_hsf.experiments.report import (
-    plot_curves,
-    plot_shares,
-)
-from avalanche_hsf.experiments.report.tables import Table, interval
-from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
-from avalanche_hsf.experiments.runs.results import ResultsFile, Run
+from avalanche_hsf.experiments.commands.compare import check_fit
+from avalanche_hsf.experiments.commands.diagnose_report import diagnose_report
+from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
+from avalanche_hsf.experiments.report import Report
+from avalanche_hsf.experiments.runs.doors import find_problem
+from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
+from avalanche_hsf.experiments.runs.results import ResultsFile, Run, Runs
 from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
+from avalanche_hsf.training.hyperparameters import INTEGERS, check_values
 
 N_POINTS = 30
-"""Measurements an experience of what is watched over training."""
+"""Measurements per experience of what is watched over training."""
+
+
+def check(options: argparse.Namespace) -> list[Job]:
+    """The runs of the preset and of the paper's MLP; raises TypeError or ValueError."""
+    varied = {name: int(value) if name in INTEGERS else value for name, value in options.set or ()}
+    check_values(options.preset, varied)
+    name = f"hsf-{options.preset}"
+    check_fit(find_problem(options.benchmark), {name: LEARNERS[name]})
+    learners = [(name, {"varied": varied} if varied else {}), ("mlp-paper", {})]
+    return jobs_of(
+        learners, benchmark=options.benchmark, seeds=options.seeds, epochs=options.epochs
+    )
+
+
+def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | None:
+    """Carries it out; None if no run was finished."""
+    runs = make_all(results, jobs, engine)
+    return diagnose_report(runs) if runs else None
+
+
+def jobs_of(
+    learners: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    benchmark: str = "synthetic",
+    seeds: Sequence[int],
+    epochs: int,
+) -> list[Job]:
+    """A job for each learner, with its configuration, and seed.
+
+    `Run.findings` of their runs holds "attribution" (for each task but the last the fields of an
+    `Attribution`), "sharpness" (for each task but the last the largest eigenvalue of the Hessian
+    right after it and after the last, with fixed and with averaged noise) and "curves" (by name of
+    a metric the pairs of iteration and value).
+    """
+    return [
+        Job(benchmark, learner, seed, epochs, configuration, work=_diagnosed, has_findings=True)
+        for learner, configuration in learners
+        for seed in seeds
+    ]
 
 
 def diagnose(
@@ -42,29 +82,10 @@ def diagnose(
     seeds: Sequence[int],
     epochs: int,
     engine: Engine,
-) -> list[Run]:
-    """Runs learners on a stream and looks into each run, or takes what the file holds.
-
-    Args:
-        results: Where finished runs are kept; a run is kept with its findings.
-        learners: Names in `LEARNERS`, each with its configuration.
-        benchmark: A name in `BENCHMARKS`, of a stream for autoencoders.
-        seeds: At least one.
-        epochs: Epochs a task, at least 1.
-        engine: What makes the runs.
-
-    Returns:
-        The runs by learner and seed; `Run.findings` holds "attribution" (for each task but the
-        last the fields of an `Attribution`), "sharpness" (for each task but the last the largest
-        eigenvalue of the Hessian right after it and after the last, with fixed and with averaged
-        noise) and "curves" (by name of a metric the pairs of iteration and value).
-    """
-    jobs = [
-        Job(benchmark, strategy, seed, epochs, configuration, _diagnosed, has_findings=True)
-        for strategy, configuration in learners
-        for seed in seeds
-    ]
-    return [run for run in make(results, jobs, engine) if run is not None]
+) -> Runs:
+    """Runs learners on a stream and analyses each run, or takes what the file holds."""
+    jobs = jobs_of(learners, benchmark=benchmark, seeds=seeds, epochs=epochs)
+    return make_all(results, jobs, engine)
 
 
 def components_of(model: nn.Module) -> dict[str, list[str]] | None:
@@ -89,127 +110,8 @@ def components_of(model: nn.Module) -> dict[str, list[str]] | None:
     }
 
 
-def tables(runs: Sequence[Run]) -> list[Table]:
-    """Who forgot, how sharp, and where gradients conflict; mean ± 95 % interval over seeds."""
-    made = []
-    for name, own in _by_learner(runs).items():
-        made += [_attribution_table(name, own), _sharpness_table(name, own)]
-    return made
-
-
-def write_tables(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
-    """Writes the tables of each learner into the results folder; returns their paths."""
-    paths = []
-    for name, own in _by_learner(runs).items():
-        path = results.folder / f"{_file_name(name)}-findings.md"
-        path.write_text("\n\n".join(table.markdown() for table in tables(own)) + "\n")
-        paths.append(str(path))
-    return paths
-
-
-def shares(runs: Sequence[Run], kind: str = "shapley") -> dict[str, list[float]]:
-    """For each component the mean over runs of what it has of each task's forgetting."""
-    first = runs[0].findings["attribution"]
-    return {
-        component: [
-            sum(each.findings["attribution"][task][kind][component] for each in runs) / len(runs)
-            for task in range(len(first))
-        ]
-        for component in first[0][kind]
-    }
-
-
-def curves(runs: Sequence[Run], metric: str) -> dict[str, list[tuple[float, float]]]:
-    """The mean over runs of what was watched, by the last part of its name, over iterations."""
-    return _mean_curves(
-        ("/".join(name.split("/")[4:]), points)
-        for each in runs
-        for name, points in each.findings["curves"].items()
-        if name.split("/")[0] == metric
-    )
-
-
-def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
-    """Draws the figures of each learner into the results folder; returns their paths."""
-    paths = []
-    for name, own in _by_learner(runs).items():
-        steps = own[0].epochs  # one full batch an epoch
-        of = f"{name}, " + (f"mean of {len(own)} seeds" if own[1:] else f"seed {own[0].seed}")
-        latents = curves(own, "Latents_Epoch")
-        nll = {"beta * nll": curves(own, "LossTerm_Epoch").get("nll", [])}
-        figures = {
-            "shares": plot_shares(shares(own), title=f"Forgetting by component: {of}"),
-            "drift": plot_curves(
-                {
-                    "parameters": curves(own, "Drift_Epoch"),
-                    "weights written for old tasks": curves(own, "WrittenDrift_Epoch"),
-                },
-                steps=steps,
-                title=f"Drift since the task began: {of}",
-            ),
-            "loss-terms": plot_curves(
-                {
-                    "term": curves(own, "LossTerm_Epoch"),
-                    "norm of its gradient": curves(own, "LossTermGradient_Epoch"),
-                },
-                steps=steps,
-                title=f"Terms of the loss: {of}",
-            ),
-            "conflict": plot_curves(
-                {"cosine of gradients, mean over old tasks": _over_tasks(own)},
-                steps=steps,
-                title=f"Gradient of the current task against old ones: {of}",
-            ),
-        }
-        if latents and nll["beta * nll"]:
-            figures["collapse"] = plot_curves(
-                {"latents": latents, "likelihood term": nll},
-                steps=steps,
-                title=f"What the likelihood term does to the latents: {of}",
-            )
-        for kind, figure in figures.items():
-            path = results.folder / f"{_file_name(name)}-{kind}.png"
-            figure.savefig(path, dpi=130)
-            paths.append(str(path))
-    return paths
-
-
-def _by_learner(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs by their learner's name and what of its hyperparameters was set otherwise."""
-    by_learner: dict[str, list[Run]] = {}
-    for each in runs:
-        varied = each.configuration.get("varied", {})
-        name = ", ".join([each.strategy, *(f"{k} {value:g}" for k, value in varied.items())])
-        by_learner.setdefault(name, []).append(each)
-    return by_learner
-
-
-def _file_name(learner: str) -> str:
-    return learner.replace(", ", "-").replace(" ", "-")
-
-
-def _over_tasks(runs: Sequence[Run]) -> dict[str, list[tuple[float, float]]]:
-    of_tasks = curves(runs, "GradientConflict_Epoch")
-    return _mean_curves((entry.split("/", 1)[1], points) for entry, points in of_tasks.items())
-
-
-def _mean_curves(
-    named: Iterable[tuple[str, Sequence[tuple[float, float]]]],
-) -> dict[str, list[tuple[float, float]]]:
-    """For each name the mean over its curves, at every iteration that one of them has."""
-    merged: dict[str, dict[float, list[float]]] = {}
-    for name, points in named:
-        own = merged.setdefault(name, {})
-        for x, value in points:
-            own.setdefault(x, []).append(value)
-    return {
-        name: [(x, sum(values) / len(values)) for x, values in sorted(points.items())]
-        for name, points in merged.items()
-    }
-
-
-def _diagnosed(benchmark: str, strategy: str, *, epochs: int, **arguments: Any) -> Run:
-    """`run`, looked into."""
+def _diagnosed(benchmark: Problem, learner: Learner, *, epochs: int, **arguments: Any) -> Run:
+    """`run` plus its analysis."""
     recorder, log = ModelRecorderPlugin(), _Curves()
     every = max(1, epochs // N_POINTS)
 
@@ -219,35 +121,47 @@ def _diagnosed(benchmark: str, strategy: str, *, epochs: int, **arguments: Any) 
 
     made = run(
         benchmark,
-        strategy,
+        learner,
         epochs=epochs,
         plugins=[recorder],
         metrics=metrics,
         logger=log,
         **arguments,
     )
-    experiences = list(BENCHMARKS[benchmark].make(arguments["seed"]).test_stream)
+    experiences = list(benchmark.make(arguments["seed"]).test_stream)
     components = components_of(recorder.model_after(0))
     attribution = attribute_run(recorder, experiences, components=components)
-    sharp = []
-    for task, experience in enumerate(experiences[:-1]):
-        stochastic = isinstance(recorder.model_after(task), HypernetSDEFlow)
-        of_task = {}
-        for noise, n_passes in (("fixed", 1), ("averaged", 4))[: 1 + stochastic]:
-            loss = loss_on(experience, n_passes=n_passes)
-            for when, model in (
-                ("before", recorder.model_after(task)),
-                ("after", recorder.model_after(-1)),
-            ):
-                model.requires_grad_(True)  # protections may have frozen some
-                of_task[f"{when}, {noise} noise"] = sharpness(model, loss, tolerance=1e-2)
-        sharp.append(of_task)
     findings = {
-        "attribution": [asdict(each) for each in attribution],
-        "sharpness": sharp,
+        "attribution": [asdict(task) for task in attribution],
+        "sharpness": _sharpness_of_each(recorder, experiences),
         "curves": log.points,
     }
     return replace(made, findings=findings)
+
+
+def _sharpness_of_each(
+    recorder: ModelRecorderPlugin, experiences: Sequence[Any]
+) -> list[dict[str, float]]:
+    """For each task but the last the sharpness right after it and after the last."""
+    return [
+        {
+            f"{when}, {noise} noise": _sharpness(recorder.model_after(i), experience, n_passes)
+            for noise, n_passes in _noises(recorder.model_after(task))
+            for when, i in (("before", task), ("after", -1))
+        }
+        for task, experience in enumerate(experiences[:-1])
+    ]
+
+
+def _noises(model: nn.Module) -> list[tuple[str, int]]:
+    """How noise is treated, and in how many passes: only a stochastic model is averaged."""
+    averaged = [("averaged", 4)] if isinstance(model, HypernetSDEFlow) else []
+    return [("fixed", 1), *averaged]
+
+
+def _sharpness(model: nn.Module, experience: Any, n_passes: int) -> float:
+    model.requires_grad_(True)  # protections may have frozen some
+    return sharpness(model, loss_on(experience, n_passes=n_passes), tolerance=1e-2)
 
 
 class _Curves(BaseLogger):
@@ -261,54 +175,3 @@ class _Curves(BaseLogger):
         if isinstance(value, float) and math.isfinite(value):
             # Six digits are enough for a curve, and half the size of a results file.
             self.points.setdefault(name, []).append((x_plot, float(f"{value:.6g}")))
-
-
-def _attribution_table(name: str, runs: Sequence[Run]) -> Table:
-    n_tasks = len(runs[0].findings["attribution"])
-
-    def row(title: str, values: Sequence[Sequence[float]]) -> list[str]:
-        return [title, *(interval(of_task) for of_task in values)]
-
-    forgetting = [
-        [
-            each.findings["attribution"][task]["after"]
-            - each.findings["attribution"][task]["before"]
-            for each in runs
-        ]
-        for task in range(n_tasks)
-    ]
-    rows = [row("forgetting", forgetting)]
-    for kind, title in (("shapley", "share"), ("alone", "alone"), ("recovered", "put back")):
-        for component in runs[0].findings["attribution"][0][kind]:
-            of_tasks = [
-                [each.findings["attribution"][task][kind][component] for each in runs]
-                for task in range(n_tasks)
-            ]
-            rows.append(row(f"{title}: {component}", of_tasks))
-    return Table(
-        f"Which part of {name} on {runs[0].benchmark} forgot, {len(runs)} seeds. share: Shapley "
-        "value, these sum to the forgetting; alone: caused if it alone moves on; put back: "
-        "recovered if it alone is",
-        ["", *(f"T{task}" for task in range(n_tasks))],
-        rows,
-    )
-
-
-def _sharpness_table(name: str, runs: Sequence[Run]) -> Table:
-    n_tasks = len(runs[0].findings["sharpness"])
-    kinds: Mapping[str, float] = runs[0].findings["sharpness"][0]
-    return Table(
-        f"Largest eigenvalue of the Hessian, {name} on {runs[0].benchmark}, {len(runs)} seeds: "
-        "right after the task, and after the last one",
-        ["", *(f"T{task}" for task in range(n_tasks))],
-        [
-            [
-                kind,
-                *(
-                    interval([each.findings["sharpness"][task][kind] for each in runs], ".2g")
-                    for task in range(n_tasks)
-                ),
-            ]
-            for kind in kinds
-        ],
-    )

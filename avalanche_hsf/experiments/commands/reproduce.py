@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from avalanche_hsf.experiments.commands.published import (
@@ -12,10 +14,15 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.report import plot_mse_matrices, plot_task_over_stream
-from avalanche_hsf.experiments.report.tables import Table, signed
-from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
-from avalanche_hsf.experiments.runs.results import ResultsFile, Run
+from avalanche_hsf.experiments.report import (
+    Report,
+    Table,
+    plot_mse_matrices,
+    plot_task_over_stream,
+)
+from avalanche_hsf.experiments.report.tables import signed
+from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
+from avalanche_hsf.experiments.runs.results import ResultsFile, Run, Runs
 
 BENCHMARK = "synthetic"
 PAPER_EPOCHS = 300
@@ -26,48 +33,44 @@ TITLES = {
 }
 
 
-def reproduce(
-    results: ResultsFile, *, seeds: Sequence[int], epochs: int, engine: Engine
-) -> list[Run]:
-    """Runs both learners with every seed, or takes the runs that the file already holds.
+def check(options: argparse.Namespace) -> list[Job]:
+    """The runs of both learners with every seed."""
+    return [
+        Job(BENCHMARK, learner, seed, options.epochs)
+        for seed in options.seeds
+        for learner in TITLES
+    ]
 
-    Args:
-        results: Where finished runs are kept.
-        seeds: At least one.
-        epochs: Epochs a task, at least 1; the paper's are 300.
-        engine: What makes the runs.
 
-    Returns:
-        The runs, by seed and learner, of the seeds with which both succeeded.
-    """
-    jobs = [Job(BENCHMARK, strategy, seed, epochs) for seed in seeds for strategy in TITLES]
+def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | None:
+    """Carries it out; None if with no seed both were finished."""
+    runs = reproduce(results, jobs, engine)
+    if not runs:
+        return None
+    return Report("summary", tables(runs), verdict(runs), figures(runs), failures=runs.failures)
+
+
+def reproduce(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> Runs:
+    """The runs, by seed and learner, of the seeds with which both learners succeeded."""
     for job in jobs:
         if results.find(job.key) is not None:
-            print(f"{job.strategy}, seed {job.seed}: taken from {results.path}")
-    made = iter(make(results, jobs, engine))
-    runs: list[Run] = []
-    for of_seed in zip(*[made] * len(TITLES), strict=True):
-        finished = [each for each in of_seed if each is not None]
-        runs += finished if len(finished) == len(TITLES) else []
-    return runs
+            print(f"{job.learner}, seed {job.seed}: taken from {results.path}")
+    finished = make_all(results, jobs, engine)
+    pairs = [group for group in finished.by("seed").values() if len(group) == len(TITLES)]
+    return Runs([run for pair in pairs for run in pair], finished.failures)
 
 
-def write_figures(results: ResultsFile, runs: Sequence[Run]) -> list[str]:
-    """Draws both figures of some runs into the results folder; returns their paths."""
-    by_strategy = {name: matrices(runs, name) for name in TITLES}
+def figures(runs: Sequence[Run]) -> dict[str, Figure]:
+    """Both figures, by file name."""
+    by_learner = {name: matrices(runs, name) for name in TITLES}
     n_seeds = len(runs) // len(TITLES)
-    of = f"seed {runs[0].seed}" if n_seeds == 1 else f"median of {n_seeds} seeds"
-    figures = {
+    of_seeds = f"seed {runs[0].seed}" if n_seeds == 1 else f"median of {n_seeds} seeds"
+    return {
         "error_matrix.png": plot_mse_matrices(
-            {f"{name}, {of}": _median(r) for name, r in by_strategy.items()}
+            {f"{name}, {of_seeds}": _median(r) for name, r in by_learner.items()}
         ),
-        "task0.png": plot_task_over_stream({name: list(r) for name, r in by_strategy.items()}),
+        "task0.png": plot_task_over_stream({name: list(r) for name, r in by_learner.items()}),
     }
-    paths = []
-    for name, figure in figures.items():
-        figure.savefig(results.folder / name, dpi=150)
-        paths.append(str(results.folder / name))
-    return paths
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:
@@ -77,10 +80,10 @@ def tables(runs: Sequence[Run]) -> list[Table]:
 
 def verdict(runs: Sequence[Run]) -> list[str]:
     """What did and what did not reproduce, a plain sentence each."""
-    seeds = [run.seed for run in runs if run.strategy == "mlp-paper"]
+    seeds = [run.seed for run in runs if run.learner == "mlp-paper"]
     if runs[0].epochs != PAPER_EPOCHS:
         return [
-            f"This ran {runs[0].epochs} epochs a task where the paper has {PAPER_EPOCHS}: the "
+            f"This ran {runs[0].epochs} epochs per task where the paper has {PAPER_EPOCHS}: the "
             "figures are not comparable with the published ones."
         ]
     sentences = []
@@ -123,16 +126,16 @@ def verdict(runs: Sequence[Run]) -> list[str]:
     return sentences
 
 
-def matrices(runs: Sequence[Run], strategy: str) -> Tensor:
+def matrices(runs: Sequence[Run], learner: str) -> Tensor:
     """R of every run of a learner, a `seeds x T x T` tensor, NaN above the diagonal."""
-    return torch.stack([run.matrix for run in runs if run.strategy == strategy])
+    return torch.stack([run.matrix for run in runs if run.learner == learner])
 
 
-def _matrix_table(runs: Sequence[Run], strategy: str) -> Table:
-    ours = matrices(runs, strategy)
+def _matrix_table(runs: Sequence[Run], learner: str) -> Table:
+    ours = matrices(runs, learner)
     n_tasks = ours.shape[-1]
     rows = []
-    for i, paper in enumerate(PUBLISHED_MATRICES[strategy]):
+    for i, paper in enumerate(PUBLISHED_MATRICES[learner]):
         cells = ours[:, i, : i + 1]
         median = _median(cells)
         lines = {"ours" if len(ours) == 1 else "ours, median": [f"{mse:.4f}" for mse in median]}
@@ -145,7 +148,7 @@ def _matrix_table(runs: Sequence[Run], strategy: str) -> Table:
             blank = ["-"] * (n_tasks - len(line))
             rows.append([f"Task {i}" if n == 0 else "", label, *line, *blank])
     headers = ["Trained on", "", *(f"Test T{j}" for j in range(n_tasks))]
-    return Table(f"{TITLES[strategy]}: MSE, {_seeds(runs)}", headers, rows)
+    return Table(f"{TITLES[learner]}: MSE, {_seeds(runs)}", headers, rows)
 
 
 def _forgetting_table(runs: Sequence[Run]) -> Table:
@@ -170,12 +173,12 @@ def _forgetting_table(runs: Sequence[Run]) -> Table:
 
 
 def _seeds(runs: Sequence[Run]) -> str:
-    seeds = [str(run.seed) for run in runs if run.strategy == "mlp-paper"]
+    seeds = [str(run.seed) for run in runs if run.learner == "mlp-paper"]
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
 
 
-def _forgetting_t0(runs: Sequence[Run], strategy: str) -> Tensor:
-    return torch.tensor([run.forgetting[0] for run in runs if run.strategy == strategy])
+def _forgetting_t0(runs: Sequence[Run], learner: str) -> Tensor:
+    return torch.tensor([run.forgetting[0] for run in runs if run.learner == learner])
 
 
 def _ratio(runs: Sequence[Run]) -> str:
@@ -192,7 +195,7 @@ def _median(values: Tensor) -> Tensor:
 
 
 def _equal_cells(runs: Sequence[Run]) -> tuple[int, int]:
-    (r,) = (run.matrix for run in runs if run.strategy == "mlp-paper" and run.seed == PAPER_SEED)
+    (r,) = (run.matrix for run in runs if run.learner == "mlp-paper" and run.seed == PAPER_SEED)
     published = PUBLISHED_MATRICES["mlp-paper"]
     equal = [
         f"{float(r[i, j]):.4f}" == f"{mse:.4f}"
@@ -202,13 +205,13 @@ def _equal_cells(runs: Sequence[Run]) -> tuple[int, int]:
     return sum(equal), len(equal)
 
 
-def _outside(runs: Sequence[Run], strategy: str) -> list[str]:
+def _outside(runs: Sequence[Run], learner: str) -> list[str]:
     """The published cells beyond our range, both at the paper's four decimals."""
-    ours = matrices(runs, strategy).round(decimals=4)
+    ours = matrices(runs, learner).round(decimals=4)
     low, high = ours.amin(dim=0), ours.amax(dim=0)
     return [
         f"T{j} after T{i} (paper {mse:.4f}, ours {float(low[i, j]):.4f} to {float(high[i, j]):.4f})"
-        for i, row in enumerate(PUBLISHED_MATRICES[strategy])
+        for i, row in enumerate(PUBLISHED_MATRICES[learner])
         for j, mse in enumerate(row)
         if not float(low[i, j]) - 1e-9 <= mse <= float(high[i, j]) + 1e-9
     ]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from matplotlib.figure import Figure
 
-from avalanche_hsf.experiments.report import plot_variations
-from avalanche_hsf.experiments.report.tables import Table, interval, p_against
+from avalanche_hsf.experiments.commands.compare import check_fit
+from avalanche_hsf.experiments.learners import LEARNERS
+from avalanche_hsf.experiments.report import Report, Table, plot_variations
+from avalanche_hsf.experiments.report.tables import interval, p_against
+from avalanche_hsf.experiments.runs.doors import find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
 from avalanche_hsf.experiments.runs.results import ResultsFile, Run
-from avalanche_hsf.training.hyperparameters import EPOCHS, FACTORS, INTEGERS, values_of
+from avalanche_hsf.training import get_preset
+from avalanche_hsf.training.hyperparameters import (
+    EPOCHS,
+    FACTORS,
+    INTEGERS,
+    check_values,
+    values_of,
+)
 
 LOSS_TERMS = "loss-terms"
 """The name of the paper's debugging experiments, section 3.3, among what can be varied."""
@@ -30,7 +40,7 @@ class Variation:
     Attributes:
         label: What was changed, in words.
         varied: Values of hyperparameters, see `arguments_for`.
-        epochs: Epochs a task.
+        epochs: Epochs per task.
     """
 
     label: str
@@ -46,7 +56,7 @@ def everything(preset: str) -> dict[str, Sequence[float]]:
 
 
 def variations(
-    preset: str, vary: Mapping[str, Sequence[float]], *, benchmark: str, epochs: int
+    preset: str, vary: Mapping[str, Sequence[float]], *, latent_dim: int, epochs: int
 ) -> list[Variation]:
     """The preset as it is, then each change of it.
 
@@ -54,8 +64,8 @@ def variations(
         preset: A name in `PRESETS`.
         vary: For `LOSS_TERMS` or a name in `FACTORS` the values to try; an empty list stands for
             multiples of the preset's own value. For `LOSS_TERMS` it must be empty.
-        benchmark: A name in `BENCHMARKS`.
-        epochs: Epochs a task of all that do not vary them.
+        latent_dim: Width of the latent of all that do not vary it.
+        epochs: Epochs per task of all that do not vary them.
 
     Raises:
         ValueError: A name is not known, `LOSS_TERMS` has values, no values are given for what the
@@ -64,7 +74,7 @@ def variations(
     own = {
         **values_of(preset),
         EPOCHS: epochs,
-        "latent_dim": BENCHMARKS[benchmark].latent_dim,
+        "latent_dim": latent_dim,
     }
     made = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
     for name, values in vary.items():
@@ -75,8 +85,8 @@ def variations(
                 made[label] = Variation(label, varied, epochs)
             continue
         if name not in FACTORS:
-            there_are = ", ".join([LOSS_TERMS, *FACTORS])
-            raise ValueError(f"there is no hyperparameter {name!r}; there are {there_are}")
+            names = ", ".join([LOSS_TERMS, *FACTORS])
+            raise ValueError(f"unknown hyperparameter {name!r}; choose from {names}")
         if not values and name not in own:
             raise ValueError(f"{preset} has no {name} of its own: give values, {name}=A,B,...")
         for value in values or [own[name] * factor for factor in FACTORS[name]]:
@@ -89,37 +99,63 @@ def variations(
     return list(made.values())
 
 
-def sweep(
-    results: ResultsFile,
-    preset: str,
-    chosen: Sequence[Variation],
-    *,
-    benchmark: str,
-    seeds: Sequence[int],
-    engine: Engine,
-) -> dict[str, list[Run]]:
-    """Runs every variation with every seed; the runs that succeeded by label.
+@dataclass(frozen=True)
+class Sweep:
+    """What is swept, checked."""
 
-    Runs that the results file holds are taken from it; a run that fails is reported and left out.
-    """
-    jobs = [
-        Job(
-            benchmark,
-            f"hsf-{preset}",
-            seed,
-            each.epochs,
-            {"varied": dict(each.varied)} if each.varied else {},
-        )
-        for each in chosen
-        for seed in seeds
-    ]
-    made = make(results, jobs, engine)
-    by_label: dict[str, list[Run]] = {}
-    for i, each in enumerate(chosen):
-        group = [run for run in made[i * len(seeds) : (i + 1) * len(seeds)] if run is not None]
-        if group:
-            by_label[each.label] = group
-    return by_label
+    preset: str
+    variations: Sequence[Variation]
+    benchmark: str
+    seeds: Sequence[int]
+
+
+def check(options: argparse.Namespace) -> Sweep:
+    """What was asked for; raises TypeError or ValueError, before anything runs."""
+    get_preset(options.preset)
+    problem = find_problem(options.benchmark)
+    check_fit(problem, {f"hsf-{options.preset}": LEARNERS[f"hsf-{options.preset}"]})
+    vary = dict(options.vary or everything(options.preset))
+    chosen = variations(options.preset, vary, latent_dim=problem.latent_dim, epochs=options.epochs)
+    for variation in chosen:
+        check_values(options.preset, variation.varied)
+    return Sweep(options.preset, chosen, options.benchmark, options.seeds)
+
+
+def report(sweep: Sweep, results: ResultsFile, engine: Engine) -> Report | None:
+    """Carries it out; None if no run was finished."""
+    by_label, failures = run_all(sweep, results, engine)
+    if not by_label:
+        return None
+    drawn = {"sweep.png": figure(sweep.preset, by_label)}
+    return Report("sweep", [table(sweep.preset, by_label)], (), drawn, failures=failures)
+
+
+def run_all(
+    sweep: Sweep, results: ResultsFile, engine: Engine
+) -> tuple[dict[str, list[Run]], list[str]]:
+    """Runs every variation with every seed: the runs that succeeded by label, and the failures."""
+    jobs = {
+        variation.label: [
+            Job(
+                sweep.benchmark,
+                f"hsf-{sweep.preset}",
+                seed,
+                variation.epochs,
+                {"varied": dict(variation.varied)} if variation.varied else {},
+            )
+            for seed in sweep.seeds
+        ]
+        for variation in sweep.variations
+    }
+    failures: list[str] = []
+    finished = iter(
+        make(results, [job for group in jobs.values() for job in group], engine, failures)
+    )
+    by_label = {
+        label: [run for run in [next(finished) for _ in group] if run is not None]
+        for label, group in jobs.items()
+    }
+    return {label: runs for label, runs in by_label.items() if runs}, failures
 
 
 def table(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Table:
@@ -141,8 +177,9 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Table:
         )
     n_seeds = max(len(runs) for runs in by_label.values())
     return Table(
-        f"{preset} on {first[0].benchmark}, {first[0].epochs} steps a task, {n_seeds} seeds: mean "
-        "± 95 % interval. just learned: mean of R[j, j]; forgetting: mean of R[last, j] - R[j, j]",
+        f"{preset} on {first[0].benchmark}, {first[0].epochs} steps per task, {n_seeds} seeds: "
+        "mean ± 95 % interval. just learned: mean of R[j, j]; forgetting: mean of R[last, j] - "
+        "R[j, j]",
         [
             "changed",
             "just learned",

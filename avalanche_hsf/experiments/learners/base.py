@@ -1,19 +1,19 @@
-"""What a comparison has to know of a learner."""
+"""What a comparison has to know of a problem and of a learner."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from avalanche.benchmarks import CLScenario
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.training import DecayToStartPlugin, InputNoisePlugin
-
-MEMORY = 50
-"""Raw samples a task that the learners of autoencoders with a memory of samples may keep."""
 
 RATES: Mapping[str, tuple[float, ...]] = {
     "AdamW": (5e-4, 2e-3, 8e-3),
@@ -25,33 +25,57 @@ REGULARIZED: tuple[Mapping[str, float], ...] = (
     {"noise": 0.1},
     {"noise": 0.1, "first_decay": 1.0, "later_decay": 3.0},
 )
-"""What is tried besides, by every learner, on streams with few samples: see `regularizers`."""
+"""What every learner also tries on streams with few samples: see `regularizers`."""
 
 
 @dataclass(frozen=True)
-class MainNetwork:
-    """What learners train on a stream that is not for autoencoders.
+class Problem:
+    """A stream, and what learners train on it.
 
     Attributes:
-        make: The network of one task; its last layer is named `classifier`.
+        name: In tables and results files.
+        about: One line for `avalanche-hsf list`.
+        make: The benchmark for a seed; some do not depend on it.
+        make_network: The network of one task. Its last layer is named `classifier` if it
+            classifies.
         criterion: The loss.
-        mb_size: Samples a minibatch.
-        epochs: Epochs an experience, unless said otherwise.
-        classifies: Whether the error is the share misclassified; if not, it is the MSE.
+        matrix: What measures R: the error of the tables.
+        measure: The name of that error, such as "MSE".
+        mb_size: Samples per minibatch; None: all there are.
+        epochs: Default epochs per experience.
+        unit: What an epoch is called in tables: "epoch", or "step" where it is one minibatch.
+        shuffle: Whether an epoch draws the samples in random order.
         drop_last: Whether an epoch leaves out what does not fill a minibatch.
+        classifies: Whether targets are classes, so that each task may have a head of its own.
+        latent_dim: Width of the latent of learners that build autoencoders of their own; 0: none
+            can, since the target is not the input.
         memory: Raw samples in all that learners with a memory of samples may keep.
-        optimizers: Those that are searched; SOAP's eigenbases of matrices as wide as a CNN's last
+        memory_per_task: Further ones for each task of the stream.
+        optimizers: Those that are searched. SOAP's eigenbases of matrices as wide as a CNN's last
             would take longer than all the rest.
+        tuned_on: Name of the problem on which configurations are chosen; "": this one.
+        few_samples: Whether learners overfit, so that `REGULARIZED` is worth a try.
     """
 
-    make: Callable[[], nn.Module]
+    name: str
+    make: Callable[[int], CLScenario]
+    make_network: Callable[[Setting], nn.Module]
     criterion: Callable[[], nn.Module]
-    mb_size: int
-    epochs: int
-    classifies: bool
+    matrix: Callable[[], ErrorMatrix]
+    measure: str = "MSE"
+    about: str = ""
+    mb_size: int | None = 32
+    epochs: int = 10
+    unit: str = "epoch"
+    shuffle: bool = True
     drop_last: bool = False
+    classifies: bool = False
+    latent_dim: int = 0
     memory: int = 200
+    memory_per_task: int = 0
     optimizers: tuple[str, ...] = ("AdamW",)
+    tuned_on: str = ""
+    few_samples: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,62 +83,101 @@ class Setting:
     """What a learner is built for.
 
     Attributes:
-        input_dim: Features of a sample.
-        n_tasks: Tasks of the whole stream.
-        latent_dim: Width of the bottleneck.
+        problem: What is learned.
+        input_shape: Of a sample.
+        output_dim: Classes of the whole stream, or numbers in a target.
+        n_tasks: Experiences of the whole stream.
         n_samples: Training samples of a task, of the largest if they differ.
-        steps: Epochs an experience; with full batches, as for autoencoders, these are steps.
+        epochs: Epochs per experience.
         seed: For learners with generators of their own. The peers draw from the global ones, so
             seed these before `Learner.build`.
-        main: What is trained, if it is no autoencoder.
     """
 
-    input_dim: int
+    problem: Problem
+    input_shape: tuple[int, ...]
+    output_dim: int
     n_tasks: int
-    latent_dim: int
     n_samples: int
-    steps: int
+    epochs: int
     seed: int
-    main: MainNetwork | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("output_dim", "n_tasks", "n_samples", "epochs"):
+            check_int(name, getattr(self, name), at_least=1)
+        check_int("seed", self.seed, at_least=0)
+
+    @property
+    def input_dim(self) -> int:
+        """Features of a sample."""
+        return math.prod(self.input_shape)
+
+    @property
+    def mb_size(self) -> int:
+        """Samples per training minibatch.
+
+        For full batches at least as many as there can be: Avalanche divides them evenly among the
+        tasks in the data.
+        """
+        return self.problem.mb_size or self.n_samples * self.n_tasks
+
+    @property
+    def joint_epochs(self) -> int:
+        """Epochs over the data of all tasks at once that take as many steps as one task each."""
+        return self.epochs * (1 if self.problem.mb_size else self.n_tasks)
 
     @property
     def memory(self) -> int:
         """Raw samples in all that a learner with a memory of samples may keep."""
-        return MEMORY * self.n_tasks if self.main is None else self.main.memory
+        return self.problem.memory + self.problem.memory_per_task * self.n_tasks
 
-    def __post_init__(self) -> None:
-        for name in ("input_dim", "n_tasks", "latent_dim", "n_samples", "steps"):
-            check_int(name, getattr(self, name), at_least=1)
-        check_int("seed", self.seed, at_least=0)
+    def make_network(self) -> nn.Module:
+        """The network of one task."""
+        return self.problem.make_network(self)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Criterion, minibatches and epochs, as arguments of any Avalanche strategy."""
+        return {
+            "criterion": self.problem.criterion(),
+            "train_mb_size": self.mb_size,
+            "train_epochs": self.epochs,
+        }
 
 
 @dataclass(frozen=True)
 class Learner:
     """One learner of the comparison.
 
-    Of autoencoders every learner takes `Setting.steps` steps a task, each on a full batch: all
-    samples of the current task (of all tasks so far for Cumulative, of all for JointTraining),
-    plus the whole memory for Replay; GDumb on its memory alone. Of main networks, that many
-    epochs in minibatches.
+    Every learner takes `Setting.epochs` epochs per task. Where these are full batches, a step is
+    all samples of the current task (of all tasks so far for Cumulative, of all for JointTraining),
+    plus the whole memory for Replay; GDumb trains on its memory alone.
 
     Attributes:
-        build: `build(setting, **configuration, **common)` makes the Avalanche strategy;
-            common are arguments every strategy knows, such as plugins, evaluator, eval_mb_size
-            and device. A list of plugins that is given is not changed.
-        grid: Configurations of the strategy's own strength, to be searched besides the optimizer.
-        optimizers: Names of the optimizers that are searched, with `RATES`, as far as the main
-            network's are among them; none for a learner that runs as its name says.
-        jointly: To be trained once, on the whole stream.
+        build: `build(setting, **configuration, **common)` makes the Avalanche strategy. common are
+            arguments that every strategy knows: plugins, evaluator and eval_mb_size. A list of
+            plugins that is given is not changed.
+        about: One line for `avalanche-hsf list`.
+        grid: Configurations of the strategy's own strength, searched besides the optimizer.
+        optimizers: Names of the optimizers that are searched, with `RATES`, as far as the
+            problem's are among them; none for a learner that runs as its name says.
+        jointly: Whether it is trained once, on the whole stream.
         regularized: Whether `REGULARIZED` is tried on streams with few samples.
-        of_networks: Whether it trains `Setting.main` instead of an autoencoder.
+        autoencodes: Whether it builds an autoencoder of its own instead of the problem's network.
+        group: The name that stands for it and others in `compare --strategies`.
+        ours: Whether it is this package's, for the figures.
+        presets: Names of the presets that it is made of.
     """
 
     build: Callable[..., Any]
+    about: str = ""
     grid: tuple[Mapping[str, Any], ...] = ({},)
     optimizers: tuple[str, ...] = ("AdamW", "SOAP")
     jointly: bool = False
     regularized: bool = True
-    of_networks: bool = False
+    autoencodes: bool = False
+    group: str = ""
+    ours: bool = False
+    presets: tuple[str, ...] = ()
 
 
 def regularizers(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LogNorm
@@ -81,7 +81,11 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
 
 
 def plot_frontier(
-    points: Mapping[str, tuple[float, Sequence[float], bool]], *, title: str, measure: str = "MSE"
+    points: Mapping[str, tuple[float, Sequence[float], bool]],
+    *,
+    title: str,
+    measure: str = "MSE",
+    ours: Collection[str] = (),
 ) -> Figure:
     """Final error against what a task costs to keep, both on logarithmic axes.
 
@@ -90,6 +94,7 @@ def plot_frontier(
             run, and whether it keeps raw samples.
         title: Of the figure.
         measure: What the errors are.
+        ours: Learners to be marked.
 
     Returns:
         A matplotlib figure: a point for each learner, the range over runs as a bar; on the left
@@ -102,28 +107,28 @@ def plot_frontier(
     ):
         mean = float(np.mean(errors))
         reach = [[mean - min(errors)], [max(errors) - mean]]
-        ours = name.startswith(("hsf-", "hn-"))
+        marked = name in ours
         panel.errorbar(
             max(floats, 1.0),
             mean,
             yerr=reach,
             color=f"C{i % 10}",
-            marker="o" if ours else "x" if raw else "+",
-            markersize=8 if ours else 6,
+            marker="o" if marked else "x" if raw else "+",
+            markersize=8 if marked else 6,
             linewidth=1,
         )
         panel.annotate(
-            name.removeprefix("hsf-") if ours else name,
+            name.removeprefix("hsf-"),
             (max(floats, 1.0), mean),
             xytext=(6, 4),
             textcoords="offset points",
-            fontsize=8 if ours else 6.5,
-            color="k" if ours else "0.45",
+            fontsize=8 if marked else 6.5,
+            color="k" if marked else "0.45",
         )
     panel.set(
         xscale="log",
         yscale="log",
-        xlabel="floats kept for each further task (those that keep none are drawn at 1)",
+        xlabel="floats kept per further task (those that keep none are drawn at 1)",
         ylabel=f"final mean {measure}",
         title=title,
     )

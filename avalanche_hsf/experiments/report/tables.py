@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
@@ -33,6 +33,11 @@ class Table:
     title: str
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+    @classmethod
+    def of_columns(cls, title: str, columns: Mapping[str, Sequence[str]]) -> Table:
+        """A table from its columns by name."""
+        return cls(title, list(columns), list(zip(*columns.values(), strict=True)))
 
     def text(self) -> str:
         """For a terminal."""
@@ -66,8 +71,8 @@ def interval(values: Sequence[float], form: str = "+.2g", of_width: str = ".1g")
 
 def p_against(first: Sequence[Run], group: Sequence[Run]) -> str:
     """p of a paired test of two learners' final mean errors, over the seeds that both have."""
-    own = {each.seed: each.final_mean_error for each in group}
-    pairs = [(each.final_mean_error, own[each.seed]) for each in first if each.seed in own]
+    by_seed = {run.seed: run.final_mean_error for run in group}
+    pairs = [(run.final_mean_error, by_seed[run.seed]) for run in first if run.seed in by_seed]
     p = paired_p([a for a, _ in pairs], [b for _, b in pairs])
     return "-" if math.isnan(p) else f"{p:.1g}"
 

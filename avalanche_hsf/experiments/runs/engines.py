@@ -1,24 +1,23 @@
-"""Where runs are made: in this process, in several on this machine, or on a Dask cluster.
+"""Where runs are made: in this process, or on the workers of a Dask cluster, here or elsewhere.
 
 All give the same runs but for the seconds they took.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.experiments.runs.jobs import Engine, Failure, Job, finish
+from avalanche_hsf.experiments.runs.jobs import Engine, Failure, Task, finish
 from avalanche_hsf.experiments.runs.results import Run, versions
 
 ATTEMPTS = 3
@@ -33,77 +32,57 @@ def make_engine(jobs: int = 1, scheduler: str | None = None) -> Engine:
     return in_process if jobs == 1 else partial(in_processes, n=jobs)
 
 
-def in_process(jobs: Sequence[Job]) -> Iterator[tuple[Job, Run | Failure]]:
+def in_process(tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
     """One after the other, each with a progress bar."""
-    for job in jobs:
-        yield job, finish(job, versions(), progress=True)
+    for task in tasks:
+        yield task, finish(task, versions(), progress=True)
 
 
-def in_processes(jobs: Sequence[Job], *, n: int) -> Iterator[tuple[Job, Run | Failure]]:
-    """In n processes of this machine, of one thread each.
+def in_processes(tasks: Sequence[Task], *, n: int) -> Iterator[tuple[Task, Run | Failure]]:
+    """In n processes of this machine, of one thread each: a Dask cluster for the time it takes.
 
-    The death of a process takes joblib's whole pool down, and nobody can say whose it was. What
-    was not finished is begun anew; if a pool dies with nothing finished since, each of the runs
-    that it was in goes into a pool of its own, where it fails alone after `ATTEMPTS`.
+    They end with this process, however that ends.
     """
-    remaining = dict(enumerate(jobs))
-    finished_any = True
-    with _bar(jobs) as bar:
+    import dask
+    from distributed import Client, LocalCluster
 
-        def done(i: int, made: Run | Failure) -> tuple[Job, Run | Failure]:
-            bar.update()
-            return remaining.pop(i), made
-
-        while remaining:
-            if not finished_any:
-                # Of what is left, the first n were under way: runs are handed out in order.
-                for i in list(remaining)[:n]:
-                    yield done(i, _alone(remaining[i]))
-            finished_any = False
-            try:
-                for i, made in _pool(remaining, n):
-                    finished_any = True
-                    yield done(i, made)
-            except TerminatedWorkerError:
-                bar.write("a worker died, what was under way is begun anew", file=sys.stderr)
-
-
-def _pool(jobs: Mapping[int, Job], n: int) -> Iterator[tuple[int, Run | Failure]]:
-    with parallel_config("loky", inner_max_num_threads=1):
-        pool = Parallel(n, return_as="generator_unordered", batch_size=1, pre_dispatch=n)
-        yield from pool(delayed(_numbered)(i, job, versions()) for i, job in list(jobs.items()))
+    settings = {
+        "distributed.scheduler.worker-saturation": 1.0,  # no run waits at a busy worker
+        "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
+        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
+    }
+    local = {
+        "n_workers": min(n, len(tasks)),
+        "threads_per_worker": 1,
+        "memory_limit": 0,
+        "dashboard_address": None,
+        "silence_logs": logging.CRITICAL,
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(**local) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield from _on_workers(client, tasks, None)
 
 
-def _alone(job: Job) -> Run | Failure:
-    for _ in range(ATTEMPTS):
-        try:
-            ((_, made),) = _pool({0: job}, 2)  # joblib makes a process only for more than one
-            return made
-        except TerminatedWorkerError:
-            continue
-    return Failure(f"its worker died {ATTEMPTS} times")
+def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, Run | Failure]]:
+    """On the workers of a Dask cluster, which must have this package, one run at a time each.
 
-
-def on_cluster(jobs: Sequence[Job], *, address: str) -> Iterator[tuple[Job, Run | Failure]]:
-    """On the workers of a Dask cluster, which must have this package, one run a worker at a time.
-
-    Dask begins the run of a worker that died anew on another one.
+    Dask begins the run of a worker that died anew on another one. A cluster runs whatever code it
+    is sent: give it TLS, or a network of its own.
 
     Args:
-        jobs: What to run.
+        tasks: What to run.
         address: Of the scheduler, such as "tcp://10.0.0.1:8786".
 
     Raises:
-        ImportError: `distributed` is not installed, or this package not on any worker.
+        ImportError: This package is not installed on any worker.
         OSError: That is no address, nobody answers there, or nobody does any more.
     """
-    try:
-        from distributed import Client, as_completed
-        from distributed.comm.addressing import get_address_host_port, normalize_address
-    except ImportError as error:
-        raise ImportError(
-            "a Dask scheduler needs the package distributed (pip install distributed)"
-        ) from error
+    from distributed import Client
+    from distributed.comm.addressing import get_address_host_port, normalize_address
+
     try:
         get_address_host_port(normalize_address(address), strict=True)
     except ValueError as error:
@@ -111,24 +90,31 @@ def on_cluster(jobs: Sequence[Job], *, address: str) -> Iterator[tuple[Job, Run 
     with warnings.catch_warnings(), Client(address, timeout="10s", set_as_default=False) as client:
         # Other versions of Dask are its own concern; ours are compared in `finish`.
         warnings.filterwarnings("ignore", message="Mismatched versions")
-        able = _able_workers(client)
-        futures = {
-            client.submit(
-                finish, job, versions(), pure=False, retries=ATTEMPTS - 1, workers=able
-            ): job
-            for job in jobs
-        }
-        with _bar(jobs) as bar:
-            for future in as_completed(futures, loop=client.loop):
-                try:
-                    problem = future.exception()  # there is one if its worker died too often
-                    made = future.result() if problem is None else Failure(_first_line(problem))
-                except CancelledError as error:
-                    raise ConnectionError(
-                        "lost the scheduler; finished runs are kept, the same command goes on"
-                    ) from error
-                bar.update()
-                yield futures[future], made
+        yield from _on_workers(client, tasks, _able_workers(client))
+
+
+def _on_workers(
+    client: Any, tasks: Sequence[Task], able: list[str] | None
+) -> Iterator[tuple[Task, Run | Failure]]:
+    from distributed import as_completed
+
+    futures = {
+        client.submit(
+            finish, task, versions(), pure=False, retries=ATTEMPTS - 1, workers=able
+        ): task
+        for task in tasks
+    }
+    with tqdm(total=len(tasks), unit="run", smoothing=0) as bar:
+        for future in as_completed(futures, loop=client.loop):
+            try:
+                problem = future.exception()  # there is one if its worker died too often
+                outcome = future.result() if problem is None else Failure(_reason(problem))
+            except CancelledError as error:
+                raise ConnectionError(
+                    "lost the scheduler; finished runs are kept, the same command goes on"
+                ) from error
+            bar.update()
+            yield futures[future], outcome
 
 
 def _able_workers(client: Any) -> list[str] | None:
@@ -140,7 +126,9 @@ def _able_workers(client: Any) -> list[str] | None:
         print("the cluster has no workers; waiting for one", file=sys.stderr)
         client.wait_for_workers(1)
     found = client.run(resolve_name, "avalanche_hsf:__version__", on_error="return")
-    lacking = {worker: each for worker, each in found.items() if isinstance(each, BaseException)}
+    lacking = {
+        worker: answer for worker, answer in found.items() if isinstance(answer, BaseException)
+    }
     for worker, problem in lacking.items():
         print(f"worker {worker} is left out: {_first_line(problem)}", file=sys.stderr)
     if len(lacking) == len(found):
@@ -148,12 +136,10 @@ def _able_workers(client: Any) -> list[str] | None:
     return [worker for worker in found if worker not in lacking] if lacking else None
 
 
-def _numbered(i: int, job: Job, expected: dict[str, str]) -> tuple[int, Run | Failure]:
-    return i, finish(job, expected)
-
-
-def _bar(jobs: Sequence[Job]) -> tqdm:
-    return tqdm(total=len(jobs), unit="run", smoothing=0)
+def _reason(error: BaseException) -> str:
+    if type(error).__name__ == "KilledWorker":
+        return f"its worker died {ATTEMPTS} times"
+    return _first_line(error)
 
 
 def _first_line(error: BaseException) -> str:

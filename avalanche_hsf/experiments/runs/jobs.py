@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
-from avalanche_hsf.experiments.runs.results import Key, ResultsFile, Run, run_key, versions
+from avalanche_hsf.experiments.runs.digest import digest_of
+from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
+from avalanche_hsf.experiments.runs.results import Key, ResultsFile, Run, Runs, versions
 from avalanche_hsf.experiments.runs.run import run
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,27 +22,70 @@ class Job:
     """One run to be made: the arguments of `run`, and what makes it.
 
     Attributes:
-        work: Called with the arguments of `run`; known by name in its module, so that other
-            processes find it.
-        has_findings: Whether what it makes has findings, so that a run without does not do.
+        benchmark: A name, an address or a problem, see `find_problem`. What is named is looked up
+            where the run is made; the rest travels there.
+        learner: A name, an address or a learner, see `find_learner`.
+        seed: At least 0.
+        epochs: Epochs per experience.
+        configuration: Arguments of the learner.
+        name: Of the learner in tables and files; default: as it is called.
+        network: See `find_problem`.
+        criterion: See `find_problem`.
+        mb_size: See `find_problem`.
+        work: Called with the arguments of `run`; a module-level function.
+        has_findings: Whether what it makes has findings: a cached run without them is made again.
     """
 
-    benchmark: str
-    strategy: str
+    benchmark: Named
+    learner: Named
     seed: int
     epochs: int
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    network: Named = None
+    criterion: Named = None
+    mb_size: int | None = None
     work: Callable[..., Run] = run
     has_findings: bool = False
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """Of `run`, by name."""
+        return {
+            "benchmark": find_problem(
+                self.benchmark, self.network, criterion=self.criterion, mb_size=self.mb_size
+            ),
+            "learner": find_learner(self.learner),
+            "seed": self.seed,
+            "epochs": self.epochs,
+            "configuration": self.configuration,
+            "name": self.name or label_of(self.learner),
+        }
+
+    @property
     def key(self) -> Key:
         """Of the run that it makes."""
-        return run_key(self.benchmark, self.strategy, self.seed, self.epochs, self.configuration)
+        arguments = self.arguments
+        return Key(
+            benchmark=label_of(self.benchmark),
+            learner=self.name or label_of(self.learner),
+            seed=self.seed,
+            epochs=self.epochs,
+            configuration=json.dumps(dict(self.configuration), sort_keys=True),
+            network="" if self.network is None else label_of(self.network),
+            inputs=digest_of(arguments["benchmark"], arguments["learner"], versions()),
+        )
+
+    @property
+    def is_named(self) -> bool:
+        """Whether everything is looked up where the run is made."""
+        things = (self.benchmark, self.learner, self.network, self.criterion)
+        return all(thing is None or isinstance(thing, str) for thing in things)
 
     def __str__(self) -> str:
         chosen = f", {dict(self.configuration)}" if self.configuration else ""
-        return f"{self.strategy} on {self.benchmark}, seed {self.seed}{chosen}"
+        name = self.name or label_of(self.learner)
+        return f"{name} on {label_of(self.benchmark)}, seed {self.seed}{chosen}"
 
 
 @dataclass(frozen=True)
@@ -51,64 +95,56 @@ class Failure:
     reason: str
 
 
-Engine = Callable[[Sequence[Job]], Iterator[tuple[Job, "Run | Failure"]]]
+Task = tuple[Job, Key]
+"""A job and the key that its run will have, which is computed once."""
+
+Engine = Callable[[Sequence[Task]], Iterator[tuple[Task, "Run | Failure"]]]
 """Makes the runs of some jobs and gives each as it is finished, in any order."""
 
 
-def make(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> list[Run | None]:
+def make(
+    results: ResultsFile, jobs: Sequence[Job], engine: Engine, failures: list[str] | None = None
+) -> list[Run | None]:
     """The runs of some jobs, in their order; None for one that failed.
 
     Those that the results file holds already are taken from it, others are kept there as they are
-    finished. One that fails is reported on standard error and does not lose the others.
+    finished. One that fails is reported on standard error, and in `failures`, and does not lose
+    the others.
     """
-    missing = {job.key: job for job in jobs if not _held(results, job)}
-    n_all = len({job.key for job in jobs})
+    tasks = [(job, job.key) for job in jobs]
+    missing = {key: job for job, key in tasks if not _held(results, job, key)}
+    n_all = len({key for _, key in tasks})
     if 0 < len(missing) < n_all:
         print(f"{n_all - len(missing)} of {n_all} runs are in {results.path}", file=sys.stderr)
-    for job, made in engine(list(missing.values())) if missing else ():
-        if isinstance(made, Failure):
-            print(f"failed: {job}: {made.reason}", file=sys.stderr)
+    for (job, _), outcome in engine([(j, k) for k, j in missing.items()]) if missing else ():
+        if isinstance(outcome, Failure):
+            print(f"failed: {job}: {outcome.reason}", file=sys.stderr)
+            if failures is not None:
+                failures.append(f"{job}: {outcome.reason}")
         else:
-            results.add(made)
-    return [results.find(job.key) if _held(results, job) else None for job in jobs]
+            results.add(outcome)
+    return [results.find(key) if _held(results, job, key) else None for job, key in tasks]
 
 
-Plan = Generator[Sequence[Job], Sequence["Run | None"], T]
-"""What runs need the outcome of earlier ones: yields jobs, receives their runs, returns a value."""
-
-
-def carry_out(results: ResultsFile, plans: Sequence[Plan[T]], engine: Engine) -> list[T]:
-    """Carries out several plans side by side: what each asks for next is made together."""
-    returned: dict[int, T] = {}
-    asked: dict[int, Sequence[Job]] = {}
-
-    def go_on(i: int, runs: Sequence[Run | None] | None) -> None:
-        try:
-            asked[i] = plans[i].send(runs)  # type: ignore[arg-type]  # None starts it
-        except StopIteration as finished:
-            returned[i] = finished.value
-
-    for i in range(len(plans)):
-        go_on(i, None)
-    while asked:
-        now, asked = asked, {}
-        made = iter(make(results, [job for jobs in now.values() for job in jobs], engine))
-        for i, jobs in now.items():
-            go_on(i, [next(made) for _ in jobs])
-    return [returned[i] for i in range(len(plans))]
+def make_all(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> Runs:
+    """As `make`, but the finished runs and the failures together."""
+    failures: list[str] = []
+    runs = make(results, jobs, engine, failures)
+    return Runs([run for run in runs if run is not None], failures)
 
 
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def finish(job: Job, expected: Mapping[str, str], *, progress: bool = False) -> Run | Failure:
+def finish(task: Task, expected: Mapping[str, str], *, progress: bool = False) -> Run | Failure:
     """Makes one run wherever this is called, in any process; what goes wrong is returned.
 
     Args:
-        job: What to run.
+        task: What to run.
         expected: The `versions` that the results file is of.
         progress: Show a progress bar.
     """
+    job, key = task
     here = versions()
     if here != expected:
         other = ", ".join(f"{name} {here[name]}" for name in here if here[name] != expected[name])
@@ -118,20 +154,21 @@ def finish(job: Job, expected: Mapping[str, str], *, progress: bool = False) -> 
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return job.work(
-                job.benchmark,
-                job.strategy,
-                seed=job.seed,
-                epochs=job.epochs,
-                configuration=job.configuration,
-                progress=progress,
+            if job.is_named and job.key.inputs != key.inputs:
+                return Failure(f"the worker has another text of what {job} names")
+            finished = job.work(**job.arguments, progress=progress)
+            return replace(
+                finished,
+                benchmark=key.benchmark,
+                network=key.network,
+                inputs=key.inputs,
             )
         except Exception as error:
-            return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
+            return Failure(" ".join(f"{type(error).__name__}: {error}".split("\n")[0].split()))
         finally:
             torch.set_num_threads(threads)
 
 
-def _held(results: ResultsFile, job: Job) -> bool:
-    found = results.find(job.key)
+def _held(results: ResultsFile, job: Job, key: Key) -> bool:
+    found = results.find(key)
     return found is not None and (bool(found.findings) or not job.has_findings)

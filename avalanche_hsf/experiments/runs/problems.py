@@ -1,13 +1,16 @@
-"""The streams that learners are run on, by the name they have in results files."""
+"""The problems of this package by name, and how any other stream becomes one."""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import torch
 from avalanche.benchmarks import CLScenario
-from torch import nn
+from torch import Tensor, nn
 
 from avalanche_hsf.benchmarks import (
     PolynomialRegression,
@@ -17,34 +20,163 @@ from avalanche_hsf.benchmarks import (
     SyntheticManifolds,
     as_reconstruction,
 )
-from avalanche_hsf.experiments.learners.base import MainNetwork
+from avalanche_hsf.evaluation import ErrorMatrix, ErrorRateMatrix, MSEMatrix
+from avalanche_hsf.experiments.learners import Problem, Setting
+from avalanche_hsf.experiments.learners.forms import autoencoder
+
+LATENT_DIM = 24
+"""Width of the latent of autoencoders on a user's stream: the paper's."""
 
 
-@dataclass(frozen=True)
-class Stream:
-    """A benchmark and what learners train on it: an autoencoder, or a main network.
+def autoencoding(
+    name: str, make: Callable[[int], CLScenario], about: str, latent_dim: int, **options: Any
+) -> Problem:
+    """A problem of reconstructing the input, in full batches: the paper's kind."""
+    full_batches = {"mb_size": None, "epochs": 300, "unit": "step", "shuffle": False}
+    defaults = {
+        **full_batches,
+        "memory": 0,
+        "memory_per_task": 50,
+        "optimizers": ("AdamW", "SOAP"),
+    }
+    return Problem(
+        name,
+        make,
+        autoencoder,
+        nn.MSELoss,
+        MSEMatrix,
+        about=about,
+        latent_dim=latent_dim,
+        **(defaults | options),
+    )
 
-    Attributes:
-        make: The benchmark for a seed; some do not depend on it.
-        latent_dim: Width of the latent of every autoencoder.
-        tuned_on: Name of the stream on which configurations are chosen.
-        few_samples: Whether learners overfit, so that `REGULARIZED` is worth a try.
-        main: The network that learners train on it; None: autoencoders.
+
+def network(
+    name: str,
+    make: Callable[[int], CLScenario],
+    make_network: Callable[[Setting], nn.Module],
+    criterion: Callable[[], nn.Module],
+    about: str = "",
+    **options: Any,
+) -> Problem:
+    """A problem of training a network in minibatches.
+
+    The error is the share misclassified under the cross entropy, the MSE under the MSE, and the
+    criterion itself under any other.
     """
-
-    make: Callable[[int], CLScenario]
-    latent_dim: int
-    tuned_on: str
-    few_samples: bool = False
-    main: MainNetwork | None = None
-
-    @property
-    def measure(self) -> str:
-        """What errors on it are."""
-        return "error rate" if self.main is not None and self.main.classifies else "MSE"
+    return Problem(name, make, make_network, about=about, **measured_by(criterion), **options)
 
 
-def _sigmoid_mlp() -> nn.Module:
+def measured_by(criterion: Callable[[], nn.Module]) -> dict[str, Any]:
+    """The fields of a `Problem` that follow from its loss."""
+    loss = criterion()
+    fields: dict[str, Any] = {"criterion": criterion, "classifies": False}
+    if isinstance(loss, nn.CrossEntropyLoss):
+        return {
+            **fields,
+            "matrix": ErrorRateMatrix,
+            "measure": "error rate",
+            "classifies": True,
+        }
+    if isinstance(loss, nn.MSELoss):
+        return {**fields, "matrix": MSEMatrix, "measure": "MSE"}
+    if not callable(loss):
+        raise TypeError(
+            "criterion must be a function that makes a loss, such as torch.nn.CrossEntropyLoss, "
+            f"got one that returns {loss!r}"
+        )
+    return {
+        **fields,
+        "matrix": partial(ErrorMatrix, loss),
+        "measure": getattr(loss, "__name__", type(loss).__name__),
+    }
+
+
+def given(make: Callable[[], nn.Module], setting: Setting | None = None) -> nn.Module:
+    """A user's network, which asks for nothing."""
+    made = make()
+    if not isinstance(made, nn.Module):
+        raise TypeError(
+            f"the network must be a function that returns a torch nn.Module, got "
+            f"{type(made).__name__}"
+        )
+    return made
+
+
+def problem_of(name: str, make: Callable[[int], CLScenario]) -> Problem:
+    """The problem of a user's stream, from its first training sample.
+
+    Class targets are classified under the cross entropy; targets that equal the input are
+    reconstructed by the paper's MLP autoencoder, other vectors regressed, both under the MSE. The
+    network is otherwise an MLP with two hidden layers of 100.
+
+    Args:
+        name: In tables.
+        make: The benchmark for a seed.
+
+    Raises:
+        TypeError, ValueError: `make` gives no Avalanche benchmark with train and test stream.
+    """
+    x, y = _first_sample(name, make(0))
+    if not isinstance(y, Tensor) or not y.is_floating_point():
+        return network(name, make, mlp, nn.CrossEntropyLoss)
+    if y.shape != x.shape or not torch.equal(x, y):
+        return network(name, make, mlp, nn.MSELoss)
+    return network(name, make, autoencoder, nn.MSELoss, latent_dim=LATENT_DIM)
+
+
+def _first_sample(name: str, benchmark: Any) -> tuple[Tensor, Any]:
+    if not isinstance(benchmark, CLScenario):
+        raise TypeError(
+            f"{name} must give an Avalanche benchmark (a CLScenario), got "
+            f"{type(benchmark).__name__}"
+        )
+    for stream in ("train_stream", "test_stream"):
+        if not len(getattr(benchmark, stream, ())):
+            raise ValueError(f"{name} must have a {stream} with at least one experience")
+    item = benchmark.train_stream[0].dataset[0]
+    if not isinstance(item[0], Tensor):
+        raise TypeError(
+            f"the inputs of {name} must be tensors, got {type(item[0]).__name__}; give the "
+            "benchmark a transformation that makes them, as torchvision's ToTensor"
+        )
+    return item[0], item[1]
+
+
+def setting_for(problem: Problem, benchmark: CLScenario, *, epochs: int, seed: int) -> Setting:
+    """What a learner is built for, from the stream of one seed."""
+    experiences = list(benchmark.train_stream)
+    x, y = experiences[0].dataset[0][:2]
+    output_dim = y.numel() if isinstance(y, Tensor) else 1
+    if problem.classifies:
+        output_dim = 1 + max(int(c) for e in experiences for c in e.dataset.targets)
+    return Setting(
+        problem=problem,
+        input_shape=tuple(x.shape),
+        output_dim=output_dim,
+        n_tasks=len(experiences),
+        n_samples=max(len(experience.dataset) for experience in experiences),
+        epochs=epochs,
+        seed=seed,
+    )
+
+
+def mlp(setting: Setting) -> nn.Module:
+    """Two hidden layers of 100 with ReLU, for any stream of vectors."""
+    return nn.Sequential(
+        OrderedDict(
+            flatten=nn.Flatten(),
+            hidden_1=nn.Linear(setting.input_dim, 100),
+            relu_1=nn.ReLU(),
+            hidden_2=nn.Linear(100, 100),
+            relu_2=nn.ReLU(),
+            classifier=nn.Linear(100, setting.output_dim),
+        )
+    )
+
+
+def sigmoid_mlp(setting: Setting) -> nn.Module:
+    """1-10-10-1, the network of the published polynomials."""
     return nn.Sequential(
         OrderedDict(
             hidden_1=nn.Linear(1, 10),
@@ -56,7 +188,8 @@ def _sigmoid_mlp() -> nn.Module:
     )
 
 
-def _digits_cnn() -> nn.Module:
+def digits_cnn(setting: Setting) -> nn.Module:
+    """1 x 8 x 8 to ten classes."""
     return nn.Sequential(
         OrderedDict(
             convolution_1=nn.Conv2d(1, 16, 3, padding=1),
@@ -70,7 +203,7 @@ def _digits_cnn() -> nn.Module:
     )
 
 
-def _image_cnn() -> nn.Module:
+def image_cnn(setting: Setting) -> nn.Module:
     """3 x 32 x 32 to ten classes, 98,114 parameters."""
     blocks: OrderedDict[str, nn.Module] = OrderedDict()
     for k, (n_in, n_out) in enumerate(((3, 16), (16, 32), (32, 64))):
@@ -84,56 +217,103 @@ def _image_cnn() -> nn.Module:
     return nn.Sequential(blocks)
 
 
-def _polynomials(make: Callable[[int], CLScenario]) -> Stream:
-    return Stream(
-        make,
-        1,
-        "polynomials-drawn",
-        main=MainNetwork(
-            _sigmoid_mlp,
-            nn.MSELoss,
-            mb_size=32,
-            epochs=1334,  # of 3 full minibatches: the published 4,001 iterations
-            classifies=False,
-            drop_last=True,
-            optimizers=("AdamW", "SOAP"),
-        ),
-    )
+def _curves(seed: int) -> CLScenario:
+    return SyntheticManifolds()
 
 
-def _images(n: int) -> Stream:
-    return Stream(
-        lambda seed: SyntheticImages(n, n_train=300, seed=seed),
-        1,
-        "images-3",
-        main=MainNetwork(_image_cnn, nn.CrossEntropyLoss, mb_size=50, epochs=20, classifies=True),
-    )
+def _random_curves(n: int, seed: int) -> CLScenario:
+    return RandomManifolds(n, seed=seed)
 
 
-BENCHMARKS: dict[str, Stream] = {
-    "synthetic": Stream(lambda seed: SyntheticManifolds(), 24, "synthetic"),
-    "bottleneck": Stream(lambda seed: SyntheticManifolds(), 2, "bottleneck"),
-    "random-5": Stream(lambda seed: RandomManifolds(5, seed=seed), 24, "random-5"),
-    "random-20": Stream(lambda seed: RandomManifolds(20, seed=seed), 24, "random-5"),
-    "digits": Stream(
-        lambda seed: as_reconstruction(SplitDigits(10, seed=seed)), 24, "digits", few_samples=True
-    ),
-    "polynomials": _polynomials(lambda seed: PolynomialRegression()),
-    "polynomials-drawn": _polynomials(lambda seed: PolynomialRegression(seed=seed)),
-    "split-digits": Stream(
-        lambda seed: SplitDigits(5, seed=seed),
-        1,
-        "split-digits",
-        main=MainNetwork(_digits_cnn, nn.CrossEntropyLoss, mb_size=32, epochs=30, classifies=True),
-    ),
-    "images-3": _images(3),
-    "images-10": _images(10),
+def _digits_to_reconstruct(seed: int) -> CLScenario:
+    return as_reconstruction(SplitDigits(10, seed=seed))
+
+
+def _digits_to_classify(seed: int) -> CLScenario:
+    return SplitDigits(5, seed=seed)
+
+
+def _published_polynomials(seed: int) -> CLScenario:
+    return PolynomialRegression()
+
+
+def _drawn_polynomials(seed: int) -> CLScenario:
+    return PolynomialRegression(seed=seed)
+
+
+def _textures(n: int, seed: int) -> CLScenario:
+    return SyntheticImages(n, n_train=300, seed=seed)
+
+
+_POLYNOMIALS: dict[str, Any] = {
+    "make_network": sigmoid_mlp,
+    "criterion": nn.MSELoss,
+    "epochs": math.ceil(4001 / 3),  # of 3 full minibatches: the published 4,001 iterations
+    "drop_last": True,
+    "optimizers": ("AdamW", "SOAP"),
+    "tuned_on": "polynomials-drawn",
 }
-"""synthetic: the paper's five tasks; bottleneck: the same through a latent of width 2, where the
-identity map is impossible and tasks conflict; random-n: n random curves, others with each seed;
-digits: scikit-learn's images class by class, in another order with each seed, held-out test.
+_TEXTURES: dict[str, Any] = {
+    "make_network": image_cnn,
+    "criterion": nn.CrossEntropyLoss,
+    "mb_size": 50,
+    "epochs": 20,
+    "tuned_on": "images-3",
+}
 
-For main networks: polynomials, the regression of von Oswald et al. 2020 on their very points, and
-polynomials-drawn, on others with each seed; split-digits, two classes
-of digits a task, in another order with each seed, held-out test; images-n: n tasks of ten textures
-each, others with each seed, and a CNN of some 100,000 parameters."""
+_PROBLEMS = (
+    autoencoding("synthetic", _curves, "the paper's five curves, latent width 24", 24),
+    autoencoding(
+        "bottleneck", _curves, "the paper's curves through a latent of width 2: tasks conflict", 2
+    ),
+    autoencoding("random-5", partial(_random_curves, 5), "five random curves per seed", 24),
+    autoencoding(
+        "random-20",
+        partial(_random_curves, 20),
+        "twenty random curves per seed",
+        24,
+        tuned_on="random-5",
+    ),
+    autoencoding(
+        "digits",
+        _digits_to_reconstruct,
+        "scikit-learn's digits, a class per task, in another order with each seed",
+        24,
+        few_samples=True,
+    ),
+    network(
+        "polynomials",
+        _published_polynomials,
+        about="the three regressions of von Oswald et al. 2020, on their very points",
+        **_POLYNOMIALS,
+    ),
+    network(
+        "polynomials-drawn",
+        _drawn_polynomials,
+        about="the same on other points with each seed",
+        **_POLYNOMIALS,
+    ),
+    network(
+        "split-digits",
+        _digits_to_classify,
+        digits_cnn,
+        nn.CrossEntropyLoss,
+        "two classes of digits per task and a CNN, in another order with each seed",
+        epochs=30,
+    ),
+    network(
+        "images-3",
+        partial(_textures, 3),
+        about="three tasks of ten textures and a CNN",
+        **_TEXTURES,
+    ),
+    network(
+        "images-10",
+        partial(_textures, 10),
+        about="ten tasks of ten textures and a CNN",
+        **_TEXTURES,
+    ),
+)
+
+BENCHMARKS: dict[str, Problem] = {problem.name: problem for problem in _PROBLEMS}
+"""Problems by name; digits and images have held-out tests. See `Problem.about` of each."""

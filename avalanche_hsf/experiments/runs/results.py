@@ -1,17 +1,17 @@
-"""The results file that every command writes."""
+"""Finished runs, and the file that keeps them."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import platform
+import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from filelock import FileLock
@@ -20,7 +20,25 @@ from torch import Tensor
 from avalanche_hsf import __version__
 from avalanche_hsf.evaluation import forgetting
 
-Key = tuple[str, str, int, int, str]
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Key(NamedTuple):
+    """What makes two runs the same experiment: the fields of `Run` of these names."""
+
+    benchmark: str
+    learner: str
+    seed: int
+    epochs: int
+    configuration: str
+    network: str
+    inputs: str
+
+    @property
+    def without_inputs(self) -> Key:
+        """The key as runs had it before they knew what their numbers depend on."""
+        return self._replace(inputs="")
 
 
 @dataclass(frozen=True)
@@ -28,19 +46,19 @@ class Run:
     """One learner on one stream with one seed.
 
     Attributes:
-        benchmark: Name of the stream, such as "synthetic".
-        strategy: Name of the learner, such as "hsf-paper".
+        benchmark: Name of the problem, such as "synthetic".
+        learner: Name of the learner, such as "hsf-paper".
         seed: Its seed.
-        epochs: Training epochs an experience.
-        configuration: What was chosen besides: optimizer, strength; empty for a learner as its
-            name says.
-        error_matrix: R[i][j], the MSE or, of classifiers, the share misclassified, row i measured
-            after task i; None where it was not measured.
+        epochs: Training epochs per experience.
+        configuration: What was chosen besides: optimizer, strength; empty for a learner that runs
+            as its name says.
+        error_matrix: R[i][j], the problem's error, row i measured after task i; None where it was
+            not measured.
         forgetting: R[last][j] - R[j][j] by task; positive is worse; None where R[j][j] was not
             measured.
         final_mean_error: Mean of the last row.
-        final_mean_error_of_mean_path: The same for the mean of `N_PATHS` outputs for each sample,
-            for stochastic models; None for the others.
+        final_mean_error_of_mean_path: The same for the mean of `N_PATHS` outputs per sample, for
+            stochastic models; None for the others.
         seconds: Wall time of training and evaluation.
         n_parameters: Numbers in the model at the end, read-outs and frozen parts included.
         floats_kept: Numbers that the learner keeps at the end: the model's and the plugins', in
@@ -48,12 +66,14 @@ class Run:
         floats_per_task: What each task after the first added to that, on average; or, where it is
             more, what is kept beside the model, such as a memory, divided by all tasks.
         raw_samples: Raw samples it keeps at the end.
-        findings: What was measured besides, see
-            `avalanche_hsf.experiments.commands.diagnose`; empty for a run that was not looked into.
+        network: Name of the network that replaced the problem's own; "": none did.
+        inputs: Digest of everything its numbers depend on; "" for runs of older files.
+        findings: What was measured besides, see `avalanche_hsf.experiments.commands.diagnose`;
+            empty for a plain run.
     """
 
     benchmark: str
-    strategy: str
+    learner: str
     seed: int
     epochs: int
     configuration: dict[str, Any]
@@ -66,6 +86,8 @@ class Run:
     floats_kept: int
     floats_per_task: float
     raw_samples: int
+    network: str = ""
+    inputs: str = ""
     findings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -73,7 +95,7 @@ class Run:
         """A run from its square matrix R, NaN where not measured, and the other fields."""
         return cls(
             error_matrix=[
-                [_number(mse) if j <= i else None for j, mse in enumerate(row)]
+                [_number(error) if j <= i else None for j, error in enumerate(row)]
                 for i, row in enumerate(matrix)
             ],
             forgetting=[_number(gap) for gap in forgetting(matrix)],
@@ -84,7 +106,9 @@ class Run:
     @property
     def key(self) -> Key:
         """What makes two runs the same experiment."""
-        return run_key(self.benchmark, self.strategy, self.seed, self.epochs, self.configuration)
+        configuration = json.dumps(self.configuration, sort_keys=True)
+        named = {name: getattr(self, name) for name in Key._fields}
+        return Key(**(named | {"configuration": configuration}))
 
     @property
     def mean_and_worst_forgetting(self) -> tuple[float, float]:
@@ -95,40 +119,73 @@ class Run:
     @property
     def matrix(self) -> Tensor:
         """R as a float64 tensor, NaN where it was not measured."""
-        return torch.tensor(
-            [[float("nan") if mse is None else mse for mse in row] for row in self.error_matrix],
-            dtype=torch.float64,
-        )
-
-
-def run_key(
-    benchmark: str,
-    strategy: str,
-    seed: int,
-    epochs: int,
-    configuration: Mapping[str, Any] | None = None,
-) -> Key:
-    """`Run.key` of a run that may not have been made yet.
-
-    >>> run_key("synthetic", "mlp-naive", 42, 300)
-    ('synthetic', 'mlp-naive', 42, 300, '{}')
-    """
-    chosen = json.dumps(dict(configuration or {}), sort_keys=True)
-    return benchmark, strategy, seed, epochs, chosen
+        rows = [[math.nan if e is None else e for e in row] for row in self.error_matrix]
+        return torch.tensor(rows, dtype=torch.float64)
 
 
 def _number(value: Tensor) -> float | None:
     return None if torch.isnan(value) else float(value)
 
 
+class Runs(Sequence[Run]):
+    """Finished runs, and what became of the others.
+
+    Args:
+        runs: The runs.
+        failures: A line for each run that was not finished, and for each learner left out.
+    """
+
+    def __init__(self, runs: Sequence[Run], failures: Sequence[str] = ()) -> None:
+        self._runs = list(runs)
+        self.failures = list(failures)
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._runs[i]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def by(self, name: str) -> dict[Any, list[Run]]:
+        """The runs grouped by a field, such as "learner"."""
+        groups: dict[Any, list[Run]] = {}
+        for run in self._runs:
+            groups.setdefault(getattr(run, name), []).append(run)
+        return groups
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every measured error in long form, a row each.
+
+        Returns:
+            A pandas frame with the columns learner, seed, after_task, task and error: R[i, j] with
+            i = after_task and j = task, both counted from 0.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "to_frame needs pandas: pip install 'avalanche-hsf[frame]'"
+            ) from error
+        rows = [
+            (run.learner, run.seed, i, j, error)
+            for run in self._runs
+            for i, row in enumerate(run.error_matrix)
+            for j, error in enumerate(row)
+            if error is not None
+        ]
+        return pd.DataFrame(rows, columns=["learner", "seed", "after_task", "task", "error"])
+
+
 class ResultsFile:
-    """`results.json` in an output folder: `{"versions": {...}, "runs": [...]}`, a run a line.
+    """`results.json` in an output folder: `{"versions": {...}, "runs": [...]}`, one run per line.
 
     It is written after every run, so a command that is stopped loses at most the run it was in,
     and finds the others when it is started again.
 
     Args:
-        out: The folder; made if it does not exist.
+        out: The folder, made if it does not exist; None: runs are kept in memory alone.
         fresh: Start from an empty file instead of the runs that are there.
 
     Raises:
@@ -137,37 +194,50 @@ class ResultsFile:
             of this package or of what it computes with.
     """
 
-    def __init__(self, out: str | Path, *, fresh: bool = False) -> None:
-        self.folder = Path(out)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.folder):
-            pass
-        self.path = self.folder / "results.json"
+    def __init__(self, out: str | Path | None, *, fresh: bool = False) -> None:
         self.versions = versions()
         self.runs: list[Run] = []
         self._fresh = fresh
+        self._in_memory = out is None
+        self.folder = Path(out or ".")
+        self.path = self.folder / "results.json"
+        if out is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.folder):
+            pass
         if self.path.exists() and not fresh:
             self.runs = self._read()
+            n_old = sum(not run.inputs for run in self.runs)
+            if n_old:
+                print(
+                    f"{self.path}: {n_old} runs are from before runs knew what their numbers "
+                    "depend on; they are taken as they are, --fresh trains anew",
+                    file=sys.stderr,
+                )
 
     def find(self, key: Key) -> Run | None:
-        """The run with that `Run.key`, or None."""
-        return next((run for run in self.runs if run.key == key), None)
+        """The run with that `Run.key`, else one of an older file that has no digest, or None."""
+        by_key = {run.key: run for run in self.runs}
+        return by_key.get(key, by_key.get(key.without_inputs))
 
     def add(self, run: Run) -> None:
         """Adds a run, in place of one with its key, and writes the file, whole or not at all.
 
         What other commands have added to the file in the meantime is kept.
         """
+        if self._in_memory:
+            self.runs = list({r.key: r for r in [*self.runs, run]}.values())
+            return
         with FileLock(self.path.with_suffix(".lock")):
             others = self._read() if self.path.exists() and not self._fresh else []
             self._fresh = False
-            by_key = {each.key: each for each in [*others, *self.runs, run]}
+            by_key = {r.key: r for r in [*others, *self.runs, run]}
+            if run.inputs:
+                by_key.pop(run.key.without_inputs, None)
             # Sorted, so that the file does not depend on which run was finished first.
-            self.runs = sorted(
-                by_key.values(),
-                key=lambda each: (*each.key[:2], each.epochs, each.key[4], each.seed),
-            )
-            lines = ",\n".join(json.dumps(asdict(each)) for each in self.runs)
+            self.runs = sorted(by_key.values(), key=_place)
+            lines = ",\n".join(json.dumps(asdict(run)) for run in self.runs)
             head = json.dumps(self.versions)
             scratch = self.path.with_suffix(".json.part")
             scratch.write_text(f'{{"versions": {head}, "runs": [\n{lines}\n]}}\n')
@@ -176,33 +246,65 @@ class ResultsFile:
     def _read(self) -> list[Run]:
         try:
             content = json.loads(self.path.read_text())
-            found, runs = content["versions"], [Run(**run) for run in content["runs"]]
-        except (ValueError, KeyError, TypeError) as error:
+            found, runs = content["versions"], [_run(run) for run in content["runs"]]
+            other = _differences(found, self.versions)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{self.path} is not a results file of this package; choose another --out, or "
                 "--fresh to write it anew"
             ) from error
-        other = {
-            name: f"{found.get(name)} there, {now} now"
-            for name, now in self.versions.items()
-            if found.get(name) != now
-        }
         if other:
-            differences = "; ".join(f"{name} {both}" for name, both in other.items())
             raise ValueError(
-                f"{self.path} was written with other versions ({differences}): choose another "
-                "--out, or --fresh to train anew"
+                f"{self.path} was written with other versions ({other}): choose another --out, or "
+                "--fresh to train anew"
             )
         return runs
 
 
+def _place(run: Run) -> tuple[Any, ...]:
+    key = run.key
+    return (*key[:2], key.network, run.epochs, key.configuration, run.seed, run.inputs)
+
+
+def _run(stored: dict[str, Any]) -> Run:
+    """A run as it is in a file; in older files its learner is called its strategy."""
+    if "strategy" in stored:
+        stored = {**stored, "learner": stored["strategy"]}
+    names = {each.name for each in fields(Run)}
+    return Run(
+        **{name: value for name, value in stored.items() if name != "strategy" or name in names}
+    )
+
+
+def _differences(there: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The versions that differ, in words; older files name fewer, and Python's with its patch."""
+    known = {name: there[name] for name in now if name in there}
+    if "python" in known:
+        known["python"] = _minor(known["python"])
+    missing = {"avalanche_hsf", "torch"} - set(known)
+    if missing:
+        raise KeyError(missing)
+    return "; ".join(f"{n} {v} there, {now[n]} now" for n, v in known.items() if v != now[n])
+
+
+def _minor(python: str) -> str:
+    return ".".join(python.split(".")[:2])
+
+
 def versions() -> dict[str, str]:
-    """Versions of this package and of everything its numbers depend on."""
-    return {
-        "avalanche_hsf": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "avalanche": version("avalanche-lib"),
-        "torchsde": version("torchsde"),
-        "nflows": version("nflows"),
+    """Versions of this package and of everything its numbers depend on.
+
+    Of Python major and minor version alone: no patch release has changed a number.
+    """
+    libraries = {
+        "torch": "torch",
+        "avalanche": "avalanche-lib",
+        "torchsde": "torchsde",
+        "nflows": "nflows",
+        "pytorch_optimizer": "pytorch_optimizer",
+        "torchmetrics": "torchmetrics",
+        "numpy": "numpy",
+        "scikit-learn": "scikit-learn",
     }
+    here = {"avalanche_hsf": __version__, "python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+    return here | {name: version(package) for name, package in libraries.items()}

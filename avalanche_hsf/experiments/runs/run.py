@@ -1,4 +1,4 @@
-"""From a learner's name to a finished run."""
+"""One learner on one stream, trained and measured."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from avalanche_hsf.evaluation import ErrorRateMatrix, MSEMatrix
-from avalanche_hsf.experiments.learners.ours import LEARNERS, Setting
+from avalanche_hsf.evaluation import ErrorMatrix
+from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
+from avalanche_hsf.experiments.runs.problems import setting_for
 from avalanche_hsf.experiments.runs.results import Run
 from avalanche_hsf.models import HypernetSDEFlow
 
@@ -29,12 +29,13 @@ N_PATHS = 16
 
 
 def run(
-    benchmark: str,
-    strategy: str,
+    benchmark: Named,
+    learner: Named,
     *,
     seed: int,
-    epochs: int,
+    epochs: int | None = None,
     configuration: Mapping[str, Any] | None = None,
+    name: str = "",
     progress: bool = True,
     plugins: Sequence[SupervisedPlugin] = (),
     metrics: Callable[[CLScenario], Sequence[PluginMetric[Any]]] | None = None,
@@ -45,11 +46,12 @@ def run(
     Every global generator is seeded with `seed` before the model is made.
 
     Args:
-        benchmark: A name in `BENCHMARKS`.
-        strategy: A name in `LEARNERS`.
+        benchmark: What is learned, see `find_problem`.
+        learner: Who learns it, see `find_learner`.
         seed: At least 0.
-        epochs: Epochs an experience, at least 1; of autoencoders, with full batches, steps.
+        epochs: Epochs per experience, at least 1. Default: the problem's.
         configuration: Arguments of the learner.
+        name: Of the learner in the run. Default: as it is called.
         progress: Show a progress bar on standard error.
         plugins: Further plugins, to watch the run.
         metrics: Further metrics, for the stream.
@@ -57,63 +59,75 @@ def run(
 
     Returns:
         The run with its matrix R. Bit-identical when repeated on the same machine.
+
+    Raises:
+        TypeError, ValueError: The learner builds no strategy, or one without its evaluator.
     """
-    learner, spec = LEARNERS[strategy], BENCHMARKS[benchmark]
-    stream = spec.make(seed)
-    n_tasks = len(stream.train_stream)
-    setting = Setting(
-        input_dim=stream.train_stream[0].dataset[0][0].numel(),
-        n_tasks=n_tasks,
-        latent_dim=spec.latent_dim,
-        n_samples=max(len(experience.dataset) for experience in stream.train_stream),
-        steps=epochs,
-        seed=seed,
-        main=spec.main,
-    )
-    loading = {
-        "shuffle": spec.main is not None,
-        "drop_last": spec.main is not None and spec.main.drop_last,
-    }
+    problem, chosen = find_problem(benchmark), find_learner(learner)
+    epochs, configuration = epochs or problem.epochs, dict(configuration or {})
+    name = name or label_of(learner)
+    stream = problem.make(seed)
+    setting = setting_for(problem, stream, epochs=epochs, seed=seed)
+    loading = {"shuffle": problem.shuffle, "drop_last": problem.drop_last}
     RNGManager.set_random_seeds(seed)
-    matrix = ErrorRateMatrix() if spec.measure == "error rate" else MSEMatrix()
+    matrix = problem.matrix()
     kept: list[int] = []
     start = time.perf_counter()
     with tqdm(
-        total=epochs * n_tasks, desc=f"{strategy}, seed {seed}", unit="epoch", disable=not progress
+        total=epochs * setting.n_tasks,
+        desc=f"{name}, seed {seed}",
+        unit="epoch",
+        disable=not progress,
     ) as bar:
-        trained = learner.build(
+        strategy = chosen.build(
             setting,
-            **(configuration or {}),
+            **configuration,
             eval_mb_size=1024,
             evaluator=EvaluationPlugin(
                 matrix, *(metrics(stream) if metrics else ()), loggers=[logger or _Silent()]
             ),
             plugins=[_Progress(bar), *plugins],
         )
-        for part in [stream.train_stream] if learner.jointly else stream.train_stream:
-            trained.train(part, **loading)
-            trained.eval(stream.test_stream)
-            kept.append(floats_kept(trained))
+        _check_strategy(strategy, matrix)
+        for part in [stream.train_stream] if chosen.jointly else stream.train_stream:
+            strategy.train(part, **loading)
+            strategy.eval(stream.test_stream)
+            kept.append(floats_kept(strategy))
         seconds = time.perf_counter() - start
-    n_parameters = sum(tensor.numel() for tensor in _numbers(trained.model))
+    n_tasks = setting.n_tasks
+    n_parameters = sum(tensor.numel() for tensor in _numbers(strategy.model))
     R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
     R[-len(matrix.result()) :] = matrix.result()
     return Run.from_matrix(
         R,
-        benchmark=benchmark,
-        strategy=strategy,
+        benchmark=problem.name,
+        learner=name,
         seed=seed,
         epochs=epochs,
-        configuration=dict(configuration or {}),
-        final_mean_error_of_mean_path=_mse_of_mean_path(trained.model, stream),
+        configuration=configuration,
+        final_mean_error_of_mean_path=_mse_of_mean_path(strategy.model, stream),
         seconds=seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
         floats_per_task=max(
             (kept[-1] - kept[0]) / max(len(kept) - 1, 1), (kept[-1] - n_parameters) / n_tasks
         ),
-        raw_samples=raw_samples_kept(trained),
+        raw_samples=raw_samples_kept(strategy),
     )
+
+
+def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
+    if not (hasattr(strategy, "train") and hasattr(strategy, "eval")):
+        raise TypeError(
+            "a learner must build an Avalanche strategy (a SupervisedTemplate), got "
+            f"{type(strategy).__name__}"
+        )
+    metrics = getattr(getattr(strategy, "evaluator", None), "metrics", ())
+    if not any(metric is matrix for metric in metrics):
+        raise ValueError(
+            f"the {type(strategy).__name__} that was built lacks the evaluator it was given, so "
+            "nothing is measured: pass the further arguments of the function on, as **arguments"
+        )
 
 
 def _numbers(model: nn.Module) -> list[Tensor]:

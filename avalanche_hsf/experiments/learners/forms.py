@@ -1,0 +1,130 @@
+"""Strategies with what all learners have in common, on the models that they are compared on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from avalanche.models import as_multitask
+from torch import nn
+from torch.optim import Optimizer
+
+from avalanche_hsf.experiments.learners.base import Learner, Setting, regularizers
+from avalanche_hsf.models import MLPAutoencoder
+from avalanche_hsf.models.baselines.task_aware import TaskAwareMLPAutoencoder
+from avalanche_hsf.training import CosineRestartPlugin, InMemoryLoadingPlugin
+from avalanche_hsf.training.optimizers import make_optimizer
+
+Make = Callable[..., Any]
+"""`make(setting, model, **arguments)`: one strategy, whatever the model."""
+
+Grid = tuple[Mapping[str, Any], ...]
+
+
+def grid(name: str, *values: float) -> Grid:
+    """The configurations that set one argument."""
+    return tuple({name: value} for value in values)
+
+
+def optimizer_for(parameters: Iterable[nn.Parameter], name: str, lr: float) -> Optimizer:
+    """The optimizer that a search names."""
+    options: dict[str, Any] = {"name": name, "lr": lr, "betas": (0.9, 0.95), "weight_decay": 1e-2}
+    # The same numbers as the other implementations, faster; SOAP as in our own presets.
+    extra: dict[str, dict[str, Any]] = {
+        "AdamW": {"fused": True},
+        "SOAP": {"precondition_frequency": 2},
+    }
+    return make_optimizer(parameters, options | extra[name])
+
+
+def make_strategy(
+    strategy: Callable[..., Any],
+    setting: Setting,
+    model: nn.Module,
+    *,
+    lr: float,
+    optimizer: str = "AdamW",
+    make_optimizer: Callable[[Iterable[nn.Parameter], str, float], Optimizer] = optimizer_for,
+    plugins: Iterable[Any] | None = None,
+    first: Iterable[Any] = (),
+    last: Iterable[Any] = (),
+    regularized: Mapping[str, float] | None = None,
+    **arguments: Any,
+) -> Any:
+    """A strategy with what all have in common; `first` and `last` stand around the plugins."""
+    defaults = {"eval_mb_size": None, **setting.arguments}
+    return strategy(
+        model=model,
+        optimizer=make_optimizer(model.parameters(), optimizer, lr),
+        # A list of its own: Avalanche's strategies append to the one they are given.
+        plugins=[
+            *first,
+            *(plugins or ()),
+            CosineRestartPlugin(),
+            *last,
+            *regularizers(**(regularized or {})),
+            InMemoryLoadingPlugin(),
+        ],
+        **(defaults | arguments),
+    )
+
+
+def autoencoder(setting: Setting) -> nn.Module:
+    """The MLP autoencoder that knows no tasks."""
+    return MLPAutoencoder(setting.input_dim, latent_dim=setting.problem.latent_dim)
+
+
+def task_aware_autoencoder(setting: Setting) -> nn.Module:
+    """The MLP autoencoder that is told the task."""
+    return TaskAwareMLPAutoencoder(
+        setting.input_dim, setting.n_tasks, latent_dim=setting.problem.latent_dim
+    )
+
+
+def network_with_heads(setting: Setting) -> nn.Module:
+    """The problem's network, with a head for each task where there are classes.
+
+    Raises:
+        ValueError: It classifies, and no layer of its own is called `classifier`.
+    """
+    network = setting.make_network()
+    if not setting.problem.classifies:
+        return network
+    if not hasattr(network, "classifier"):
+        raise ValueError(
+            f"{type(network).__name__} has no layer called classifier: net-* learners put a head "
+            "for each task in its place; give the network's last nn.Linear that name"
+        )
+    return as_multitask(network, "classifier")
+
+
+def on_autoencoders(
+    name: str, make: Make, about: str, grid: Grid = ({},), *, jointly: bool = False
+) -> dict[str, Learner]:
+    """`mlp-<name>` on an autoencoder that knows no tasks, `mlp-task-<name>` on one that does."""
+
+    def form(model: Callable[[Setting], nn.Module], about: str) -> Learner:
+        def build(setting: Setting, **arguments: Any) -> Any:
+            return make(setting, model(setting), **arguments)
+
+        return Learner(build, about, grid, jointly=jointly, autoencodes=True, group="peers")
+
+    return {
+        f"mlp-{name}": form(autoencoder, f"{about}, on an MLP autoencoder"),
+        f"mlp-task-{name}": form(
+            task_aware_autoencoder, f"{about}, on an MLP autoencoder that is told the task"
+        ),
+    }
+
+
+def on_networks(
+    name: str, make: Make, about: str, grid: Grid = ({},), *, jointly: bool = False
+) -> dict[str, Learner]:
+    """`net-<name>` on the problem's network, with a head for each task."""
+
+    def build(setting: Setting, **arguments: Any) -> Any:
+        return make(setting, network_with_heads(setting), **arguments)
+
+    about = f"{about}, on the stream's network with a head for each task"
+    learner = Learner(build, about, grid, jointly=jointly, regularized=False, group="networks")
+    return {f"net-{name}": learner}

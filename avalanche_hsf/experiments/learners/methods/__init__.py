@@ -1,0 +1,1 @@
+"""Methods: one file each, which names its learners in `LEARNERS`."""

@@ -1,0 +1,93 @@
+"""The presets: Hypernet-SDE-Flows under HSFStrategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from avalanche_hsf.experiments.learners.base import Learner, Setting, regularizers
+from avalanche_hsf.training import PRESETS, DiffusionFloorPlugin, HSFStrategy
+from avalanche_hsf.training.hyperparameters import arguments_for
+
+FLOOR = 0.1
+"""The diffusion of the learners with an honest SDE is at least this."""
+
+DELTAS: Mapping[str, Mapping[str, Any]] = {
+    "shift": {"adapter": "shift", "bits": None},
+    "scale": {"adapter": "scale", "bits": None},
+    **{f"low-rank-{r}": {"adapter": "low-rank", "size": r, "bits": None} for r in (1, 4)},
+    **{f"core-{n}": {"adapter": "core", "size": n, "bits": None} for n in (12, 48, 124)},
+    "core-48-12-bits": {"adapter": "core", "size": 48},
+}
+"""Points of the frontier between error and floats per task, beside the preset `compact`."""
+
+
+def _build(
+    setting: Setting,
+    *,
+    preset: str,
+    floor: float = 0.0,
+    hypernetwork_options: Mapping[str, Any] | None = None,
+    plugins: Any = (),
+    regularized: Mapping[str, float] | None = None,
+    varied: Mapping[str, float] | None = None,
+    **common: Any,
+) -> HSFStrategy:
+    options = {**PRESETS[preset].hsf["hypernetwork_options"], **(hypernetwork_options or {})}
+    model_options = {
+        "latent_dim": setting.problem.latent_dim,
+        "hypernetwork_options": options,
+    }
+    chosen = arguments_for(preset, varied or {})
+    return HSFStrategy.from_preset(
+        preset,
+        input_dim=setting.input_dim,
+        seed=setting.seed,
+        model_options=model_options | chosen.pop("model_options", {}),
+        plugins=[
+            *plugins,
+            *([DiffusionFloorPlugin(floor)] if floor else []),
+            *regularizers(**(regularized or {})),
+        ],
+        **chosen,
+        **(setting.arguments | common),
+    )
+
+
+def _learner(preset: str, about: str, group: str = "", **options: Any) -> Learner:
+    return Learner(
+        partial(_build, preset=preset, **options),
+        about,
+        optimizers=(),
+        regularized=not preset.startswith("paper") or "floor" in options,
+        autoencodes=True,
+        group=group,
+        ours=True,
+        presets=(preset,),
+    )
+
+
+LEARNERS = {
+    **{
+        f"hsf-{name}": _learner(
+            name, f"{preset.source}", "" if name == "paper-early" else "presets"
+        )
+        for name, preset in PRESETS.items()
+    },
+    **{
+        f"hsf-{name}-floor": _learner(
+            name, f"the preset {name} with a diffusion of at least {FLOOR}", floor=FLOOR
+        )
+        for name in PRESETS
+    },
+    **{
+        f"hsf-{name}": _learner(
+            "compact",
+            f"the preset compact with another change per task: {name}",
+            "frontier",
+            hypernetwork_options=options,
+        )
+        for name, options in DELTAS.items()
+    },
+}

@@ -1,0 +1,46 @@
+"""Fine-tuning: nothing is done against forgetting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.training import Naive
+from torch import nn
+from torch.optim import AdamW
+
+from avalanche_hsf.experiments.learners.base import Learner, Setting
+from avalanche_hsf.experiments.learners.forms import (
+    autoencoder,
+    make_strategy,
+    on_autoencoders,
+    on_networks,
+)
+from avalanche_hsf.training import InMemoryLoadingPlugin
+
+
+def _naive(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+    return make_strategy(Naive, setting, model, **arguments)
+
+
+def _as_in_the_paper(setting: Setting, *, plugins: Any = (), **common: Any) -> Naive:
+    """One AdamW for all tasks, at a constant rate."""
+    model = autoencoder(setting)
+    return Naive(
+        model=model,
+        optimizer=AdamW(model.parameters(), lr=5e-4),
+        plugins=[*plugins, InMemoryLoadingPlugin()],
+        **(setting.arguments | common),
+    )
+
+
+LEARNERS = {
+    "mlp-paper": Learner(
+        _as_in_the_paper,
+        "the paper's baseline: an MLP autoencoder under Naive",
+        optimizers=(),
+        regularized=False,
+        autoencodes=True,
+    ),
+    **on_autoencoders("naive", _naive, "Naive, fine-tuning"),
+    **on_networks("naive", _naive, "Naive, fine-tuning"),
+}

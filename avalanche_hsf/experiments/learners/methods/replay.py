@@ -1,0 +1,22 @@
+"""Replay of raw samples, Avalanche's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.training import Replay
+from torch import nn
+
+from avalanche_hsf.experiments.learners.base import Setting
+from avalanche_hsf.experiments.learners.forms import make_strategy, on_autoencoders, on_networks
+
+
+def _replay(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
+    # The memory is divided among the tasks seen so far. With full batches all of it is in each.
+    return make_strategy(Replay, setting, model, mem_size=setting.memory, **arguments)
+
+
+LEARNERS = {
+    **on_autoencoders("replay", _replay, "Replay"),
+    **on_networks("replay", _replay, "Replay"),
+}

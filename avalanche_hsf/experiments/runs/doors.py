@@ -1,0 +1,197 @@
+"""What a name stands for: something of this package, or of a user's module."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from avalanche.benchmarks import CLScenario
+from torch import nn
+
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Learner, Problem
+from avalanche_hsf.experiments.learners.base import RATES
+from avalanche_hsf.experiments.runs.problems import BENCHMARKS, given, measured_by, problem_of
+
+Named = str | Any
+"""A name of this package, an address `module:name`, or the thing itself."""
+
+
+def load(address: str) -> Any:
+    """What an address `module:name` stands for; modules are also found in the working folder.
+
+    Raises:
+        ValueError: There is no such module, or nothing of that name in it.
+    """
+    module_name, _, name = address.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == module_name.split(".")[0]:
+            where = f"in {os.getcwd()} or on the Python path"
+            raise ValueError(f"{address}: there is no module {module_name} {where}") from error
+        raise ValueError(
+            f"{address}: importing {module_name} failed: {type(error).__name__}: {error}"
+        ) from error
+    value: Any = module
+    for part in name.split("."):
+        if not hasattr(value, part):
+            near = nearest(part, [n for n in vars(value) if not n.startswith("_")])
+            raise ValueError(f"{address}: {module_name} has no {part or 'empty name'}{near}")
+        value = getattr(value, part)
+    return value
+
+
+def is_address(name: Any) -> bool:
+    """Whether a name is that of something in a module."""
+    return isinstance(name, str) and ":" in name
+
+
+def nearest(name: str, known: Any) -> str:
+    """The known name that looks like a misspelled one, as the end of a message."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def label_of(thing: Named) -> str:
+    """What tables and results files call it."""
+    if isinstance(thing, str):
+        return thing
+    return str(getattr(thing, "name", None) or getattr(thing, "__name__", type(thing).__name__))
+
+
+def find_problem(
+    benchmark: Named,
+    network: Named = None,
+    *,
+    criterion: Named = None,
+    mb_size: int | None = None,
+) -> Problem:
+    """The problem of a name or a stream.
+
+    Args:
+        benchmark: A name in `BENCHMARKS`; or an address of, or itself: a function that makes an
+            Avalanche benchmark (called with the seed if it takes an argument), a benchmark, which
+            is then the same for all seeds, or a `Problem`.
+        network: A function that makes the network of one task, or its address. Default: the
+            problem's own.
+        criterion: A function that makes the loss, or its address, such as
+            "torch.nn:BCEWithLogitsLoss". Default: the problem's own.
+        mb_size: Samples per minibatch. Default: the problem's own.
+
+    Raises:
+        TypeError, ValueError: It is nothing of that kind; the message lists the valid names.
+    """
+    make_network, make_loss = _loaded(network), _loaded(criterion)
+    for what, make in (("network", make_network), ("criterion", make_loss)):
+        if make is not None and (not callable(make) or isinstance(make, nn.Module)):
+            raise TypeError(
+                f"{what} must be a function that makes a new one for each run, or its address "
+                f"module:name, got {label_of(make)}"
+            )
+    problem = _problem(benchmark, make_network, make_loss)
+    changes: dict[str, Any] = measured_by(make_loss) if make_loss else {}
+    if make_network is not None:
+        changes["make_network"] = partial(given, make_network)
+        given(make_network)  # says what is wrong before anything is trained
+    if mb_size is not None:
+        changes["mb_size"] = check_int("mb_size", mb_size, at_least=1)
+    return replace(problem, **changes)
+
+
+def _problem(benchmark: Named, make_network: Any, make_loss: Any) -> Problem:
+    thing = _loaded(benchmark)
+    if isinstance(thing, str):
+        if thing not in BENCHMARKS:
+            raise ValueError(
+                f"unknown benchmark {thing!r}{nearest(thing, BENCHMARKS)}; choose from "
+                f"{', '.join(BENCHMARKS)}, or give module:name"
+            )
+        return BENCHMARKS[thing]
+    if isinstance(thing, Problem):
+        return thing
+    if isinstance(thing, CLScenario):
+        make = partial(_fixed, thing)
+    elif callable(thing):
+        make = partial(_made_with_seed if _takes_seed(thing) else _made_without_seed, thing)
+    else:
+        raise TypeError(
+            "benchmark must be a name, an Avalanche benchmark or a function that makes one, got "
+            f"{label_of(thing)}"
+        )
+    return _problem_of(label_of(benchmark), thing, make)
+
+
+_made: dict[tuple[str, int], tuple[Any, Problem]] = {}
+
+
+def _problem_of(label: str, thing: Any, make: Callable[[int], CLScenario]) -> Problem:
+    """`problem_of`, which looks at the stream, once for each thing."""
+    key = (label, id(thing))
+    if key not in _made:
+        _made[key] = thing, problem_of(label, make)  # the thing too, so that its id stays its own
+    return _made[key][1]
+
+
+def find_learner(learner: Named) -> Learner:
+    """The learner of a name, an address, a function that builds a strategy, or a `Learner`.
+
+    Of a plain function that has an argument `lr` the learning rate is searched, and the optimizer
+    too if it has an argument `optimizer`.
+
+    Raises:
+        TypeError, ValueError: It is nothing of that kind; the message lists the valid names.
+    """
+    thing = _loaded(learner)
+    if isinstance(thing, Learner):
+        return thing
+    if isinstance(thing, str):
+        if thing in UNSOUND:
+            raise ValueError(f"{thing} is not compared: Avalanche {UNSOUND[thing]}")
+        if thing not in LEARNERS:
+            raise ValueError(
+                f"unknown learner {thing!r}{nearest(thing, LEARNERS)}; choose from "
+                f"{', '.join(LEARNERS)}, or give module:name"
+            )
+        return LEARNERS[thing]
+    if not callable(thing):
+        raise TypeError(
+            "a learner must be a name, a function that builds an Avalanche strategy or a Learner, "
+            f"got {label_of(thing)} of type {type(thing).__name__}"
+        )
+    arguments = inspect.signature(thing).parameters
+    if {"lr", "optimizer"} <= set(arguments):
+        return Learner(thing, optimizers=("AdamW",))
+    if "lr" in arguments:
+        return Learner(thing, grid=tuple({"lr": lr} for lr in RATES["AdamW"]), optimizers=())
+    return Learner(thing, optimizers=())
+
+
+def _loaded(thing: Named) -> Any:
+    return load(thing) if is_address(thing) else thing
+
+
+def _takes_seed(make: Callable[..., Any]) -> bool:
+    arguments = inspect.signature(make).parameters.values()
+    return any(a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD) for a in arguments)
+
+
+def _made_with_seed(make: Callable[[int], Any], seed: int) -> Any:
+    return make(seed)
+
+
+def _made_without_seed(make: Callable[[], Any], seed: int) -> Any:
+    return make()
+
+
+def _fixed(benchmark: CLScenario, seed: int) -> CLScenario:
+    return benchmark

@@ -1,0 +1,195 @@
+"""The words of the command line. Nothing here imports torch, so that help is quick."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def integer(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, got {text!r}") from None
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = integer(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def numbered_seeds(text: str) -> list[int]:
+    """Seeds separated by commas, each once."""
+    seeds = [integer(word) for word in text.split(",")]
+    for seed in seeds:
+        if not 0 <= seed < 2**32:
+            raise argparse.ArgumentTypeError(f"a seed must be from 0 to 2^32 - 1, got {seed}")
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"a seed is given twice in {text!r}")
+    return seeds
+
+
+def words(text: str) -> list[str]:
+    """Words separated by commas."""
+    return [word.strip() for word in text.split(",")]
+
+
+def variation(text: str) -> tuple[str, list[float]]:
+    """NAME, or NAME=A,B,... with numbers."""
+    name, given, values = text.partition("=")
+    try:
+        return name, [float(word) for word in values.split(",")] if given else []
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be NAME or NAME=A,B,... with numbers, got {text!r}"
+        ) from None
+
+
+def assignment(text: str) -> tuple[str, float]:
+    """NAME=VALUE with a number."""
+    name, values = variation(text)
+    if len(values) != 1:
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE with a number, got {text!r}")
+    return name, values[0]
+
+
+def reproduce(parser: argparse.ArgumentParser) -> None:
+    """The paper's experiment."""
+    _seeds(parser, [42], "seeds to run, separated by commas (default: 42, the paper's)")
+    _epochs(parser, 300, "training epochs per task (default: 300, the paper's)")
+
+
+def compare(parser: argparse.ArgumentParser) -> None:
+    """Learners, side by side."""
+    parser.add_argument(
+        "--benchmark",
+        required=True,
+        metavar="NAME",
+        help="a stream, see avalanche-hsf list benchmarks, or module:name of yours",
+    )
+    parser.add_argument(
+        "--network",
+        metavar="MODULE:NAME",
+        help="a function that makes the network of one task (default: the benchmark's own)",
+    )
+    parser.add_argument(
+        "--criterion",
+        metavar="MODULE:NAME",
+        help="a function that makes the loss, such as torch.nn:BCEWithLogitsLoss (default: the "
+        "cross entropy for classes, the MSE for vectors)",
+    )
+    parser.add_argument(
+        "--mb-size",
+        type=positive,
+        metavar="N",
+        help="samples per minibatch (default: the benchmark's own, or 32)",
+    )
+    parser.add_argument(
+        "--strategies",
+        type=words,
+        metavar="A,B,...",
+        help="learners, groups of them (presets, frontier, peers, networks) or module:name of "
+        "yours; the first is what the others are tested against (default: hsf-isolated, presets, "
+        "peers where full batches are reconstructed, else hn-isolated,networks)",
+    )
+    _seeds(parser, [1, 2, 3, 4, 5], "seeds to report, separated by commas (default: 1,2,3,4,5)")
+    parser.add_argument(
+        "--tuning-seed",
+        type=integer,
+        default=100,
+        metavar="N",
+        help="seed of the search, not reported (default: 100)",
+    )
+    _epochs(
+        parser, None, "epochs per task, for every learner (default: the benchmark's own, or 10)"
+    )
+
+
+def diagnose(parser: argparse.ArgumentParser) -> None:
+    """Why a preset forgets."""
+    _preset_runs(parser)
+    parser.add_argument(
+        "--set",
+        action="append",
+        type=assignment,
+        metavar="NAME=VALUE",
+        help="set a hyperparameter of the preset otherwise, again for more, such as beta=0; the "
+        "names are those of sweep --vary",
+    )
+
+
+def sweep(parser: argparse.ArgumentParser) -> None:
+    """A preset with one thing changed at a time."""
+    _preset_runs(parser)
+    parser.add_argument(
+        "--vary",
+        action="append",
+        type=variation,
+        metavar="NAME[=A,B,...]",
+        help="what to change, again for more: loss-terms (each left out, each alone, replay and "
+        "sep at 2, 5 and 10 times), or beta, gamma, delta, lr, epochs, solver_steps, "
+        "diffusion_scale, embedding_dim, latent_dim with the values to try; without values, "
+        "multiples of the preset's own (default: all that the preset has)",
+    )
+
+
+def engine(parser: argparse.ArgumentParser, out: str) -> None:
+    """Where runs are kept and made: the words of every command that trains."""
+    parser.add_argument(
+        "--out",
+        default=out,
+        metavar="DIR",
+        help="folder for results.json, tables and figures; runs that its results.json holds "
+        f"already are not run again (default: {out})",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="run everything anew and replace results.json"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--jobs",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="runs at a time, in processes of one thread each (default: 1)",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on the workers of the Dask cluster there, such as tcp://10.0.0.1:8786",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="read words from a TOML file, such as the one that each command writes into --out; "
+        "those of the command line come first",
+    )
+
+
+def _seeds(parser: argparse.ArgumentParser, default: list[int], help: str) -> None:
+    parser.add_argument(
+        "--seeds", type=numbered_seeds, default=default, metavar="A,B,...", help=help
+    )
+
+
+def _epochs(parser: argparse.ArgumentParser, default: int | None, help: str) -> None:
+    parser.add_argument("--epochs", type=positive, default=default, metavar="N", help=help)
+
+
+def _preset_runs(parser: argparse.ArgumentParser) -> None:
+    """A preset on a stream, with several seeds."""
+    parser.add_argument(
+        "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
+    )
+    parser.add_argument(
+        "--benchmark",
+        default="synthetic",
+        metavar="NAME",
+        help="a stream whose input is to be reconstructed, or module:name of yours (default: "
+        "synthetic, the paper's)",
+    )
+    _seeds(parser, [1, 2, 3, 4, 5], "seeds, separated by commas (default: 1,2,3,4,5)")
+    _epochs(parser, 300, "training epochs per task (default: 300)")
