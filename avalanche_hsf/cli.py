@@ -156,11 +156,10 @@ def _list(chosen: argparse.Namespace) -> int:
 
 
 def _quiet() -> None:
-    # Avalanche warns that no QP solver is installed, which only GEM would need, of strategies
-    # without loggers, as those made to see whether a preset takes some values, and of calls
-    # between its own parts that it means to rename.
-    warnings.filterwarnings("ignore", message="no QP solver found|No loggers specified")
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
+    warnings.filterwarnings("ignore", message="no QP solver found")  # which only GEM would need
+    from avalanche_hsf.experiments.runs.run import silence_avalanche
+
+    silence_avalanche()
     import torch
 
     # Matrices this small only lose time to a second thread.

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from functools import partial
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, ClassVar
 
 from tqdm import tqdm
 
@@ -29,7 +31,7 @@ def make_engine(jobs: int = 1, scheduler: str | None = None) -> Engine:
     if scheduler is not None:
         return partial(on_cluster, address=scheduler)
     check_int("jobs", jobs, at_least=1)
-    return in_process if jobs == 1 else partial(in_processes, n=jobs)
+    return in_process if jobs == 1 else LocalProcesses(jobs)
 
 
 def in_process(tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
@@ -38,32 +40,44 @@ def in_process(tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
         yield task, finish(task, versions(), progress=True)
 
 
-def in_processes(tasks: Sequence[Task], *, n: int) -> Iterator[tuple[Task, Run | Failure]]:
-    """In n processes of this machine, of one thread each: a Dask cluster for the time it takes.
+class LocalProcesses:
+    """An engine of n processes of this machine, of one thread each: a Dask cluster of its own.
 
-    They end with this process, however that ends.
+    It is started by the first runs, and ends with this object or with this process, however that
+    ends.
     """
-    import dask
-    from distributed import Client, LocalCluster
 
-    settings = {
+    SETTINGS: ClassVar[dict[str, Any]] = {
         "distributed.scheduler.worker-saturation": 1.0,  # no run waits at a busy worker
         "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
         "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
     }
-    local = {
-        "n_workers": min(n, len(tasks)),
-        "threads_per_worker": 1,
-        "memory_limit": 0,
-        "dashboard_address": None,
-        "silence_logs": logging.CRITICAL,
-    }
-    with (
-        dask.config.set(settings),
-        LocalCluster(**local) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield from _on_workers(client, tasks, None)
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._cluster = ExitStack()
+        self._client: Any = None
+
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
+        if self._client is None:
+            self._client = self._start()
+            weakref.finalize(self, self._cluster.close)
+        yield from _on_workers(self._client, tasks, None)
+
+    def _start(self) -> Any:
+        import dask
+        from distributed import Client, LocalCluster
+
+        self._cluster.enter_context(dask.config.set(self.SETTINGS))
+        cluster = LocalCluster(
+            n_workers=self.n,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        self._cluster.enter_context(cluster)
+        return self._cluster.enter_context(Client(cluster, set_as_default=False))
 
 
 def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, Run | Failure]]:

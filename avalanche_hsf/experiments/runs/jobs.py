@@ -14,7 +14,7 @@ import torch
 from avalanche_hsf.experiments.runs.digest import digest_of
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.results import Key, ResultsFile, Run, Runs, versions
-from avalanche_hsf.experiments.runs.run import run
+from avalanche_hsf.experiments.runs.run import run, silence_avalanche
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ def finish(task: Task, expected: Mapping[str, str], *, progress: bool = False) -
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
+            silence_avalanche()
             if job.is_named and job.key.inputs != key.inputs:
                 return Failure(f"the worker has another text of what {job} names")
             finished = job.work(**job.arguments, progress=progress)

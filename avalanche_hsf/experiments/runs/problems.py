@@ -69,7 +69,7 @@ def network(
 
 def measured_by(criterion: Callable[[], nn.Module]) -> dict[str, Any]:
     """The fields of a `Problem` that follow from its loss."""
-    loss = criterion()
+    loss = called("loss", criterion)
     fields: dict[str, Any] = {"criterion": criterion, "classifies": False}
     if isinstance(loss, nn.CrossEntropyLoss):
         return {
@@ -94,13 +94,24 @@ def measured_by(criterion: Callable[[], nn.Module]) -> dict[str, Any]:
 
 def given(make: Callable[[], nn.Module], setting: Setting | None = None) -> nn.Module:
     """A user's network, which asks for nothing."""
-    made = make()
-    if not isinstance(made, nn.Module):
+    network = called("network", make)
+    if not isinstance(network, nn.Module):
         raise TypeError(
-            f"the network must be a function that returns a torch nn.Module, got "
-            f"{type(made).__name__}"
+            "the network must be a function that returns a torch nn.Module, got one that returns "
+            f"{type(network).__name__}"
         )
-    return made
+    return network
+
+
+def called(what: str, make: Callable[..., Any], *arguments: Any) -> Any:
+    """What a user's function makes; ValueError, with its own error in it, if it fails."""
+    try:
+        return make(*arguments)
+    except Exception as error:
+        name = getattr(make, "__qualname__", type(make).__name__)
+        raise ValueError(
+            f"the function {name} that makes the {what} failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def problem_of(name: str, make: Callable[[int], CLScenario]) -> Problem:
@@ -117,7 +128,7 @@ def problem_of(name: str, make: Callable[[int], CLScenario]) -> Problem:
     Raises:
         TypeError, ValueError: `make` gives no Avalanche benchmark with train and test stream.
     """
-    x, y = _first_sample(name, make(0))
+    x, y = _first_sample(name, called("benchmark", make, 0))
     if not isinstance(y, Tensor) or not y.is_floating_point():
         return network(name, make, mlp, nn.CrossEntropyLoss)
     if y.shape != x.shape or not torch.equal(x, y):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -114,6 +115,16 @@ def run(
         ),
         raw_samples=raw_samples_kept(strategy),
     )
+
+
+def silence_avalanche() -> None:
+    """No warnings of what a user cannot change, in this process from now on.
+
+    Avalanche 0.6 warns of strategies without loggers, as those made to see whether a preset takes
+    some values, and of calls between its own parts that it means to rename.
+    """
+    warnings.filterwarnings("ignore", message="No loggers specified")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
 
 
 def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
