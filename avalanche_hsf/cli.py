@@ -129,7 +129,8 @@ def _run(parser: _Parser, words: list[str]) -> int:
     except (TypeError, ValueError) as error:
         chosen.parser.error(str(error))
     try:
-        report = command.report(checked, results, make_engine(chosen.jobs, chosen.scheduler))
+        with make_engine(chosen.jobs, chosen.scheduler) as engine:
+            report = command.report(checked, results, engine)
     except (ImportError, OSError) as error:
         if chosen.scheduler is None:
             raise

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from cluster import running
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import ResultsFile, run
-from avalanche_hsf.experiments.runs.engines import in_process, make_engine
+from avalanche_hsf.experiments.runs.engines import in_process, make_engine, on_cluster
 from avalanche_hsf.experiments.runs.jobs import Failure, Job, finish, make
 from avalanche_hsf.experiments.runs.results import versions
 
@@ -31,6 +32,13 @@ def expected(tmp_path_factory):
     folder = tmp_path_factory.mktemp("expected")
     make(ResultsFile(folder), JOBS, in_process)
     return without_seconds(folder)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Two processes of this machine, for all tests that need some."""
+    with make_engine(2) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -54,39 +62,44 @@ def dies(benchmark, learner, **arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_several_processes_make_the_same_file(tmp_path, expected):
-    make(ResultsFile(tmp_path), JOBS[::-1], make_engine(2))
+def test_several_processes_make_the_same_file(tmp_path, expected, processes):
+    make(ResultsFile(tmp_path), JOBS[::-1], processes)
     assert without_seconds(tmp_path) == expected
 
 
-def test_what_is_there_is_not_run_again(tmp_path, expected):
+def test_what_is_there_is_not_run_again(tmp_path, expected, processes):
     results = ResultsFile(tmp_path)
     make(results, JOBS[:1], in_process)
     before = results.runs[0]
-    made = make(ResultsFile(tmp_path), JOBS, make_engine(2))
+    made = make(ResultsFile(tmp_path), JOBS, processes)
     assert made[0] == before  # its seconds too
     assert without_seconds(tmp_path) == expected
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_a_run_that_fails_is_reported_and_does_not_lose_the_others(n, tmp_path, expected, capsys):
-    made = make(ResultsFile(tmp_path), [BROKEN, *JOBS], make_engine(n))
+def test_a_run_that_fails_is_reported_and_does_not_lose_the_others(
+    n, tmp_path, expected, processes, capsys
+):
+    engine = in_process if n == 1 else processes
+    made = make(ResultsFile(tmp_path), [BROKEN, *JOBS], engine)
     assert made[0] is None and all(each is not None for each in made[1:])
     assert without_seconds(tmp_path) == expected
     error = capsys.readouterr().err
     assert "failed: hsf-paper on synthetic, seed 3, {'varied': {'gamma': -1}}: ValueError" in error
 
 
-def test_the_run_of_a_worker_that_died_is_made_again(tmp_path, expected):
+def test_the_run_of_a_worker_that_died_is_made_again(tmp_path, expected, processes):
     dying = Job("synthetic", "mlp-paper", 5, 2, {"mark": str(tmp_path / "mark")}, work=dies_once)
-    made = make(ResultsFile(tmp_path), [dying, *JOBS], make_engine(2))
+    made = make(ResultsFile(tmp_path), [dying, *JOBS], processes)
     assert all(each is not None for each in made)
     assert [each for each in without_seconds(tmp_path) if not each.configuration] == expected
 
 
-def test_a_run_that_always_kills_its_worker_does_not_lose_the_others(tmp_path, expected, capsys):
+def test_a_run_that_always_kills_its_worker_does_not_lose_the_others(
+    tmp_path, expected, processes, capsys
+):
     dying = Job("synthetic", "mlp-paper", 5, 2, work=dies)
-    made = make(ResultsFile(tmp_path), [dying, *JOBS], make_engine(2))
+    made = make(ResultsFile(tmp_path), [dying, *JOBS], processes)
     assert made[0] is None
     assert without_seconds(tmp_path) == expected
     assert "its worker died 3 times" in capsys.readouterr().err
@@ -98,7 +111,9 @@ def test_a_cluster_one_of_whose_workers_is_killed_in_mid_run(tmp_path, expected,
     long = Job("synthetic", "mlp-paper", 1, 400)  # some seconds
     made = []
     running = threading.Thread(
-        target=lambda: made.extend(make(results, [long, *JOBS, BROKEN], make_engine(1, address)))
+        target=lambda: made.extend(
+            make(results, [long, *JOBS, BROKEN], partial(on_cluster, address=address))
+        )
     )
     running.start()
     names = {info["name"]: at for at, info in client.scheduler_info()["workers"].items()}
@@ -115,7 +130,7 @@ def test_a_cluster_one_of_whose_workers_is_killed_in_mid_run(tmp_path, expected,
     assert [each for each in without_seconds(tmp_path) if each.epochs == 2] == expected
     # The same words again find everything there.
     before = results.path.read_text()
-    make(ResultsFile(tmp_path), [long, *JOBS], make_engine(1, address))
+    make(ResultsFile(tmp_path), [long, *JOBS], partial(on_cluster, address=address))
     assert results.path.read_text() == before
 
 
@@ -145,21 +160,21 @@ def test_workers_without_the_package_are_left_out(tmp_path, expected, capsys):
     hidden.parent.mkdir(parents=True)
     hidden.write_text("raise ModuleNotFoundError('not here')")
     with running({"a": None, "lacks": tmp_path / "hidden"}) as (address, client, processes):
-        make(ResultsFile(tmp_path / "out"), JOBS, make_engine(1, address))
+        make(ResultsFile(tmp_path / "out"), JOBS, partial(on_cluster, address=address))
         assert without_seconds(tmp_path / "out") == expected
         assert "is left out: ModuleNotFoundError: not here" in capsys.readouterr().err
         processes["a"].kill()
         while len(client.scheduler_info()["workers"]) > 1:
             time.sleep(0.1)
         with pytest.raises(ImportError, match="no worker"):
-            make(ResultsFile(tmp_path / "none"), JOBS, make_engine(1, address))
+            make(ResultsFile(tmp_path / "none"), JOBS, partial(on_cluster, address=address))
 
 
 def test_a_scheduler_that_is_lost_loses_no_finished_run(tmp_path):
     long = Job("synthetic", "mlp-paper", 1, 100_000)
     results = ResultsFile(tmp_path)
     with running({"a": None}) as (address, _, processes):
-        engine = make_engine(1, address)
+        engine = partial(on_cluster, address=address)
 
         def kill_after_the_first(jobs):
             for made in engine(jobs):

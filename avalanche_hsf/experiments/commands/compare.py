@@ -167,7 +167,9 @@ def compare(
         epochs=epochs,
         tuning_seed=tuning_seed,
     )
-    return carry_out(comparison, ResultsFile(out, fresh=fresh), make_engine(jobs, scheduler))
+    results = ResultsFile(out, fresh=fresh)
+    with make_engine(jobs, scheduler) as engine:
+        return carry_out(comparison, results, engine)
 
 
 def expand(names: Sequence[str]) -> list[str]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from pkgutil import resolve_name
-from typing import Any, ClassVar
+from typing import Any
 
 from tqdm import tqdm
 
@@ -26,12 +25,21 @@ ATTEMPTS = 3
 """How often a run is begun before the death of its worker is its failure."""
 
 
-def make_engine(jobs: int = 1, scheduler: str | None = None) -> Engine:
-    """An engine: this process, `jobs` processes, or, with an address, a Dask cluster."""
+@contextmanager
+def make_engine(jobs: int = 1, scheduler: str | None = None) -> Iterator[Engine]:
+    """An engine: this process, `jobs` processes, or, with an address, a Dask cluster.
+
+    Processes are started by the first runs, serve all that come, and end with the context, or with
+    this process, however that ends.
+    """
     if scheduler is not None:
-        return partial(on_cluster, address=scheduler)
-    check_int("jobs", jobs, at_least=1)
-    return in_process if jobs == 1 else LocalProcesses(jobs)
+        yield partial(on_cluster, address=scheduler)
+    elif check_int("jobs", jobs, at_least=1) == 1:
+        yield in_process
+    else:
+        with ExitStack() as started:
+            client = cache(partial(_local_client, jobs, started))
+            yield lambda tasks: _on_workers(client(), tasks, None)
 
 
 def in_process(tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
@@ -40,44 +48,29 @@ def in_process(tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
         yield task, finish(task, versions(), progress=True)
 
 
-class LocalProcesses:
-    """An engine of n processes of this machine, of one thread each: a Dask cluster of its own.
+_LOCAL: Mapping[str, Any] = {
+    "distributed.scheduler.worker-saturation": 1.0,  # no run waits at a busy worker
+    "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
+    "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
+}
+"""Of Dask, for a cluster of this machine's processes."""
 
-    It is started by the first runs, and ends with this object or with this process, however that
-    ends.
-    """
 
-    SETTINGS: ClassVar[dict[str, Any]] = {
-        "distributed.scheduler.worker-saturation": 1.0,  # no run waits at a busy worker
-        "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
-        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
-    }
+def _local_client(n: int, started: ExitStack) -> Any:
+    """A client of n new processes of this machine, of one thread each."""
+    import dask
+    from distributed import Client, LocalCluster
 
-    def __init__(self, n: int) -> None:
-        self.n = n
-        self._cluster = ExitStack()
-        self._client: Any = None
-
-    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
-        if self._client is None:
-            self._client = self._start()
-            weakref.finalize(self, self._cluster.close)
-        yield from _on_workers(self._client, tasks, None)
-
-    def _start(self) -> Any:
-        import dask
-        from distributed import Client, LocalCluster
-
-        self._cluster.enter_context(dask.config.set(self.SETTINGS))
-        cluster = LocalCluster(
-            n_workers=self.n,
-            threads_per_worker=1,
-            memory_limit=0,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
-        self._cluster.enter_context(cluster)
-        return self._cluster.enter_context(Client(cluster, set_as_default=False))
+    started.enter_context(dask.config.set(_LOCAL))
+    cluster = LocalCluster(
+        n_workers=n,
+        threads_per_worker=1,
+        memory_limit=0,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    )
+    started.enter_context(cluster)
+    return started.enter_context(Client(cluster, set_as_default=False))
 
 
 def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, Run | Failure]]:
