@@ -17,6 +17,9 @@ class MisclassificationRate(Metric[float]):
         0.5
     """
 
+    name = "ErrorRate"
+    higher_is_better = False
+
     def __init__(self) -> None:
         self.reset()
 
