@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
-from typing import Any
 
 from torch import nn
 
+from avalanche_hsf._private import replace_part
 from avalanche_hsf.models import SeededNoise
 
 REST = "rest"
@@ -146,13 +146,8 @@ def _is_in(name: str, parts: Sequence[str]) -> bool:
 def _put(model: nn.Module, name: str, source: nn.Module) -> None:
     path, _, last = name.rpartition(".")
     owner, other = model.get_submodule(path), source.get_submodule(path)
-    kinds: tuple[Any, ...] = (other._modules, other._parameters, other._buffers)
-    into: tuple[Any, ...] = (owner._modules, owner._parameters, owner._buffers)
-    for held, here in zip(kinds, into, strict=True):
-        if last in held:
-            here[last] = held[last]
-            return
-    raise ValueError(f"there is no {name!r} in the later model: it was taken out")
+    if not replace_part(last, other, owner):
+        raise ValueError(f"there is no {name!r} in the later model: it was taken out")
 
 
 def _has_state(module: nn.Module) -> bool:

@@ -13,7 +13,7 @@ from avalanche_hsf.analysis.components import Components, parameters_of
 from avalanche_hsf.analysis.watch import metric_values
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import TaskWeights
-from avalanche_hsf.training.plugins._find import current_tasks
+from avalanche_hsf.training.tasks import current_tasks
 
 
 class Drift(PluginMetric[dict]):

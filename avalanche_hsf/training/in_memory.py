@@ -16,6 +16,8 @@ from avalanche.benchmarks.utils.flat_data import FlatData
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
+from avalanche_hsf._private import epoch_loader, flat_data, is_transformed, parts_of
+
 MAX_BYTES = 256 * 2**20
 
 
@@ -51,10 +53,9 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
 class _InMemoryLoader:
     def __init__(self, loader: MultiDatasetDataLoader, samples: list[Any]) -> None:
         self._loader = loader
-        # The private method of Avalanche 0.6 that makes the torch loader of one epoch: the only
-        # way to the sampler that balances tasks. All its samplers draw their random numbers when
-        # an iteration starts and keep nothing in between, so one serves all epochs.
-        stock = loader._get_loader()
+        # All its samplers draw their random numbers when an iteration starts and keep nothing in
+        # between, so one serves all epochs.
+        stock = epoch_loader(loader)
         self._batches: DataLoader = DataLoader(
             _Columns(default_collate(samples)),
             batch_sampler=stock.batch_sampler,
@@ -89,18 +90,13 @@ def _kind(sample: Any) -> tuple[Any, ...]:
 
 
 def _bytes_if_plain(dataset: Any) -> float:
-    """Size of the tensors under a dataset; infinite if there is anything but plain tensors.
-
-    Avalanche 0.6 has no public way to ask for a dataset's transformations.
-    """
+    """Size of the tensors under a dataset; infinite if there is anything but plain tensors."""
     if isinstance(dataset, AvalancheDataset):
-        return _bytes_if_plain(dataset._flat_data)
+        return _bytes_if_plain(flat_data(dataset))
     if isinstance(dataset, FlatData):
-        for name in ("_transform_groups", "_frozen_transform_groups"):
-            groups = getattr(dataset, name, None)
-            if groups is not None and groups[groups.current_group] is not None:
-                return float("inf")
-        return sum(_bytes_if_plain(part) for part in dataset._datasets)
+        if is_transformed(dataset):
+            return float("inf")
+        return sum(_bytes_if_plain(part) for part in parts_of(dataset))
     if type(dataset) is TensorDataset:
         return sum(tensor.nbytes for tensor in dataset.tensors)
     return float("inf")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_hsf.checks import check_non_negative
-from avalanche_hsf.training.plugins._find import check_alone
+from avalanche_hsf.training.plugins.base import Protection
 
 
-class DecayToStartPlugin(SupervisedPlugin):
+class DecayToStartPlugin(Protection):
     """Weight decay towards zero in the first experience, towards the starting point in later ones.
 
     w <- w - lr * decay * (w - start) after each step, apart from the gradient as in AdamW. With
@@ -33,9 +32,6 @@ class DecayToStartPlugin(SupervisedPlugin):
         self.first = check_non_negative("first decay of DecayToStartPlugin", first)
         self.later = check_non_negative("later decay of DecayToStartPlugin", later)
         self._start: dict[Tensor, Tensor] = {}
-
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        check_alone(self, strategy)
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         """Notes where each parameter starts, when all other plugins have set it."""

@@ -7,23 +7,19 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
 from avalanche_hsf.checks import check_int, check_non_negative
-from avalanche_hsf.models import TaskEmbedding
+from avalanche_hsf.models import TaskEmbedding, TaskWeights
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.plugins._find import (
-    add_term,
-    check_alone,
-    current_tasks,
-    hypernetwork_of,
-)
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.tasks import current_tasks
+from avalanche_hsf.training.terms import add_term
 
 
-class OutputRegularizerPlugin(SupervisedPlugin):
+class OutputRegularizerPlugin(Protection):
     r"""Adds weight * mean_k ||h(e_k; Theta + dTheta) - h*(e_k)||^2 to the loss, over old tasks k.
 
     h*(e_k) are the weights that the hypernetwork wrote for task k when the present experience
@@ -47,6 +43,8 @@ class OutputRegularizerPlugin(SupervisedPlugin):
         seed: Seed of these draws; if None it is drawn from torch's global generator.
     """
 
+    needs = TaskWeights
+
     def __init__(
         self,
         weight: float = 1.0,
@@ -66,8 +64,8 @@ class OutputRegularizerPlugin(SupervisedPlugin):
     @torch.no_grad()
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Notes the outputs to hold; raises, before any training, if there are none to hold."""
-        hypernetwork = hypernetwork_of(strategy.model, type(self).__name__)
-        check_alone(self, strategy)
+        super().before_training_exp(strategy, **kwargs)
+        hypernetwork = self.hypernetwork(strategy)
         if hypernetwork.holds_old_tasks:
             raise ValueError(
                 f"OutputRegularizerPlugin and {type(hypernetwork).__name__} contradict each "
@@ -83,7 +81,7 @@ class OutputRegularizerPlugin(SupervisedPlugin):
         chosen = torch.arange(len(self._old))
         if self.n_tasks is not None and self.n_tasks < len(self._old):
             chosen = torch.randperm(len(self._old), generator=self.generator)[: self.n_tasks]
-        hypernetwork = hypernetwork_of(strategy.model, type(self).__name__)
+        hypernetwork = self.hypernetwork(strategy)
         ahead = _ahead(strategy, hypernetwork) if self.lookahead else {}
         labels = [self._old[k] for k in chosen.tolist()]
         now = functional_call(hypernetwork, ahead, (labels,)) if ahead else hypernetwork(labels)

@@ -1,26 +1,26 @@
-"""Replay of finished tasks: the paper's, of stored latents, and one of raw inputs."""
+"""Replay of finished tasks: a balanced memory, its schedule and its draws."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
-from avalanche.core import SupervisedPlugin
-from avalanche.models import avalanche_forward
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from torch import Tensor
 from torch.utils.data import TensorDataset, default_collate
 
+from avalanche_hsf._private import criterion_of
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.plugins._find import add_term, check_alone
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.terms import add_term
 
 
-class _Replay(SupervisedPlugin):
-    """What both replays share: a balanced memory, its schedule and its draws."""
+class _Replay(Protection):
+    """The base of both replays; arguments as in `LatentReplayPlugin`."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class _Replay(SupervisedPlugin):
         output = self._output(strategy, stored, task_labels)
         if target.is_floating_point():
             target = target.view_as(output)
-        replay = strategy._criterion(output, target)
+        replay = criterion_of(strategy)(output, target)
         add_term(strategy, "replay", self.weight * replay)
 
     @torch.no_grad()
@@ -100,81 +100,3 @@ class _Replay(SupervisedPlugin):
             *(torch.stack([item[i] for item in stored]) for i in range(len(columns))),
             torch.tensor([item[-1] for item in stored]),
         )
-
-
-@runtime_checkable
-class LatentAutoencoder(Protocol):
-    """What latent replay asks of a model, see `HypernetSDEFlow`."""
-
-    def encode(self, x: Tensor, task_labels: Tensor) -> Tensor: ...
-    def evolve(self, z0: Tensor, task_labels: Tensor) -> Tensor: ...
-    def decode(self, z_T: Tensor, task_labels: Tensor) -> Tensor: ...
-
-
-class LatentReplayPlugin(_Replay):
-    """Adds gamma * replay to the loss: samples of finished tasks decoded from stored latents.
-
-    replay = mean over m drawn samples of criterion(decode(z_T, t), y), with y = x in the paper
-
-    After each experience some of its samples are stored as (y, z_T, t), with z_T as the model
-    encoded them then, in Avalanche's own `ExperienceBalancedBuffer`. Every few epochs some are
-    drawn and decoded. Only the decoder rehearses: encoder, flow and first SDE never see an old
-    sample again. That is the paper's replay, faults included.
-
-    For any supervised strategy whose model is a `LatentAutoencoder`.
-
-    Source: section 2.5 of the paper; sizes and schedule from the author's public code, whose
-    memory drops its oldest samples when full where this one keeps experiences balanced (the two
-    agree up to ten experiences at the default sizes).
-
-    Args:
-        weight: gamma, at least 0; the paper's final experiments use 2.
-        mem_size: Samples stored in total, at least 1.
-        samples_per_experience: Samples stored per experience, at least 1, fewer once they would
-            exceed `mem_size`.
-        batch_size: Samples drawn at a time, at least 1.
-        every: Rehearse in every epoch whose number within the experience is a multiple of this.
-        seed: Seed of the draws, at least 0; if None it is drawn from torch's global generator.
-
-    Attributes:
-        storage_policy: The buffer.
-    """
-
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Raises TypeError, before any training, if the model has no latents to replay."""
-        check_alone(self, strategy)
-        if not isinstance(strategy.model, LatentAutoencoder):
-            raise TypeError(
-                "LatentReplayPlugin needs a model with encode, evolve and decode, as "
-                f"HypernetSDEFlow has; {type(strategy.model).__name__} lacks them. To replay raw "
-                "inputs use RawReplayPlugin or avalanche.training.plugins.ReplayPlugin"
-            )
-
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        model, on_device = strategy.model, task_labels.to(strategy.device)
-        z0 = model.encode(x.to(strategy.device), on_device)
-        return model.evolve(z0, on_device).cpu()
-
-    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        return strategy.model.decode(stored, task_labels)
-
-
-class RawReplayPlugin(_Replay):
-    """Adds weight * replay to the loss: stored inputs of finished tasks, end to end.
-
-    replay = mean over m drawn samples of criterion(model(x, t), y)
-
-    As `LatentReplayPlugin`, arguments included, but the whole model rehearses. What it keeps is
-    the raw samples, so it is no choice where data must not be stored. For any supervised strategy.
-
-    Source: experience replay, Rolnick et al. 2019, https://arxiv.org/abs/1811.11682
-    """
-
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        check_alone(self, strategy)
-
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        return x
-
-    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        return avalanche_forward(strategy.model, stored, task_labels.to(strategy.device))
