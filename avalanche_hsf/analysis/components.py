@@ -18,7 +18,7 @@ Components = Mapping[str, Sequence[str]] | Sequence[str]
 
 
 def find_components(model: nn.Module, components: Components | None = None) -> dict[str, list[str]]:
-    """What each component of a model consists of.
+    """The parts of each component of a model.
 
     Args:
         model: Any module.
@@ -26,8 +26,8 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
             of them by name of a component. Default: the children of the model.
 
     Returns:
-        For each component the names of its modules, parameters and buffers. What none has
-        becomes the component "rest".
+        For each component the names of its modules, parameters and buffers. Tensors in none
+        become the component "rest".
 
     Raises:
         ValueError: An unknown name (the message lists the valid ones), one that two
@@ -121,7 +121,7 @@ def fix_noise(model: nn.Module) -> None:
 class Hybrid:
     """A model with some components as they were earlier and the others as they are later.
 
-    A component is put in as a whole, with its structure, so that it may have grown in between.
+    A component is replaced as a whole, with its structure, so it may have grown in between.
 
     Args:
         early: The model at one time.
@@ -158,7 +158,7 @@ def _put(model: nn.Module, name: str, source: nn.Module) -> None:
     path, _, last = name.rpartition(".")
     owner, other = model.get_submodule(path), source.get_submodule(path)
     if not replace_part(last, other, owner):
-        raise ValueError(f"there is no {name!r} in the later model: it was taken out")
+        raise ValueError(f"the later model lacks {name!r}: it was taken out")
 
 
 def _has_state(module: nn.Module) -> bool:

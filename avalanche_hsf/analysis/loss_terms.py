@@ -1,4 +1,4 @@
-"""The terms of the loss over training, and what they do to the latents."""
+"""The terms of the loss over training, and the state of the latents."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class LossTerms(PluginMetric[dict]):
     """Size and gradient norm of each term of the loss, and the state of the HSF's latents.
 
     For each term, weight included, its value and the norm of its gradient over all parameters, as
-    `LossTerm_Epoch/.../<term>` and `LossTermGradient_Epoch/.../<term>`. Terms are what the plugins
-    of this package add ("nll", "replay", "sep", "output regularizer") and "recon", everything
-    else. For a `HypernetSDEFlow` also `Latents_Epoch/.../std`, the mean standard deviation of z0
-    over its dimensions, and `.../diffusion`, the mean of g(z0).
+    `LossTerm_Epoch/.../<term>` and `LossTermGradient_Epoch/.../<term>`. Terms are those added
+    by plugins of this package ("nll", "replay", "sep", "output regularizer") and "recon", the
+    remainder. For a `HypernetSDEFlow` also `Latents_Epoch/.../std`, the mean standard deviation of
+    z0 over its dimensions, and `.../diffusion`, the mean of g(z0).
 
     To be passed to Avalanche's `EvaluationPlugin`. It measures the first minibatch of an epoch, at
-    the cost of a backward pass for each term.
+    one backward pass per term.
 
     Args:
         every: Epochs between two measurements, at least 1.

@@ -23,7 +23,7 @@ from avalanche_hsf.evaluation.mse import MeanSquaredError
 
 
 class _OfMeasure:
-    """What the four metrics share; the rest is Avalanche's."""
+    """The base of the four metrics; the rest is Avalanche's."""
 
     kind = "Forgetting"
     span: str
@@ -81,7 +81,7 @@ class ExperienceForgetting(_OfMeasure, GenericExperienceForgetting):
 
     Args:
         measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
-        higher_is_better: Default: what the measure says of itself; False for a loss.
+        higher_is_better: See `Measurement`.
     """
 
     span = "Experience"
@@ -145,14 +145,7 @@ def measure_forgetting_metrics(
     experience: bool = False,
     stream: bool = False,
 ) -> list[PluginMetric]:
-    """The chosen forgetting metrics of a measure, positive is worse.
-
-    Args:
-        measure: See `Measurement`.
-        higher_is_better: Default: what the measure says of itself; False for a loss.
-        experience: `ExperienceForgetting`.
-        stream: `StreamForgetting`.
-    """
+    """`ExperienceForgetting` and `StreamForgetting` as chosen; positive is worse."""
     chosen = {ExperienceForgetting: experience, StreamForgetting: stream}
     options = {"higher_is_better": higher_is_better}
     return [metric(measure, **options) for metric, wanted in chosen.items() if wanted]
@@ -165,24 +158,19 @@ def measure_bwt_metrics(
     experience: bool = False,
     stream: bool = False,
 ) -> list[PluginMetric]:
-    """The chosen backward transfer metrics of a measure, positive is better.
-
-    Args:
-        measure: See `Measurement`.
-        higher_is_better: Default: what the measure says of itself; False for a loss.
-        experience: `ExperienceBWT`.
-        stream: `StreamBWT`.
-    """
+    """`ExperienceBWT` and `StreamBWT` as chosen; positive is better."""
     chosen = {ExperienceBWT: experience, StreamBWT: stream}
     options = {"higher_is_better": higher_is_better}
     return [metric(measure, **options) for metric, wanted in chosen.items() if wanted]
 
 
 def mse_forgetting_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
-    """`measure_forgetting_metrics` of the MSE."""
-    return measure_forgetting_metrics(MeanSquaredError(), experience=experience, stream=stream)
+    """`ExperienceMSEForgetting` and `StreamMSEForgetting` as chosen; positive is worse."""
+    chosen = {ExperienceMSEForgetting: experience, StreamMSEForgetting: stream}
+    return [metric() for metric, wanted in chosen.items() if wanted]
 
 
 def mse_bwt_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
-    """`measure_bwt_metrics` of the MSE."""
-    return measure_bwt_metrics(MeanSquaredError(), experience=experience, stream=stream)
+    """`ExperienceMSEBWT` and `StreamMSEBWT` as chosen; positive is better."""
+    chosen = {ExperienceMSEBWT: experience, StreamMSEBWT: stream}
+    return [metric() for metric, wanted in chosen.items() if wanted]

@@ -1,4 +1,4 @@
-"""The matrix R[i, j] and what is read off it."""
+"""The matrix R[i, j] and forgetting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ErrorMatrix(PluginMetric[Tensor]):
 
     Args:
         measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
-        higher_is_better: Default: what the measure says of itself; False for a loss.
+        higher_is_better: See `Measurement`.
 
     Raises:
         TypeError, ValueError: See `Measurement`.

@@ -1,4 +1,4 @@
-"""What can be measured: torchmetrics, losses and Avalanche metrics behind one interface."""
+"""Measures: torchmetrics, losses and Avalanche metrics behind one interface."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Measurement(Metric[float]):
 
     A loss is averaged over minibatches, weighted by their rows, in float64. One with
     `reduction="sum"` is divided by the rows; one value per row, as with `reduction="none"`, is
-    averaged.
+    averaged. (A mean with class weights still depends on the minibatches; use "none".)
 
     Args:
-        measure: It is copied, so that several metrics can be made of one object.
-        higher_is_better: Default: what the measure says of itself; False for a loss.
+        measure: Copied, so that several metrics can share one object.
+        higher_is_better: Default: the measure's own attribute; False for a loss.
 
     Attributes:
         higher_is_better: Whether forgetting makes it smaller.

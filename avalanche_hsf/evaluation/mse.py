@@ -14,8 +14,8 @@ from avalanche_hsf.evaluation.spans import MeasureOver
 class MeanSquaredError(Metric[float]):
     """MSE = mean over samples and features of (output - target)^2, over any number of batches.
 
-    Independent of the training loss: it compares what the strategy put out (`mb_output`) with
-    its target (`mb_y`), whatever criterion it trains on.
+    Independent of the training loss: it compares the output (`mb_output`) with the target
+    (`mb_y`), whatever the criterion.
 
     Example:
         >>> mse = MeanSquaredError()
@@ -59,32 +59,35 @@ class MeanSquaredError(Metric[float]):
         self._count = 0
 
 
-class MinibatchMSE(MeasureOver):
+class _MSEOver(MeasureOver):
+    span: str
+
+    def __init__(self) -> None:
+        super().__init__(MeanSquaredError(), self.span)
+
+
+class MinibatchMSE(_MSEOver):
     """MSE of each training minibatch."""
 
-    def __init__(self) -> None:
-        super().__init__(MeanSquaredError(), "minibatch")
+    span = "minibatch"
 
 
-class EpochMSE(MeasureOver):
+class EpochMSE(_MSEOver):
     """MSE over each training epoch."""
 
-    def __init__(self) -> None:
-        super().__init__(MeanSquaredError(), "epoch")
+    span = "epoch"
 
 
-class ExperienceMSE(MeasureOver):
+class ExperienceMSE(_MSEOver):
     """MSE on each experience that is evaluated."""
 
-    def __init__(self) -> None:
-        super().__init__(MeanSquaredError(), "experience")
+    span = "experience"
 
 
-class StreamMSE(MeasureOver):
+class StreamMSE(_MSEOver):
     """MSE over all samples of the stream that is evaluated."""
 
-    def __init__(self) -> None:
-        super().__init__(MeanSquaredError(), "stream")
+    span = "stream"
 
 
 def mse_metrics(
@@ -110,7 +113,7 @@ def mse_metrics(
 
 
 def default_evaluator() -> EvaluationPlugin:
-    """What `HSFStrategy` reports unless told otherwise: the MSE, in the terminal.
+    """The evaluator of an `HSFStrategy` by default: the MSE, in the terminal.
 
     Avalanche's own default reports an accuracy, which means nothing for vector targets.
     """

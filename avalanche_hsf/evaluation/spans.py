@@ -23,7 +23,7 @@ class MeasureOver(GenericPluginMetric):
     Args:
         measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
         span: A name in `SPANS`.
-        higher_is_better: Default: what the measure says of itself; False for a loss.
+        higher_is_better: See `Measurement`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ def measure_metrics(
 
     Args:
         measure: See `Measurement`.
-        higher_is_better: Default: what the measure says of itself; False for a loss.
+        higher_is_better: See `Measurement`.
         minibatch: `<name>_MB`, after each training iteration.
         epoch: `<name>_Epoch`, after each training epoch.
         experience: `<name>_Exp`, after the evaluation of each experience.

@@ -1,4 +1,4 @@
-"""Whether a criterion fits what a model puts out."""
+"""The check that a criterion fits the output of a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_criterion(
         output_dim: Length of the model's output; None: the model reconstructs x.
 
     Raises:
-        ValueError: It does not take an output and a target of these shapes.
+        ValueError: The criterion does not take an output and a target of these shapes.
     """
     targets = () if output_dim is None else getattr(dataset, "targets", ())
     classes = [int(y) if isinstance(y, Integral) else -1 for y in targets]

@@ -28,14 +28,14 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
     random numbers as before.
 
     Args:
-        loader: What a strategy's `make_train_dataloader` made.
+        loader: The loader of a strategy after `make_train_dataloader`.
         max_bytes: Datasets larger than this are left alone.
 
     Returns:
         The faster loader where it is exact: an Avalanche loader (of one dataset, balanced over
         tasks or groups, with replay) without worker processes over datasets of plain tensors with
-        no transformation and no collate function of their own, alike in shape and type and small
-        enough. Otherwise the loader that was given.
+        no transformation or collate function, of one shape and type and small enough. Otherwise
+        the given loader.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
@@ -83,7 +83,7 @@ class _Columns(TensorDataset):
 
 
 def _kind(sample: Any) -> tuple[Any, ...]:
-    """What has to agree for samples to be rows of common tensors without conversion."""
+    """Types and shapes, equal for samples that are rows of common tensors."""
     return tuple(
         (part.dtype, part.shape) if isinstance(part, Tensor) else type(part) for part in sample
     )

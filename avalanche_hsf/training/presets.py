@@ -1,4 +1,4 @@
-"""Named configurations: data, not code."""
+"""Presets: named configurations, data and not code."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ PRESETS: Mapping[str, Preset] = {
             "CosineRestartPlugin": {},
             "FreezeSharedPlugin": {},
             "FreezeEmbeddingsPlugin": {},
-            # As many tasks as there are before the fifth: a step's time does not grow after that.
+            # All tasks before the fifth; after that the time of a step does not grow.
             "OutputRegularizerPlugin": {"weight": 10.0, "n_tasks": 4},
         },
         hsf_protections={
@@ -160,7 +160,7 @@ PRESETS: Mapping[str, Preset] = {
         hsf_protections={"DetachedLikelihoodPlugin": {}},
     ),
     "compact": Preset(
-        source="small changes of the first task's weights, a kilobyte a task, DeltaHyperNetwork",
+        source="small changes of the first task's weights, a kilobyte per task, DeltaHyperNetwork",
         hypernetwork={
             "hypernetwork": "delta",
             "hypernetwork_options": {"adapter": "core", "size": 124, "bits": 12},

@@ -170,7 +170,7 @@ class HSFStrategy(SupervisedTemplate):
         Args:
             name: A name in `PRESETS`.
             input_dim: Number of features of one sample.
-            seed: Seed of the SDE's noise, what is drawn for new tasks and the replay memory's
+            seed: Seed of the SDE's noise, of the weights of new tasks and of the replay memory's
                 draws; if None it is drawn from torch's global generator, as the initial weights
                 are.
             model_options: Arguments of `HypernetSDEFlow` that replace the preset's, those among
@@ -233,11 +233,11 @@ class HSFStrategy(SupervisedTemplate):
         super()._before_training_exp(**kwargs)
 
     def make_optimizer(self, remove_params: bool = True, **kwargs: Any) -> None:
-        """Avalanche's, letting go of parameters that the model has let go of."""
+        """As Avalanche's, but drops parameters that the model has dropped."""
         super().make_optimizer(remove_params=remove_params, **kwargs)
 
     def eval(self, exp_list: Any, **kwargs: Any) -> Any:
-        """Avalanche's evaluation, kept from changing what is learned afterwards.
+        """Avalanche's evaluation, without effect on later training.
 
         Its data loaders draw from torch's global generator, which shuffles the training data.
         """
@@ -248,10 +248,10 @@ class HSFStrategy(SupervisedTemplate):
         check_samples("a minibatch", self.mbatch[0])
         labels = self.mbatch[-1]
         super()._unpack_minibatch()
-        # They are read to choose weights, and to read them from a GPU is to wait for it.
+        # Labels stay on the host: reading them from a GPU to choose weights would synchronise.
         self.mbatch[-1] = labels
         if self.reconstructs:
-            self.mbatch[1] = self.mbatch[0]  # whatever becomes of the input
+            self.mbatch[1] = self.mbatch[0]  # stays the clean input if a plugin adds noise
 
     def forward(self) -> Tensor:
         """The model's output; in training the latents are kept for the likelihood term."""

@@ -1,6 +1,6 @@
-"""Terms: what is added to the loss of a minibatch, and how it is watched.
+"""Terms that plugins add to the loss of a minibatch, and how they are watched.
 
-While somebody watches, `strategy.loss_terms` is a dictionary of the terms by name, weights
+While they are watched, `strategy.loss_terms` is a dictionary of the terms by name, weights
 included; otherwise it is None or missing.
 """
 

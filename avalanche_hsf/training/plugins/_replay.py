@@ -48,11 +48,11 @@ class _Replay(Protection):
         self._memory: tuple[Tensor, ...] | None = None
 
     def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        """What is stored of some samples besides their targets, a row for each."""
+        """The tensor stored with the targets of some samples, one row per sample."""
         raise NotImplementedError
 
     def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        """The model's output from what was stored; task labels come on the host."""
+        """The model's output for stored rows; task labels are on the host."""
         raise NotImplementedError
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The base of the plugins: what one needs, what it excludes, one check before training."""
+"""The base of the plugins: requirements, exclusions and one check before training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task's weights are final when its experience ends."""
+"""Commits a task's weights when its experience ends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from avalanche_hsf.training.plugins.base import Protection
 class CommitPlugin(Protection):
     """Ends the training of a hypernetwork's current tasks after each experience.
 
-    Without it a kind with something to end, such as `DeltaHyperNetwork` that rounds a task's code
-    to its bits, does so when the next experience begins: what is evaluated in between is not yet
-    what is kept. `HSFStrategy` always has it.
+    Without it a hypernetwork that finishes its tasks, such as `DeltaHyperNetwork` which rounds a
+    task's code to its bits, does so when the next experience begins, and evaluations in between
+    see weights that are not final. `HSFStrategy` always has it.
 
     For any supervised strategy whose model has a hypernetwork.
     """

@@ -18,14 +18,13 @@ class CosineRestartPlugin(Protection):
     lr(epoch) = lr * min(1, (epoch + 1) / warmup) * (1 + cos(pi * epoch / epochs)) / 2
 
     For any supervised strategy. Avalanche 0.6's `LRSchedulerPlugin` ends an experience by putting
-    the full learning rate back, so that every warm-up but the first begins with a step at full
-    length; hence this one.
+    the full learning rate back, so every warm-up except the first begins with a step at the full
+    rate; hence this plugin.
 
     Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983
 
     Args:
-        warmup: Epochs until the full learning rate, at least 1; at most a tenth of an experience
-            is spent so.
+        warmup: Epochs until the full learning rate, at least 1; at most a tenth of an experience.
         restart: Drop the optimizer's state before each experience.
     """
 

@@ -1,4 +1,4 @@
-"""An SDE that stays one."""
+"""A floor under the diffusion of SDEs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from avalanche_hsf.training.plugins.base import Protection
 class DiffusionFloorPlugin(Protection):
     """Sets a floor under the learned diffusion of every `NeuralSDE` in the model.
 
-    A learner that is rewarded for reconstruction lets its diffusion shrink, until the SDE is an
-    ODE in all but name. With g >= floor the noise stays and the learner has to live with it.
-    It protects nothing; it keeps the claim of a stochastic model honest. It keeps nothing.
+    A learner rewarded for reconstruction lets its diffusion shrink until the SDE is effectively
+    an ODE. With g >= floor the model stays stochastic. This does not reduce forgetting. Stores
+    nothing between tasks.
 
     For any supervised strategy whose model has a `NeuralSDE`.
 

@@ -20,16 +20,16 @@ class EmbeddingTablePlugin(Protection):
 
     (1 - beta1^k) sqrt((1 - beta2^(n+k)) / (1 - beta2^k))
 
-    times as long: at 300 epochs a task at most 3.4 times in the second task, 5.5 in the fifth. A
+    times as long: at 300 epochs per task at most 3.4 times in the second task, 5.5 in the fifth. A
     row without a gradient is not skipped either: momentum and weight decay go on moving it.
     Embeddings that grow one by one, as Avalanche does it, start at step 0 and move as intended.
     The difference is visible in how much is forgotten, so reproducing the paper needs it.
 
-    What is left out: the table's weight decay reaches a later task's row before its time, which
+    Left out: the table's weight decay reaches a later task's row before its time, which
     shrinks it by 0.6 % until the fifth task.
 
-    Does nothing for an optimizer that keeps no state. Its place is after `make_optimizer`, where
-    `before_training_exp` is.
+    Does nothing for an optimizer that keeps no state. It acts in
+    `before_training_exp`, after `make_optimizer`.
 
     Source: the author's public code (one `nn.Parameter` of shape tasks x dim).
     """

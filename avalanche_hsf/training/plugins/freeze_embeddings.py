@@ -17,7 +17,7 @@ class FreezeEmbeddingsPlugin(Protection):
     Then neither a gradient (of the separation loss, which pulls on both sides of a pair), nor
     momentum, nor weight decay moves them. An embedding is free again when its task comes back.
 
-    For any supervised strategy whose model has a `TaskEmbedding`. It keeps nothing.
+    For any supervised strategy whose model has a `TaskEmbedding`. Stores nothing between tasks.
 
     Source: von Oswald et al. 2020, https://arxiv.org/abs/1906.00695, where the embeddings of
     finished tasks are fixed.

@@ -1,4 +1,4 @@
-"""What all tasks share stays as the first task left it."""
+"""Shared layers frozen after the first task."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from avalanche_hsf.training.tasks import current_tasks
 class FreezeSharedPlugin(Protection):
     """Freezes every parameter outside the hypernetwork when a second task comes.
 
-    As long as the stream goes on with the tasks that it began with, such as the parts that
-    `split_online_stream` makes of an experience, there is nothing to hold.
+    While the stream goes on with the tasks it began with, such as the parts that
+    `split_online_stream` makes of an experience, nothing is frozen.
 
-    Shared layers are what all tasks run through and nothing else protects: whatever a
-    hypernetwork writes for an old task, it was written for the layers of that time. Frozen
-    parameters have no gradient, so neither momentum nor weight decay moves them.
+    All tasks run through the shared layers, and nothing else protects them: the weights written
+    for an old task fit the layers as they were then. Frozen parameters have no gradient, so
+    neither momentum nor weight decay moves them.
 
-    For any supervised strategy whose model has a hypernetwork. It keeps nothing.
+    For any supervised strategy whose model has a hypernetwork. Stores nothing between tasks.
 
     Source: as for the frozen trunk of progressive networks, Rusu et al. 2016,
     https://arxiv.org/abs/1606.04671.
@@ -45,7 +45,7 @@ class FreezeSharedPlugin(Protection):
         names = [name for name, _ in strategy.model.named_parameters()]
         for prefix in self.trainable:
             if not any(name.startswith(prefix) for name in names):
-                raise ValueError(f"no parameter's name begins with {prefix!r}; there are {names}")
+                raise ValueError(f"no parameter's name begins with {prefix!r}; choose from {names}")
         if not current_tasks(strategy).issuperset(self.hypernetwork(strategy).tasks):
             self._freeze(strategy.model)
 

@@ -11,7 +11,7 @@ from avalanche_hsf.training.plugins._replay import _Replay
 
 @runtime_checkable
 class LatentAutoencoder(Protocol):
-    """What latent replay asks of a model, see `HypernetSDEFlow`."""
+    """The methods that latent replay needs, see `HypernetSDEFlow`."""
 
     def encode(self, x: Tensor, task_labels: Tensor) -> Tensor: ...
     def evolve(self, z0: Tensor, task_labels: Tensor) -> Tensor: ...

@@ -23,12 +23,12 @@ class OutputRegularizerPlugin(Protection):
     r"""Adds weight * mean_k ||h(e_k; Theta + dTheta) - h*(e_k)||^2 to the loss, over old tasks k.
 
     h*(e_k) are the weights that the hypernetwork wrote for task k when the present experience
-    began; so an old task is held by its outputs, not by its data. What it keeps between tasks is
-    nothing but the embeddings; while it trains, a copy of the old outputs in use.
+    began; so an old task is held by its outputs, not by its data. Stores nothing between tasks
+    beyond the embeddings; during training, a copy of the old outputs in use.
 
     dTheta is zero, or, looking ahead, the step of the hypernetwork's weights that the optimizer
-    would take on the loss without this term: what counts is where that step leads. It costs a
-    second backward pass and step.
+    would take on the loss without this term: the outputs are held where that step leads, at the
+    cost of a second backward pass and step.
 
     For any supervised strategy whose model has a hypernetwork that can move old outputs.
 
@@ -63,13 +63,13 @@ class OutputRegularizerPlugin(Protection):
 
     @torch.no_grad()
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Notes the outputs to hold; raises, before any training, if there are none to hold."""
+        """Records the outputs to hold; raises if the hypernetwork holds them by construction."""
         super().before_training_exp(strategy, **kwargs)
         hypernetwork = self.hypernetwork(strategy)
         if hypernetwork.holds_old_tasks:
             raise ValueError(
                 f"OutputRegularizerPlugin and {type(hypernetwork).__name__} contradict each "
-                "other: its old outputs stay put by construction, there is nothing to hold"
+                "other: its old outputs do not change by construction"
             )
         current = current_tasks(strategy)
         self._old = [task for task in hypernetwork.tasks if task not in current]

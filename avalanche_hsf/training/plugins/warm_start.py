@@ -1,4 +1,4 @@
-"""A new task starts from the old one that fits it best."""
+"""Warm starts from the finished task that fits a new one best."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class WarmStartPlugin(Protection):
     """Copies the weights of the finished task with the lowest loss on the new task's samples.
 
     For any supervised strategy whose model, or modules of it, have `copy_task(source, target)`, as
-    every hypernetwork here has. It keeps nothing.
+    every hypernetwork here has. Stores nothing between tasks.
 
     Args:
-        n_samples: Samples of the new task that the old ones are tried on, at least 1.
+        n_samples: Samples of the new task on which old tasks are tried, at least 1.
         n_tasks: Finished tasks that are tried, at least 1, evenly spread over all, the last among
-            them; None: all, which takes a forward pass for each when a task begins.
+            them; None: all, at one forward pass per finished task when a task begins.
     """
 
     def __init__(self, n_samples: int = 300, *, n_tasks: int | None = None) -> None:
@@ -65,7 +65,7 @@ class WarmStartPlugin(Protection):
         n = len(self._finished)
         k = min(self.n_tasks or n, n)
         for old in (self._finished[(i + 1) * n // k - 1] for i in range(k)):
-            # Tried as the new task, since its classes, say, are others than the old one's.
+            # Tried under the new label, since the new task may have other classes.
             _copy(model, old, label)
             losses[old] = float(criterion_of(strategy)(model(x, task_labels), y))
         model.train()
