@@ -1,6 +1,6 @@
 """Checks of arguments, shared by every layer of the package.
 
-Each returns the value it was given, or raises naming what was got and what was expected.
+Each returns the given value, or raises naming the value and what was expected.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ def check_samples(name: str, x: object) -> Tensor:
     """A non-empty floating-point tensor of finite samples.
 
     Args:
-        name: What to call the tensor in a message.
+        name: The name of the tensor in messages.
         x: A `n x *features` tensor.
 
     Returns:
         The same tensor.
 
     Raises:
-        TypeError: It is no tensor, or its numbers are not floating point.
+        TypeError: It is not a tensor, or not floating point.
         ValueError: It has no samples, no feature dimension, or a NaN or infinite entry.
 
     >>> check_samples("x", torch.zeros(4, 3)).shape

@@ -1,4 +1,4 @@
-"""Where seeds come from when nobody gives one."""
+"""Seeds that were not given."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from avalanche_hsf.checks import check_int
 def resolve_seed(seed: int | None) -> int:
     """The given seed, or one drawn from torch's global generator.
 
-    So that `torch.manual_seed`, or Avalanche's `RNGManager.set_random_seeds`, governs whatever
-    is not seeded by hand.
+    So `torch.manual_seed`, or Avalanche's `RNGManager.set_random_seeds`, governs everything that
+    is not seeded explicitly.
 
     >>> resolve_seed(7)
     7

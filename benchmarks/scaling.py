@@ -76,8 +76,7 @@ class Learner:
 
 
 def _protections(preset: str) -> list[Any]:
-    of = get_preset(preset)
-    arguments = {**of.hsf_protections, **of.protections, **of.hsf_protections}
+    arguments = get_preset(preset).all_protections
     if "WarmStartPlugin" in arguments:
         arguments["WarmStartPlugin"] = {"n_tasks": 4}
     return make_protections(arguments)

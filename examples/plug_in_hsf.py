@@ -14,7 +14,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche_hsf.benchmarks import SyntheticManifolds
 from avalanche_hsf.evaluation import mse_forgetting_metrics, mse_metrics
 from avalanche_hsf.models import HypernetSDEFlow
-from avalanche_hsf.training import HSFStrategy
+from avalanche_hsf.training import HSFStrategy, get_preset, make_protections
 
 
 def main(train_epochs: int = 300) -> dict[str, float]:
@@ -30,6 +30,8 @@ def main(train_epochs: int = 300) -> dict[str, float]:
     strategy = HSFStrategy(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters(), lr=8e-3, betas=(0.9, 0.95), fused=True),
+        protections=make_protections(get_preset("isolated").all_protections),
+        train_mb_size=300,
         train_epochs=train_epochs,
         evaluator=evaluator,
     )

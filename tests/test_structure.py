@@ -8,13 +8,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "avalanche_hsf"
 # Each layer may import itself and what is listed.
 BELOW = {
+    "_private": set(),
     "checks": set(),
     "seeds": {"checks"},
     "benchmarks": {"checks", "seeds"},
     "models": {"checks", "seeds"},
     "evaluation": {"checks", "seeds"},
-    "training": {"checks", "seeds", "benchmarks", "models", "evaluation"},
-    "analysis": {"checks", "seeds", "models", "evaluation", "training"},
+    "training": {"_private", "checks", "seeds", "benchmarks", "models", "evaluation"},
+    "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
     "experiments": {
         "checks",
         "seeds",
@@ -41,6 +42,23 @@ ONLY = {
     "nflows": "models/flow.py",
     "torchsde": "models/sde.py",
     "pytorch_optimizer": "training/optimizers.py",
+}
+
+
+# Private attributes of libraries that only _private.py names; a subclass may use its own.
+DOORS = {
+    "_at_task_boundary",
+    "_buffers",
+    "_criterion",
+    "_datasets",
+    "_experiences",
+    "_flat_data",
+    "_frozen_transform_groups",
+    "_get_loader",
+    "_modules",
+    "_parameters",
+    "_transform_groups",
+    "_unpack_minibatch",
 }
 
 
@@ -77,3 +95,23 @@ def check_wing(where, name):
     floor = {each: level for level, wings in enumerate(WINGS[where.parts[0]]) for each in wings}
     below = floor[imported] < floor[wing]
     assert imported == wing or below, f"{where} imports {name}"
+
+
+@pytest.mark.parametrize("layer", ["training", "analysis", "evaluation", "benchmarks"])
+def test_private_doors_are_in_one_place(layer):
+    for path in sorted((PACKAGE / layer).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and not is_own(node.value):
+                assert node.attr not in DOORS, f"{path}:{node.lineno} names {node.attr}"
+            elif isinstance(node, ast.Constant):
+                assert node.value not in DOORS, f"{path}:{node.lineno} names {node.value}"
+            elif isinstance(node, ast.ImportFrom) and node.module.split(".")[0] != "avalanche_hsf":
+                private = [alias.name for alias in node.names if alias.name.startswith("_")]
+                assert not private, f"{path}:{node.lineno} imports {private}"
+
+
+def is_own(value):
+    """Whether it is `self` or `super()`."""
+    if isinstance(value, ast.Call):
+        value = value.func
+    return isinstance(value, ast.Name) and value.id in {"self", "super"}

@@ -1,4 +1,4 @@
-"""Why it forgets: measurements on any model under any Avalanche strategy."""
+"""Analysis: why a model forgets, measured on any model under any Avalanche strategy."""
 
 from avalanche_hsf.analysis.attribution import Attribution, attribute_forgetting, attribute_run
 from avalanche_hsf.analysis.components import find_components

@@ -1,4 +1,4 @@
-"""Which part of a model forgot."""
+"""Attribution of forgetting to the parts of a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from avalanche_hsf.checks import check_int
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each component of a model has to do with the forgetting of one task.
+    """The share of each component of a model in the forgetting of one task.
 
     v(S) is the error on the task of the model whose components S are as they are later, the
     others as they were right after the task; v of all minus v of none is the forgetting, positive
@@ -28,9 +28,9 @@ class Attribution:
     Attributes:
         before: v(none), the error right after the task.
         after: v(all), the error later.
-        alone: v({c}) - v(none) by component: what it causes if it alone moves on.
-        recovered: v(all) - v(all but c): what is won back if it alone is put back.
-        shapley: Shapley value: the mean of what it adds, over all orders in which components
+        alone: v({c}) - v(none) by component: the forgetting if it alone moves on.
+        recovered: v(all) - v(all but c): the error won back if it alone is put back.
+        shapley: Shapley value: the mean of its contribution over all orders in which components
             may move on. They sum to the forgetting.
         shapley_error: Standard error of that mean; 0 where all orders were taken.
         n_evaluations: How often the model was evaluated.
@@ -67,8 +67,8 @@ def attribute_forgetting(
     Components co-adapt: putting back any one of them may recover nothing, and moving any one on
     may destroy everything. The Shapley value shares the forgetting out all the same. Few components
     are taken in all orders; of more, random orders and their reverses are drawn, and the standard
-    error of each mean is reported. What is blamed are parameters, not functions: hidden units that
-    swap their places put blame on both of their layers.
+    error of each mean is reported. Parameters are blamed, not functions: hidden units that
+    swap places put blame on both of their layers.
 
     Source: Shapley 1953; sampled as in Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004
 
@@ -78,11 +78,11 @@ def attribute_forgetting(
         error: From a model to its error on the task, see `error_on`; the same for the same model.
         components: See `find_components`.
         n_orders: Orders drawn, at least 2; each goes with its reverse.
-        exact_up_to: So many components are taken in all orders, 2^k evaluations.
-        seed: Of the draws.
+        exact_up_to: Up to this many components, all orders are taken, at 2^k evaluations.
+        seed: Seed of the draws.
 
     Raises:
-        ValueError: A component does not exist (the message lists what there is), two share a
+        ValueError: A component does not exist (the message lists the valid names), two share a
             part, the model has a state that no component has, or the error is not the same at
             every call.
 
@@ -90,13 +90,13 @@ def attribute_forgetting(
         >>> early, late = nn.Linear(1, 1), nn.Linear(1, 1)
         >>> _ = late.load_state_dict({"weight": early.weight, "bias": early.bias + 3})
         >>> error = lambda model: float((model(torch.ones(1, 1)) - early(torch.ones(1, 1))) ** 2)
-        >>> of = attribute_forgetting(early, late, error, components=["weight", "bias"])
-        >>> round(of.shapley["bias"], 4), round(of.shapley["weight"], 4)
+        >>> attribution = attribute_forgetting(early, late, error, components=["weight", "bias"])
+        >>> round(attribution.shapley["bias"], 4), round(attribution.shapley["weight"], 4)
         (9.0, 0.0)
     """
     check_int("n_orders", n_orders, at_least=2)
-    found = find_components(early, components)
-    hybrid = Hybrid(early, late, found)
+    parts = find_components(early, components)
+    hybrid = Hybrid(early, late, parts)
     values: dict[frozenset[str], float] = {}
 
     def v(chosen: Iterable[str]) -> float:
@@ -105,8 +105,8 @@ def attribute_forgetting(
             values[key] = error(hybrid.with_late(key))
         return values[key]
 
-    _check_states(early, late, error, v, found)
-    names = list(found)
+    _check_states(early, late, error, v, parts)
+    names = list(parts)
     everything = frozenset(names)
     alone = {name: v([name]) - v([]) for name in names}
     recovered = {name: v(everything) - v(everything - {name}) for name in names}
@@ -120,7 +120,7 @@ def attribute_forgetting(
 def attribute_run(
     recorder: ModelRecorderPlugin, experiences: Sequence[Any], **options: Any
 ) -> list[Attribution]:
-    """Attributes what a recorded run has forgotten of each of its experiences but the last.
+    """Attributes the forgetting of each experience of a recorded run except the last.
 
     Args:
         recorder: The plugin that watched the run.
@@ -188,9 +188,9 @@ def _sampled(
     added = torch.zeros(n_orders, len(names), dtype=torch.float64)
     for i in range(n_orders):
         order = torch.randperm(len(names), generator=generator).tolist()
-        for each in (order, order[::-1]):
-            for place, k in enumerate(each):
-                before = [names[m] for m in each[:place]]
+        for direction in (order, order[::-1]):
+            for place, k in enumerate(direction):
+                before = [names[m] for m in direction[:place]]
                 added[i, k] += (v([*before, names[k]]) - v(before)) / 2
     means, errors = added.mean(dim=0), added.std(dim=0) / n_orders**0.5
     return (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
-from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from avalanche_hsf._private import replace_part
 from avalanche_hsf.models import SeededNoise
 
 REST = "rest"
@@ -18,7 +18,7 @@ Components = Mapping[str, Sequence[str]] | Sequence[str]
 
 
 def find_components(model: nn.Module, components: Components | None = None) -> dict[str, list[str]]:
-    """What each component of a model consists of.
+    """The parts of each component of a model.
 
     Args:
         model: Any module.
@@ -26,11 +26,11 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
             of them by name of a component. Default: the children of the model.
 
     Returns:
-        For each component the names of its modules, parameters and buffers. What none has
-        becomes the component "rest".
+        For each component the names of its modules, parameters and buffers. Tensors in none
+        become the component "rest".
 
     Raises:
-        ValueError: A name that does not exist (the message lists those there are), one that two
+        ValueError: An unknown name (the message lists the valid ones), one that two
             components have, a parameter shared by two components, or a model without parameters.
 
     Example:
@@ -39,53 +39,64 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         >>> find_components(nn.Linear(2, 3), ["bias"])
         {'bias': ['bias'], 'rest': ['weight']}
     """
-    named = [
-        (name, tensor)
-        for name, tensor in [
-            *model.named_parameters(remove_duplicate=False),
-            *model.named_buffers(remove_duplicate=False),
-        ]
-        if tensor.numel() > 0
-    ]
-    tensors = [name for name, _ in named]
-    if not tensors:
+    named = _named_tensors(model)
+    if not named:
         raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
     if components is None:
         components = [name for name, child in model.named_children() if _has_state(child)]
     if not isinstance(components, Mapping):
         components = {name: [name] for name in components}
-    known = {*tensors, *(name for name, _ in model.named_modules() if name)}
-    owner: dict[str, str] = {}
     for component, names in components.items():
         if isinstance(names, str):
             raise TypeError(f"component {component!r} must be a list of names, got {names!r}")
-        for name in names:
-            if name not in known:
-                children = [child for child, _ in model.named_children()]
+    owner = _owners(model, [name for name, _ in named], components)
+    parts = {component: list(names) for component, names in components.items()}
+    rest = [name for name, _ in named if name not in owner]
+    if rest:
+        parts[REST] = rest
+    _check_shared(named, owner | dict.fromkeys(rest, REST))
+    return parts
+
+
+def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Parameters and buffers that hold numbers, each under all its names."""
+    named = chain(
+        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
+    )
+    return [(name, tensor) for name, tensor in named if tensor.numel() > 0]
+
+
+def _owners(
+    model: nn.Module, tensors: Sequence[str], components: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """The component of each tensor that is in one."""
+    known = {*tensors, *(name for name, _ in model.named_modules() if name)}
+    owner: dict[str, str] = {}
+    for component, name in ((c, name) for c, names in components.items() for name in names):
+        if name not in known:
+            children = [child for child, _ in model.named_children()]
+            raise ValueError(
+                f"unknown name {name!r}; the model's children are {children}, its parameters and "
+                f"buffers {tensors}"
+            )
+        for tensor in (tensor for tensor in tensors if _is_in(tensor, [name])):
+            if owner.setdefault(tensor, component) != component:
                 raise ValueError(
-                    f"there is no {name!r} in the model; its children are {children}, its "
-                    f"parameters and buffers {tensors}"
+                    f"{tensor} is in two components, {owner[tensor]!r} and {component!r}"
                 )
-            for tensor in tensors:
-                if _is_in(tensor, [name]):
-                    if owner.get(tensor, component) != component:
-                        raise ValueError(
-                            f"{tensor} is in two components, {owner[tensor]!r} and {component!r}"
-                        )
-                    owner[tensor] = component
-    found = {component: list(names) for component, names in components.items()}
-    rest = [tensor for tensor in tensors if tensor not in owner]
-    found = {**found, REST: rest} if rest else found
-    owner.update(dict.fromkeys(rest, REST))
+    return owner
+
+
+def _check_shared(named: Sequence[tuple[str, Tensor]], owner: Mapping[str, str]) -> None:
+    """Raises ValueError if one tensor has names in two components."""
     first_of: dict[int, str] = {}
-    for name, value in named:
-        twin = first_of.setdefault(id(value), name)
+    for name, tensor in named:
+        twin = first_of.setdefault(id(tensor), name)
         if owner[twin] != owner[name]:
             raise ValueError(
                 f"{twin} and {name} are one parameter, but in the components {owner[twin]!r} and "
                 f"{owner[name]!r}: give components= in which they are in one"
             )
-    return found
 
 
 def parameters_of(
@@ -110,7 +121,7 @@ def fix_noise(model: nn.Module) -> None:
 class Hybrid:
     """A model with some components as they were earlier and the others as they are later.
 
-    A component is put in as a whole, with its structure, so that it may have grown in between.
+    A component is replaced as a whole, with its structure, so it may have grown in between.
 
     Args:
         early: The model at one time.
@@ -146,19 +157,14 @@ def _is_in(name: str, parts: Sequence[str]) -> bool:
 def _put(model: nn.Module, name: str, source: nn.Module) -> None:
     path, _, last = name.rpartition(".")
     owner, other = model.get_submodule(path), source.get_submodule(path)
-    kinds: tuple[Any, ...] = (other._modules, other._parameters, other._buffers)
-    into: tuple[Any, ...] = (owner._modules, owner._parameters, owner._buffers)
-    for held, here in zip(kinds, into, strict=True):
-        if last in held:
-            here[last] = held[last]
-            return
-    raise ValueError(f"there is no {name!r} in the later model: it was taken out")
+    if not replace_part(last, other, owner):
+        raise ValueError(f"the later model lacks {name!r}: it was taken out")
 
 
 def _has_state(module: nn.Module) -> bool:
     """Whether there is anything in it that could move; a source of noise is no part of a model."""
     return any(t.numel() > 0 for t in chain(module.parameters(), module.buffers())) or any(
-        type(each).get_extra_state is not nn.Module.get_extra_state
-        for each in module.modules()
-        if not isinstance(each, SeededNoise)
+        type(part).get_extra_state is not nn.Module.get_extra_state
+        for part in module.modules()
+        if not isinstance(part, SeededNoise)
     )

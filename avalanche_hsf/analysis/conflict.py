@@ -1,4 +1,4 @@
-"""Whether what helps the current task harms the old ones, over training."""
+"""Conflict between the gradients of the current and of old tasks, over training."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class GradientConflict(PluginMetric[dict]):
     `gradient_conflict`. To be passed to Avalanche's `EvaluationPlugin`.
 
     Args:
-        stream: The experiences to measure on, by their index: the train stream, say. It looks at
-            data of old tasks, so it belongs to analysis, not to a learner.
+        stream: The experiences to measure on, by their index, such as the train stream. This uses
+            data of old tasks, so it is for analysis, not for a learner.
         components: See `find_components`.
         criterion: See `loss_on`.
         every: Epochs between two measurements, at least 1.
-        n_samples: Samples of an experience at most.
+        n_samples: Samples per experience at most.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How far a model moves while it learns something else."""
+"""Drift of a model while it learns something else."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from avalanche_hsf.analysis.components import Components, parameters_of
 from avalanche_hsf.analysis.watch import metric_values
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import TaskWeights
-from avalanche_hsf.training.plugins._find import current_tasks
+from avalanche_hsf.training.tasks import current_tasks
 
 
 class Drift(PluginMetric[dict]):
-    r"""Relative drift of each component's parameters, and of what was written for old tasks.
+    r"""Relative drift of each component's parameters, and of the weights written for old tasks.
 
     ||theta_c - theta_c*|| / ||theta_c*||, where theta_c* are the parameters of component c when
     the experience began, emitted as `Drift_Epoch/<phase>/<stream>/<task>/<component>`; for a model
@@ -39,7 +39,7 @@ class Drift(PluginMetric[dict]):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the last measurement and what it was measured from."""
+        """Forgets the last measurement and its starting point."""
         self._start: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}
         self._written: dict[int, dict[str, Tensor]] = {}
         self._last: dict[str, float] = {}
@@ -51,9 +51,9 @@ class Drift(PluginMetric[dict]):
     @torch.no_grad()
     def before_training_exp(self, strategy: Any) -> None:
         self.reset()
-        for component, own in parameters_of(strategy.model, self.components).items():
-            if own:
-                self._start[component] = [(p, p.detach().clone()) for p in own.values()]
+        for component, parameters in parameters_of(strategy.model, self.components).items():
+            if parameters:
+                self._start[component] = [(p, p.detach().clone()) for p in parameters.values()]
         hypernetwork = _hypernetwork_in(strategy.model)
         if hypernetwork is not None:
             current = current_tasks(strategy)

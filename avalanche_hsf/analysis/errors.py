@@ -1,4 +1,4 @@
-"""The error of a model on one experience, apart from any strategy."""
+"""The error of a model on one experience, without a strategy."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def error_on(
     mb_size: int = 256,
     n_passes: int = 1,
 ) -> Callable[[nn.Module], float]:
-    """How to measure a model's mean error on the samples of an experience.
+    """A function that measures a model's mean error on the samples of an experience.
 
     Args:
         experience: With items `[x, y, t]`, as every Avalanche benchmark has.
         criterion: Mean error of output and y of a minibatch. Default: the cross entropy for class
             targets, else the mean squared error.
-        mb_size: Samples a minibatch.
+        mb_size: Samples per minibatch.
         n_passes: Passes whose mean is taken, for models that draw noise.
 
     Returns:
-        A function from a model to its error. It seeds torch's global generator for the time of
-        the evaluation, so that models that draw from it always draw the same.
+        A function from a model to its error. During the evaluation it seeds torch's global
+        generator, so models that draw from it always draw the same.
     """
     check_int("n_passes", n_passes, at_least=1)
     dataset = experience.dataset.eval()

@@ -1,4 +1,4 @@
-"""Gradients of single tasks: where they point, and how curved the loss is."""
+"""Gradients of single tasks: their conflict, and the sharpness of the loss."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def gradient_conflict(
 ) -> dict[str, float]:
     """Cosine between the gradients of two losses, by component.
 
-    -1: what helps the one harms the other; 0: they do not touch each other; NaN: one of them has
-    no gradient in the component.
+    -1: a step for one harms the other; 0: independent; NaN: one of them has no gradient in the
+    component.
 
     Args:
         model: Any module.
@@ -73,14 +73,14 @@ def gradient_conflict(
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     pairs = []
-    for each in (loss, other):
-        gradients = _gradients(each(model), list(named.values()))
+    for task_loss in (loss, other):
+        gradients = _gradients(task_loss(model), list(named.values()))
         pairs.append(dict(zip(named, gradients, strict=True)))
     cosines = {}
     for component, parts in parameters_of(model, components).items():
-        own = [name for name in parts if name in named]
+        trained = [name for name in parts if name in named]
         flat = [
-            torch.cat([_flat(gradients[name], named[name]) for name in own] or [torch.zeros(0)])
+            torch.cat([_flat(gradients[name], named[name]) for name in trained] or [torch.zeros(0)])
             for gradients in pairs
         ]
         norms = flat[0].norm() * flat[1].norm()
@@ -103,14 +103,14 @@ def sharpness(
         loss: See `loss_on`; with `n_passes` above 1 the noise is averaged, else held fixed.
         parameters: Prefixes of the names of the parameters; default: all that are trained.
         tolerance: Relative accuracy.
-        seed: Of the first vector.
+        seed: Seed of the first vector.
 
     Returns:
         The algebraically largest eigenvalue: 2 / (learning rate) is where plain gradient descent
         becomes unstable.
 
     Raises:
-        ValueError: No parameter's name begins so.
+        ValueError: No trained parameter's name has one of the prefixes.
     """
     named = {
         name: p
@@ -118,8 +118,10 @@ def sharpness(
         if p.requires_grad and (parameters is None or name.startswith(tuple(parameters)))
     }
     if not named:
-        there_are = [name for name, _ in model.named_parameters()]
-        raise ValueError(f"no trained parameter's name begins with {parameters}: {there_are}")
+        names = [name for name, _ in model.named_parameters()]
+        raise ValueError(
+            f"no trained parameter's name begins with {parameters}; choose from {names}"
+        )
     chosen = list(named.values())
     gradients = _gradients(loss(model), chosen, create_graph=True)
     gradient = torch.cat([_flat(g, p) for g, p in zip(gradients, chosen, strict=True)])
@@ -155,7 +157,7 @@ def sharpness(
 def _gradients(
     loss: Tensor, parameters: Sequence[Tensor], *, create_graph: bool = False
 ) -> Sequence[Tensor | None]:
-    """The gradient for each parameter, None where there is none: what holds a task has it not."""
+    """The gradient of each parameter, None for tasks that are held."""
     if not loss.requires_grad:
         return [None] * len(parameters)
     return torch.autograd.grad(loss, parameters, create_graph=create_graph, allow_unused=True)

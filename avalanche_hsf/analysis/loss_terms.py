@@ -1,4 +1,4 @@
-"""The terms of the loss over training, and what they do to the latents."""
+"""The terms of the loss over training, and the state of the latents."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch import Tensor
 from avalanche_hsf.analysis.watch import metric_values
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import HypernetSDEFlow
+from avalanche_hsf.training.terms import take_terms, watch_terms
 
 
 class LossTerms(PluginMetric[dict]):
     """Size and gradient norm of each term of the loss, and the state of the HSF's latents.
 
     For each term, weight included, its value and the norm of its gradient over all parameters, as
-    `LossTerm_Epoch/.../<term>` and `LossTermGradient_Epoch/.../<term>`. Terms are what the plugins
-    of this package add ("nll", "replay", "sep", "output regularizer") and "recon", everything
-    else. For a `HypernetSDEFlow` also `Latents_Epoch/.../std`, the mean standard deviation of z0
-    over its dimensions, and `.../diffusion`, the mean of g(z0).
+    `LossTerm_Epoch/.../<term>` and `LossTermGradient_Epoch/.../<term>`. Terms are those added
+    by plugins of this package ("nll", "replay", "sep", "output regularizer") and "recon", the
+    remainder. For a `HypernetSDEFlow` also `Latents_Epoch/.../std`, the mean standard deviation of
+    z0 over its dimensions, and `.../diffusion`, the mean of g(z0).
 
     To be passed to Avalanche's `EvaluationPlugin`. It measures the first minibatch of an epoch, at
-    the cost of a backward pass for each term.
+    one backward pass per term.
 
     Args:
         every: Epochs between two measurements, at least 1.
@@ -49,13 +50,13 @@ class LossTerms(PluginMetric[dict]):
         self._values = {}
 
     def before_forward(self, strategy: Any) -> None:
-        strategy.loss_terms = {} if self._due else None
+        watch_terms(strategy, self._due)
 
     def before_backward(self, strategy: Any) -> None:
         """Comes after the plugins that add terms, since Avalanche's evaluator comes last."""
         if not self._due:
             return
-        terms: dict[str, Tensor] = dict(strategy.loss_terms)
+        terms = take_terms(strategy)
         terms = {"recon": strategy.loss - sum(terms.values()), **terms}
         parameters = [p for p in strategy.model.parameters() if p.requires_grad]
         self._values = {
@@ -70,7 +71,6 @@ class LossTerms(PluginMetric[dict]):
                 g = strategy.model.diffusion_of(latents.z0, strategy.mb_task_id)
                 std = latents.z0.std(dim=0).mean()
             self._values["Latents_Epoch"] = {"std": float(std), "diffusion": float(g.mean())}
-        strategy.loss_terms = None
         self._due = False
 
     def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:

@@ -14,8 +14,8 @@ from avalanche_hsf.models import TaskWeights
 class ModelRecorderPlugin(SupervisedPlugin):
     """Keeps a copy of the model after each training experience, for analysis afterwards.
 
-    For any strategy with experiences, and any model that can be copied. It keeps a whole model
-    for each experience, in memory.
+    For any strategy with experiences, and any model that can be copied. It keeps one whole
+    model per experience in memory.
 
     Attributes:
         models: The copies, in evaluation mode, in the order of training.

@@ -1,4 +1,4 @@
-"""What metrics that watch training have in common."""
+"""Metric values of metrics that watch training."""
 
 from __future__ import annotations
 

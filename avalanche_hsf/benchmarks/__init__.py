@@ -1,4 +1,4 @@
-"""What is learned: streams, as Avalanche benchmarks."""
+"""Benchmarks: the streams that are learned, as Avalanche benchmarks."""
 
 from avalanche_hsf.benchmarks.digits import SplitDigits
 from avalanche_hsf.benchmarks.images import SyntheticImages

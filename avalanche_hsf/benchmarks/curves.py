@@ -1,4 +1,4 @@
-"""From functions on an interval to a stream of curves: what the curve streams have in common."""
+"""Curves: functions on an interval as a reconstruction stream."""
 
 from __future__ import annotations
 

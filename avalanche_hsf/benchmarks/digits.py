@@ -1,4 +1,4 @@
-"""Real images without a download: scikit-learn's handwritten digits, split by class."""
+"""Digits: real images without a download, scikit-learn's, split by class."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def SplitDigits(
         raise ValueError(
             f"n_experiences must be at most {N_CLASSES}, one class each, got {n_experiences}"
         )
-    each, remainder = divmod(N_CLASSES, n_experiences)
+    per_experience, remainder = divmod(N_CLASSES, n_experiences)
     train, test = _datasets(test_size)
     return nc_benchmark(
         train,
@@ -73,7 +73,7 @@ def SplitDigits(
         return_task_id,
         # Given a seed instead, Avalanche would seed torch's global generators with it.
         fixed_class_order=_class_order(fixed_class_order, shuffle, seed),
-        per_exp_classes={i: each + (i < remainder) for i in range(n_experiences)},
+        per_exp_classes={i: per_experience + (i < remainder) for i in range(n_experiences)},
     )
 
 

@@ -1,4 +1,4 @@
-"""Colour images made by code: a classification stream large enough for a CNN, no download."""
+"""Synthetic colour images: a classification stream large enough for a CNN, no download."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def SyntheticImages(
     noise: float = 0.3,
     seed: int = 0,
 ) -> CLScenario:
-    """Tasks of telling textures apart, each task with textures of its own for the same labels.
+    """Tasks of telling textures apart, with different textures per task for the same labels.
 
     A class of a task is a smooth random colour texture. A sample shows a square patch of it,
-    flipped at random, at a random place on a grey ground, under Gaussian noise: what has to be
-    learned is the texture, wherever it is. All tasks use the labels 0 to n_classes - 1, so they
+    flipped at random, at a random place on a grey ground, under Gaussian noise: the texture has
+    to be recognised wherever it is. All tasks use the labels 0 to n_classes - 1, so they
     conflict, and only the task label says which textures are meant.
 
     Source: this package's.
@@ -35,8 +35,8 @@ def SyntheticImages(
     Args:
         n_experiences: Number of tasks, at least 1; experience t has the task label t.
         n_classes: Classes of each task, at least 2.
-        n_train: Training images of a task, at least n_classes.
-        n_test: Test images of a task, at least n_classes.
+        n_train: Training images per task, at least n_classes.
+        n_test: Test images per task, at least n_classes.
         size: Height and width of the images, at least 12.
         noise: Standard deviation of the noise, in units of the texture's, at least 0.
         seed: Which stream, at least 0. Task t depends on `(seed, t)` alone.

@@ -33,10 +33,10 @@ def PolynomialRegression(
     published with it, https://github.com/chrhenning/hypercl.
 
     Args:
-        n_train: Training points of a task, at least 1.
-        n_test: Test points of a task, at least 1.
+        n_train: Training points per task, at least 1.
+        n_test: Test points per task, at least 1.
         noise: Standard deviation of the noise, at least 0.
-        seed: Of the data, at least 0.
+        seed: Seed of the data, at least 0.
 
     Returns:
         A `CLScenario` of 3 experiences with items `[x, y, t]`, x and y of shape (1,), float32.

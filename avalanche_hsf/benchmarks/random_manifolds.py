@@ -1,4 +1,4 @@
-"""A stream of any length: random smooth curves in three dimensions."""
+"""Random smooth curves in three dimensions: a stream of any length."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def RandomManifolds(
         n_experiences: Number of tasks, at least 1.
         n_samples: Samples per task, at least 2.
         seed: Which stream, at least 0.
-        test: What the test stream holds: "train", the training points themselves, or
+        test: The contents of the test stream: "train", the training points themselves, or
             "midpoints", the `n_samples - 1` unseen points halfway between them.
         return_task_id: True gives experience t the task label t; False gives all of them the
             label 0, for learners that must do without.

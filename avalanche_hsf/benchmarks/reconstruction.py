@@ -1,4 +1,4 @@
-"""From plain tensors, or any benchmark, to a stream whose target is the input itself."""
+"""Reconstruction: plain tensors, or any benchmark, as a stream whose target is the input."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch import Tensor
 from avalanche_hsf.benchmarks.tensor_streams import (
     LabelsOfExperience,
     check_stream,
+    check_streams,
     datasets,
-    one_label_each,
+    train_and_test,
 )
 
 
@@ -58,32 +59,14 @@ def reconstruction_benchmark(
         >>> benchmark.train_stream[1].task_label
         1
     """
-    if not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a floating-point type, got {dtype}")
-    train = check_stream("train", train)
-    if test_task_labels is None and test is not None and not one_label_each(task_labels):
-        raise ValueError(
-            "task_labels gives a label for each training sample: give test_task_labels for test"
-        )
-    test = train if test is None else check_stream("test", test)
-    if len(test) != len(train):
-        raise ValueError(
-            f"test must have one tensor per training experience: {len(train)}, got {len(test)}"
-        )
-    if test[0].shape[1:] != train[0].shape[1:]:
-        raise ValueError(
-            f"train and test must have the same feature shape, got {tuple(train[0].shape[1:])} "
-            f"and {tuple(test[0].shape[1:])}"
-        )
-    if task_labels is None:
-        task_labels = list(range(len(train)))
-    if test_task_labels is None:
-        test_task_labels = task_labels
-    streams = {
-        "train": datasets("task_labels", train, train, task_labels, dtype),
-        "test": datasets("test_task_labels", test, test, test_task_labels, dtype),
-    }
-    return with_task_labels(benchmark_from_datasets(**streams))
+    streams = check_streams("", train, test)
+    return train_and_test(
+        streams,
+        streams,
+        task_labels=task_labels,
+        test_task_labels=test_task_labels,
+        dtype=dtype,
+    )
 
 
 def as_reconstruction(benchmark: CLScenario) -> CLScenario:
@@ -97,10 +80,10 @@ def as_reconstruction(benchmark: CLScenario) -> CLScenario:
     transformations, all others by "eval". So the streams lie in memory, and a random augmentation
     is drawn once per sample instead of once per epoch.
 
-    What is lost is whatever Avalanche knows of the targets: the class indices, `targets`,
+    What Avalanche knows of the targets is lost: the class indices, `targets`,
     `classes_in_this_experience` and the like, so class-balanced buffers and class metrics do not
-    work; also transformation groups, collate functions, and attributes of the benchmark's own.
-    `HSFStrategy` needs none of this: it reconstructs whatever the target is.
+    work; so are transformation groups, collate functions, and attributes of the benchmark itself.
+    `HSFStrategy` does not need this function: it reconstructs whatever the target is.
 
     Args:
         benchmark: Its items are `[x, ..., t]` with the task label last, or `[x, y]` without one,

@@ -1,18 +1,17 @@
-"""From plain tensors to a stream of regression tasks."""
+"""Regression: plain tensors as a stream of experiences with vector targets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_labels
+from avalanche.benchmarks import CLScenario
 from torch import Tensor
 
 from avalanche_hsf.benchmarks.tensor_streams import (
     LabelsOfExperience,
-    check_stream,
-    datasets,
-    one_label_each,
+    check_streams,
+    train_and_test,
 )
 
 Pair = tuple[Tensor, Tensor]
@@ -28,8 +27,8 @@ def regression_benchmark(
 ) -> CLScenario:
     """A stream of regression experiences: items `[x, y, t]` with a vector y.
 
-    Every Avalanche strategy that is sound on vector targets runs on it with `MSELoss`. See also
-    `reconstruction_benchmark`, for y = x.
+    Every Avalanche strategy that is sound on vector targets runs on it with `MSELoss`. For y = x
+    use `reconstruction_benchmark`.
 
     Args:
         train: One pair for each experience: x, a `n_i x *features` tensor, and y, a
@@ -57,35 +56,22 @@ def regression_benchmark(
         >>> [tensor.shape for tensor in benchmark.train_stream[1].dataset[0][:2]]
         [torch.Size([1]), torch.Size([1])]
     """
-    if test_task_labels is None and test is not None and not one_label_each(task_labels):
-        raise ValueError(
-            "task_labels gives a label for each training sample: give test_task_labels for test"
-        )
-    pairs = {"train": train, "test": train if test is None else test}
-    inputs = {name: check_stream(f"x of {name}", [x for x, _ in of]) for name, of in pairs.items()}
-    targets = {name: check_stream(f"y of {name}", [y for _, y in of]) for name, of in pairs.items()}
-    for what, streams in (("x", inputs), ("y", targets)):
-        if len(streams["train"]) != len(streams["test"]):
-            raise ValueError(
-                f"test must have one pair per training experience, {len(train)}: got "
-                f"{len(streams['test'])}"
-            )
-        shapes = {tuple(stream[0].shape[1:]) for stream in streams.values()}
-        if len(shapes) > 1:
-            raise ValueError(f"{what} of train and test must have one shape, got {sorted(shapes)}")
-    for name in pairs:
+    inputs = check_streams("x of ", *_column(0, train, test))
+    targets = check_streams("y of ", *_column(1, train, test))
+    for name in inputs:
         for i, (x, y) in enumerate(zip(inputs[name], targets[name], strict=True)):
             if len(x) != len(y):
                 raise ValueError(f"{name}[{i}] has {len(x)} x but {len(y)} y")
-    labels = {"train": list(range(len(train))) if task_labels is None else task_labels}
-    labels["test"] = labels["train"] if test_task_labels is None else test_task_labels
-    return with_task_labels(
-        benchmark_from_datasets(
-            **{
-                name: datasets(
-                    f"task labels of {name}", inputs[name], targets[name], labels[name], dtype
-                )
-                for name in pairs
-            }
-        )
+    return train_and_test(
+        inputs,
+        targets,
+        task_labels=task_labels,
+        test_task_labels=test_task_labels,
+        dtype=dtype,
     )
+
+
+def _column(
+    k: int, train: Sequence[Pair], test: Sequence[Pair] | None
+) -> tuple[list[Tensor], list[Tensor] | None]:
+    return [pair[k] for pair in train], None if test is None else [pair[k] for pair in test]

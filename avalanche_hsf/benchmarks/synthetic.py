@@ -46,7 +46,7 @@ def SyntheticManifolds(
 
     Args:
         n_samples: Samples per task, at least 2.
-        test: What the test stream holds: "train", the training points themselves, as the paper
+        test: The contents of the test stream: "train", the training points themselves, as the paper
             evaluates; or "midpoints", the `n_samples - 1` unseen points halfway between them.
         return_task_id: True gives experience t the task label t; False gives all of them the
             label 0, for learners that must do without.

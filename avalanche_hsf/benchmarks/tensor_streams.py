@@ -1,10 +1,11 @@
-"""What streams made of tensors have in common."""
+"""Streams of tensors: checks and datasets for every benchmark made of tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_labels
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
@@ -35,12 +36,56 @@ def check_stream(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     return checked
 
 
-def one_label_each(task_labels: Sequence[LabelsOfExperience] | None) -> bool:
-    """Whether every experience has one task label, not one for each sample."""
-    return task_labels is None or not any(
-        isinstance(label, (Sequence, Tensor)) and not isinstance(label, str)
-        for label in task_labels
-    )
+def check_streams(
+    prefix: str, train: Sequence[Tensor], test: Sequence[Tensor] | None
+) -> dict[str, list[Tensor]]:
+    """Train and test tensors: as many experiences, one feature shape; without test, train twice."""
+    streams = {"train": check_stream(f"{prefix}train", train)}
+    streams["test"] = streams["train"] if test is None else check_stream(f"{prefix}test", test)
+    lengths = {name: len(stream) for name, stream in streams.items()}
+    if lengths["test"] != lengths["train"]:
+        raise ValueError(
+            f"{prefix}test must have one tensor per training experience: {lengths['train']}, got "
+            f"{lengths['test']}"
+        )
+    shapes = {name: tuple(stream[0].shape[1:]) for name, stream in streams.items()}
+    if shapes["test"] != shapes["train"]:
+        raise ValueError(
+            f"{prefix}train and {prefix}test must have the same feature shape, got "
+            f"{shapes['train']} and {shapes['test']}"
+        )
+    return streams
+
+
+def train_and_test(
+    inputs: Mapping[str, list[Tensor]],
+    targets: Mapping[str, list[Tensor]],
+    *,
+    task_labels: Sequence[LabelsOfExperience] | None,
+    test_task_labels: Sequence[LabelsOfExperience] | None,
+    dtype: torch.dtype,
+) -> CLScenario:
+    """A benchmark of checked inputs and targets; the arguments of `regression_benchmark`."""
+    if not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating-point type, got {dtype}")
+    if task_labels is None:
+        task_labels = list(range(len(inputs["train"])))
+    if test_task_labels is None:
+        if inputs["test"] is not inputs["train"] and any(map(_is_per_sample, task_labels)):
+            raise ValueError(
+                "task_labels gives a label for each training sample: give test_task_labels for test"
+            )
+        test_task_labels = task_labels
+    labels = {"task_labels": task_labels, "test_task_labels": test_task_labels}
+    streams = {
+        name: datasets(argument, inputs[name], targets[name], labels[argument], dtype)
+        for name, argument in (("train", "task_labels"), ("test", "test_task_labels"))
+    }
+    return with_task_labels(benchmark_from_datasets(**streams))
+
+
+def _is_per_sample(label: LabelsOfExperience) -> bool:
+    return isinstance(label, (Sequence, Tensor)) and not isinstance(label, str)
 
 
 def datasets(
@@ -55,19 +100,19 @@ def datasets(
         raise ValueError(
             f"{name} must have one entry per experience: {len(inputs)}, got {len(labels)}"
         )
-    made = []
+    experiences = []
     for i, (x, y, label) in enumerate(zip(inputs, targets, labels, strict=True)):
         x, y = (
-            check_samples(f"a tensor converted to {dtype}", each.detach().to(dtype))
-            for each in (x, y)
+            check_samples(f"a tensor converted to {dtype}", tensor.detach().to(dtype))
+            for tensor in (x, y)
         )
-        made.append(
+        experiences.append(
             AvalancheDataset(
                 [TensorDataset(x, y)],
                 data_attributes=[TaskLabels(_labels_of(f"{name}[{i}]", label, len(x)))],
             )
         )
-    return made
+    return experiences
 
 
 def _labels_of(name: str, label: LabelsOfExperience, n: int) -> Sequence[int]:
@@ -77,4 +122,4 @@ def _labels_of(name: str, label: LabelsOfExperience, n: int) -> Sequence[int]:
         return ConstantSequence(check_int(name, label, at_least=0), n)
     if len(label) != n:
         raise ValueError(f"{name} must hold one label per sample: {n}, got {len(label)}")
-    return [check_int(f"{name}[{k}]", each, at_least=0) for k, each in enumerate(label)]
+    return [check_int(f"{name}[{k}]", t, at_least=0) for k, t in enumerate(label)]

@@ -1,4 +1,4 @@
-"""Metrics, as Avalanche plugin metrics."""
+"""Evaluation: metrics and the matrix R, as Avalanche plugin metrics of any measure."""
 
 import warnings
 from importlib import import_module
@@ -6,14 +6,21 @@ from typing import Any
 
 from avalanche_hsf.evaluation.error_rate import MisclassificationRate
 from avalanche_hsf.evaluation.forgetting import (
+    ExperienceBWT,
+    ExperienceForgetting,
     ExperienceMSEBWT,
     ExperienceMSEForgetting,
+    StreamBWT,
+    StreamForgetting,
     StreamMSEBWT,
     StreamMSEForgetting,
+    measure_bwt_metrics,
+    measure_forgetting_metrics,
     mse_bwt_metrics,
     mse_forgetting_metrics,
 )
 from avalanche_hsf.evaluation.matrix import ErrorMatrix, ErrorRateMatrix, MSEMatrix, forgetting
+from avalanche_hsf.evaluation.measures import Measure, Measurement
 from avalanche_hsf.evaluation.mse import (
     EpochMSE,
     ExperienceMSE,
@@ -23,23 +30,33 @@ from avalanche_hsf.evaluation.mse import (
     default_evaluator,
     mse_metrics,
 )
+from avalanche_hsf.evaluation.spans import measure_metrics
 
 __all__ = [
     "EpochMSE",
     "ErrorMatrix",
     "ErrorRateMatrix",
+    "ExperienceBWT",
+    "ExperienceForgetting",
     "ExperienceMSE",
     "ExperienceMSEBWT",
     "ExperienceMSEForgetting",
     "MSEMatrix",
     "MeanSquaredError",
+    "Measure",
+    "Measurement",
     "MinibatchMSE",
     "MisclassificationRate",
+    "StreamBWT",
+    "StreamForgetting",
     "StreamMSE",
     "StreamMSEBWT",
     "StreamMSEForgetting",
     "default_evaluator",
     "forgetting",
+    "measure_bwt_metrics",
+    "measure_forgetting_metrics",
+    "measure_metrics",
     "mse_bwt_metrics",
     "mse_forgetting_metrics",
     "mse_metrics",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class MisclassificationRate(Metric[float]):
-    """1 - accuracy over any number of batches, in [0, 1]; an error, so that lower is better.
+    """1 - accuracy over any number of batches, in [0, 1]; lower is better.
 
     Example:
         >>> rate = MisclassificationRate()
@@ -16,6 +16,9 @@ class MisclassificationRate(Metric[float]):
         >>> rate.result()
         0.5
     """
+
+    name = "ErrorRate"
+    higher_is_better = False
 
     def __init__(self) -> None:
         self.reset()

@@ -1,8 +1,8 @@
-"""Forgetting and backward transfer of an error measure, as Avalanche metrics.
+"""Forgetting and backward transfer of any measure, as Avalanche metrics.
 
 Avalanche's forgetting is the initial value minus the last, made for accuracies: on an error
-measure what is forgotten comes out negative. Here the sign is turned, so that in this package
-positive forgetting is worse, everywhere.
+measure what is forgotten comes out negative. Here the sign follows the measure, so that in this
+package positive forgetting is worse, everywhere.
 """
 
 from __future__ import annotations
@@ -18,18 +18,24 @@ from avalanche.evaluation.metrics.forgetting_bwt import (
     GenericStreamForgetting,
 )
 
+from avalanche_hsf.evaluation.measures import Measure, Measurement
 from avalanche_hsf.evaluation.mse import MeanSquaredError
 
 
-class _OfMSE:
-    """What the four metrics share; the rest is Avalanche's."""
+class _OfMeasure:
+    """The base of the four metrics; the rest is Avalanche's."""
 
-    sign: float  # of R[j, j] - R[now, j], which Avalanche calls forgetting
+    kind = "Forgetting"
+    span: str
     forgetting: Forgetting
-    _current_metric: MeanSquaredError
+    _current_metric: Measurement
 
-    def __init__(self) -> None:
-        super().__init__(MeanSquaredError())  # type: ignore[call-arg]
+    def __init__(self, measure: Measure, *, higher_is_better: bool | None = None) -> None:
+        measurement = Measurement(measure, higher_is_better=higher_is_better)
+        super().__init__(measurement)  # type: ignore[call-arg]
+        is_forgetting = self.kind == "Forgetting"
+        # Of R[j, j] - R[now, j], which Avalanche calls forgetting.
+        self._sign = 1.0 if is_forgetting == measurement.higher_is_better else -1.0
         # Avalanche 0.6 keys its memory by experience alone, so that evaluating a second stream
         # would overwrite the first one's.
         self._by_stream: dict[str, Forgetting] = defaultdict(Forgetting)
@@ -52,7 +58,7 @@ class _OfMSE:
         """The value for experience k; None if k was not evaluated right after its training and
         again since."""
         difference = self.forgetting.result_key(k=k)
-        return None if difference is None else self.sign * difference
+        return None if difference is None else self._sign * difference
 
     def metric_update(self, strategy: Any) -> None:
         self._current_metric.update(strategy.mb_output, strategy.mb_y)
@@ -61,63 +67,110 @@ class _OfMSE:
         return self._current_metric.result()
 
     def __str__(self) -> str:
-        return type(self).__name__
+        return f"{self.span}{self._current_metric.name}{self.kind}"
 
 
-class ExperienceMSEForgetting(_OfMSE, GenericExperienceForgetting):
-    """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j]. Positive is worse.
+class ExperienceForgetting(_OfMeasure, GenericExperienceForgetting):
+    """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j], or its negative where
+    higher is better. Positive is worse.
 
-    R[i, j] is the MSE on the evaluation experience j after training experience i. Reported for
-    experiences trained before the last one, for each stream apart; an experience that is trained
-    again counts from then on, as in Avalanche. (Avalanche's own sign, R[j, j] - R[now, j], would
-    be negative for a model that forgets.)
+    R[i, j] is the measure on the evaluation experience j after training experience i. Reported for
+    experiences trained before the last one, per stream; an experience that is trained again counts
+    from then on, as in Avalanche. (Avalanche's own sign, R[j, j] - R[now, j], would be negative
+    for a model whose error grows.)
+
+    Args:
+        measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
+        higher_is_better: See `Measurement`.
     """
 
-    sign = -1.0
+    span = "Experience"
 
     def result(self) -> dict[int, float]:
         """The value by experience."""
-        return {k: self.sign * difference for k, difference in self.forgetting.result().items()}
+        return {k: self._sign * difference for k, difference in self.forgetting.result().items()}
 
 
-class StreamMSEForgetting(_OfMSE, GenericStreamForgetting):
-    """The mean of `ExperienceMSEForgetting` over the earlier experiences. Positive is worse.
+class StreamForgetting(_OfMeasure, GenericStreamForgetting):
+    """The mean of `ExperienceForgetting` over the earlier experiences. Positive is worse.
 
-    As in Avalanche it is 0 when no earlier experience was evaluated.
+    NaN when there is none to average: no earlier experience was evaluated both right after its
+    training and now. (Avalanche's own gives 0 then.)
     """
 
-    sign = -1.0
+    span = "Stream"
+
+    def result(self) -> float:
+        """The mean; NaN of none."""
+        return super().result() if self.forgetting.result() else float("nan")
 
 
-class ExperienceMSEBWT(ExperienceMSEForgetting):
-    """Backward transfer to an earlier experience j: R[j, j] - R[now, j]. Positive is better."""
+class ExperienceBWT(ExperienceForgetting):
+    """Backward transfer to an earlier experience: -`ExperienceForgetting`. Positive is better."""
 
-    sign = 1.0
+    kind = "BWT"
 
 
-class StreamMSEBWT(StreamMSEForgetting):
-    """The mean of `ExperienceMSEBWT` over the earlier experiences. Positive is better."""
+class StreamBWT(StreamForgetting):
+    """The mean of `ExperienceBWT` over the earlier experiences. Positive is better; NaN of none."""
 
-    sign = 1.0
+    kind = "BWT"
+
+
+class _OfMSE:
+    def __init__(self) -> None:
+        super().__init__(MeanSquaredError())  # type: ignore[call-arg]
+
+
+class ExperienceMSEForgetting(_OfMSE, ExperienceForgetting):
+    """`ExperienceForgetting` of the MSE."""
+
+
+class StreamMSEForgetting(_OfMSE, StreamForgetting):
+    """`StreamForgetting` of the MSE."""
+
+
+class ExperienceMSEBWT(_OfMSE, ExperienceBWT):
+    """`ExperienceBWT` of the MSE."""
+
+
+class StreamMSEBWT(_OfMSE, StreamBWT):
+    """`StreamBWT` of the MSE."""
+
+
+def measure_forgetting_metrics(
+    measure: Measure,
+    *,
+    higher_is_better: bool | None = None,
+    experience: bool = False,
+    stream: bool = False,
+) -> list[PluginMetric]:
+    """`ExperienceForgetting` and `StreamForgetting` as chosen; positive is worse."""
+    chosen = {ExperienceForgetting: experience, StreamForgetting: stream}
+    options = {"higher_is_better": higher_is_better}
+    return [metric(measure, **options) for metric, wanted in chosen.items() if wanted]
+
+
+def measure_bwt_metrics(
+    measure: Measure,
+    *,
+    higher_is_better: bool | None = None,
+    experience: bool = False,
+    stream: bool = False,
+) -> list[PluginMetric]:
+    """`ExperienceBWT` and `StreamBWT` as chosen; positive is better."""
+    chosen = {ExperienceBWT: experience, StreamBWT: stream}
+    options = {"higher_is_better": higher_is_better}
+    return [metric(measure, **options) for metric, wanted in chosen.items() if wanted]
 
 
 def mse_forgetting_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
-    """The chosen forgetting metrics, positive is worse.
-
-    Args:
-        experience: `ExperienceMSEForgetting`.
-        stream: `StreamMSEForgetting`.
-    """
+    """`ExperienceMSEForgetting` and `StreamMSEForgetting` as chosen; positive is worse."""
     chosen = {ExperienceMSEForgetting: experience, StreamMSEForgetting: stream}
     return [metric() for metric, wanted in chosen.items() if wanted]
 
 
 def mse_bwt_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
-    """The chosen backward transfer metrics, positive is better.
-
-    Args:
-        experience: `ExperienceMSEBWT`.
-        stream: `StreamMSEBWT`.
-    """
+    """`ExperienceMSEBWT` and `StreamMSEBWT` as chosen; positive is better."""
     chosen = {ExperienceMSEBWT: experience, StreamMSEBWT: stream}
     return [metric() for metric, wanted in chosen.items() if wanted]

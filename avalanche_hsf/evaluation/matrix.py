@@ -1,4 +1,4 @@
-"""The matrix R[i, j] and what is read off it."""
+"""The matrix R[i, j] and forgetting."""
 
 from __future__ import annotations
 
@@ -12,24 +12,39 @@ from avalanche.evaluation.metric_utils import phase_and_task, stream_type
 from torch import Tensor
 
 from avalanche_hsf.evaluation.error_rate import MisclassificationRate
+from avalanche_hsf.evaluation.measures import Measure, Measurement
 from avalanche_hsf.evaluation.mse import MeanSquaredError
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
-    """R[i, j]: the error on evaluation experience j after the i-th training experience.
+    """R[i, j]: a measure on evaluation experience j after the i-th training experience.
 
     Rows count trained experiences, columns are the indices of evaluation experiences; a cell
     that was never measured is NaN. Evaluations before the first training are not part of it.
-    One matrix for each stream that is evaluated.
+    One matrix per evaluated stream.
 
     Args:
-        error: What is measured; lower is better, so that R[last, j] - R[j, j] is forgetting.
+        measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
+        higher_is_better: See `Measurement`.
+
+    Raises:
+        TypeError, ValueError: See `Measurement`.
+
+    Example:
+        >>> from torchmetrics.classification import MulticlassF1Score
+        >>> ErrorMatrix(MulticlassF1Score(num_classes=10)).higher_is_better
+        True
     """
 
-    def __init__(self, error: MeanSquaredError | MisclassificationRate) -> None:
+    def __init__(self, measure: Measure, *, higher_is_better: bool | None = None) -> None:
         super().__init__()
-        self._error = error
+        self._measurement = Measurement(measure, higher_is_better=higher_is_better)
         self.reset()
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether forgetting makes the measure smaller."""
+        return self._measurement.higher_is_better
 
     def reset(self) -> None:
         """Forgets everything that was measured."""
@@ -49,23 +64,28 @@ class ErrorMatrix(PluginMetric[Tensor]):
         cells = self._cells[stream]
         shape = self._row + 1, max(j for _, j in cells) + 1
         matrix = torch.full(shape, float("nan"), dtype=torch.float64)
-        for (i, j), error in cells.items():
-            matrix[i, j] = error
+        for (i, j), value in cells.items():
+            matrix[i, j] = value
         return matrix
+
+    def forgetting(self, stream: str = "test") -> Tensor:
+        """`forgetting` of R: positive is worse, whichever way the measure points."""
+        return forgetting(self.result(stream), higher_is_better=self.higher_is_better)
 
     def before_training_exp(self, strategy: Any) -> None:
         self._row += 1
 
     def before_eval_exp(self, strategy: Any) -> None:
-        self._error.reset()
+        self._measurement.reset()
 
     def after_eval_iteration(self, strategy: Any) -> None:
-        self._error.update(strategy.mb_output, strategy.mb_y)
+        self._measurement.update(strategy.mb_output, strategy.mb_y)
 
     def after_eval_exp(self, strategy: Any) -> None:
         if self._row >= 0:
             j = strategy.experience.current_experience
-            self._cells[stream_type(strategy.experience)][self._row, j] = self._error.result()
+            stream = stream_type(strategy.experience)
+            self._cells[stream][self._row, j] = self._measurement.result()
 
     def after_eval(self, strategy: Any) -> list[MetricValue] | None:
         if self._row < 0:
@@ -76,7 +96,7 @@ class ErrorMatrix(PluginMetric[Tensor]):
         return [MetricValue(self, name, self.result(stream), strategy.clock.train_iterations)]
 
     def __str__(self) -> str:
-        return type(self).__name__
+        return f"{self._measurement.name}Matrix"
 
 
 class MSEMatrix(ErrorMatrix):
@@ -99,12 +119,15 @@ class ErrorRateMatrix(ErrorMatrix):
         super().__init__(MisclassificationRate())
 
 
-def forgetting(matrix: Tensor) -> Tensor:
-    """F[j] = R[last, j] - R[j, j], per task. Positive is worse; the last task's is 0.
+def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
+    """F[j] = R[last, j] - R[j, j] per task, or its negative where higher is better.
+
+    Positive is worse; the last task's is 0.
 
     Args:
         matrix: R, a square `T x T` tensor; above the diagonal anything. Its i-th row must be
             that of experience i: the stream was trained once, in order.
+        higher_is_better: False for errors, True for accuracies and the like.
 
     Returns:
         A tensor of shape (T,).
@@ -121,4 +144,5 @@ def forgetting(matrix: Tensor) -> Tensor:
             "forgetting needs one row and one column of R per task, got shape "
             f"{tuple(matrix.shape)}"
         )
-    return matrix[-1] - matrix.diagonal()
+    last, learned = matrix[-1], matrix.diagonal()
+    return learned - last if higher_is_better else last - learned

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from avalanche.evaluation import GenericPluginMetric, Metric
 from avalanche.logging import InteractiveLogger
 from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor
 
+from avalanche_hsf.evaluation.spans import MeasureOver
+
 
 class MeanSquaredError(Metric[float]):
     """MSE = mean over samples and features of (output - target)^2, over any number of batches.
 
-    Independent of the training loss: it compares what the strategy put out (`mb_output`) with
-    its target (`mb_y`), whatever criterion it trains on.
+    Independent of the training loss: it compares the output (`mb_output`) with the target
+    (`mb_y`), whatever the criterion.
 
     Example:
         >>> mse = MeanSquaredError()
@@ -23,6 +23,9 @@ class MeanSquaredError(Metric[float]):
         >>> mse.result()
         1.0
     """
+
+    name = "MSE"
+    higher_is_better = False
 
     def __init__(self) -> None:
         self.reset()
@@ -56,45 +59,35 @@ class MeanSquaredError(Metric[float]):
         self._count = 0
 
 
-class _MSEPluginMetric(GenericPluginMetric):
-    """`MeanSquaredError` over one span of the run."""
-
-    name: str
-    span: tuple[str, str, str]
+class _MSEOver(MeasureOver):
+    span: str
 
     def __init__(self) -> None:
-        reset_at, emit_at, mode = self.span
-        super().__init__(MeanSquaredError(), reset_at=reset_at, emit_at=emit_at, mode=mode)
-
-    def update(self, strategy: Any) -> None:
-        self._metric.update(strategy.mb_output, strategy.mb_y)
-
-    def __str__(self) -> str:
-        return self.name
+        super().__init__(MeanSquaredError(), self.span)
 
 
-class MinibatchMSE(_MSEPluginMetric):
+class MinibatchMSE(_MSEOver):
     """MSE of each training minibatch."""
 
-    name, span = "MSE_MB", ("iteration", "iteration", "train")
+    span = "minibatch"
 
 
-class EpochMSE(_MSEPluginMetric):
+class EpochMSE(_MSEOver):
     """MSE over each training epoch."""
 
-    name, span = "MSE_Epoch", ("epoch", "epoch", "train")
+    span = "epoch"
 
 
-class ExperienceMSE(_MSEPluginMetric):
+class ExperienceMSE(_MSEOver):
     """MSE on each experience that is evaluated."""
 
-    name, span = "MSE_Exp", ("experience", "experience", "eval")
+    span = "experience"
 
 
-class StreamMSE(_MSEPluginMetric):
+class StreamMSE(_MSEOver):
     """MSE over all samples of the stream that is evaluated."""
 
-    name, span = "MSE_Stream", ("stream", "stream", "eval")
+    span = "stream"
 
 
 def mse_metrics(
@@ -104,13 +97,7 @@ def mse_metrics(
     experience: bool = False,
     stream: bool = False,
 ) -> list[GenericPluginMetric]:
-    """The chosen MSE metrics, to be passed to Avalanche's `EvaluationPlugin`.
-
-    Args:
-        minibatch: `MSE_MB`, after each training iteration.
-        epoch: `MSE_Epoch`, after each training epoch.
-        experience: `MSE_Exp`, after the evaluation of each experience.
-        stream: `MSE_Stream`, after the evaluation of a stream.
+    """`measure_metrics` of the MSE: `MSE_MB`, `MSE_Epoch`, `MSE_Exp`, `MSE_Stream`.
 
     Example:
         >>> [str(metric) for metric in mse_metrics(experience=True, stream=True)]
@@ -126,7 +113,7 @@ def mse_metrics(
 
 
 def default_evaluator() -> EvaluationPlugin:
-    """What `HSFStrategy` reports unless told otherwise: the MSE, in the terminal.
+    """The evaluator of an `HSFStrategy` by default: the MSE, in the terminal.
 
     Avalanche's own default reports an accuracy, which means nothing for vector targets.
     """

@@ -1,4 +1,4 @@
-"""How it learns: Avalanche strategy, plugins and presets."""
+"""Training: Avalanche strategy, plugins and presets."""
 
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood, separation
 from avalanche_hsf.training.optimizers import make_optimizer

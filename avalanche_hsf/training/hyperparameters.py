@@ -1,4 +1,4 @@
-"""The hyperparameters of a preset by name: what they are, and how to set them otherwise."""
+"""Hyperparameters of a preset, by name: their values, and how to change them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from avalanche_hsf.training import BetaSchedule, HSFStrategy, get_preset
 
 EPOCHS = "epochs"
-"""Of a task; a run's own argument, not one of its configuration."""
+"""Epochs per task: an argument of a run, not of its configuration."""
 
 FACTORS: Mapping[str, tuple[float, ...]] = {
     "beta": (0.1, 3),
@@ -22,17 +22,17 @@ FACTORS: Mapping[str, tuple[float, ...]] = {
     "embedding_dim": (0.25, 4),
     "latent_dim": (0.25, 2),
 }
-"""Every hyperparameter that can be varied, with the multiples of a preset's own value that are
-tried unless values are given."""
+"""Every hyperparameter that can be varied, with the multiples of the preset's value that are tried
+by default."""
 
 INTEGERS = {EPOCHS, "solver_steps", "embedding_dim", "latent_dim"}
 
 
 def values_of(name: str) -> dict[str, float]:
-    """What a preset has of the `FACTORS`, but the epochs and the latent's width, by name.
+    """The values of a preset for `FACTORS`, except epochs and latent width, by name.
 
-    A weight of 0 is left out, and so is what its hypernetwork does not know. Where encoder and
-    decoder differ in their solver's steps, the encoder's.
+    Weights of 0 and options that its hypernetwork lacks are left out. `solver_steps` are the
+    encoder's.
 
     >>> values_of("compact")
     {'lr': 0.056, 'solver_steps': 4, 'diffusion_scale': 0.1}
@@ -59,42 +59,42 @@ def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `HSFStrategy.from_preset` that set some hyperparameters of a preset.
 
     Args:
-        name: Of the preset.
-        varied: Values by name, of those in `FACTORS` but the epochs. beta is the last value of its
-            schedule, solver_steps are the encoder's and the decoder's.
+        name: A name in `PRESETS`.
+        varied: Values by name, for names in `FACTORS` except the epochs. beta is the last
+            value of its schedule, solver_steps are the encoder's and the decoder's.
 
     Raises:
-        ValueError: A name is not known; the message lists those there are.
+        ValueError: A name is unknown; the message lists the valid names.
 
     >>> arguments_for("paper", {"gamma": 0, "solver_steps": 5})["model_options"]
     {'encoder_steps': 5, 'decoder_steps': 5}
     """
     preset = get_preset(name)
-    made: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     model: dict[str, Any] = {}
-    for each, value in varied.items():
-        match each:
+    for key, value in varied.items():
+        match key:
             case "beta":
                 schedule = preset.beta
-                made["beta"] = (
+                arguments["beta"] = (
                     replace(schedule, scale=value) if isinstance(schedule, BetaSchedule) else value
                 )
             case "gamma" | "delta":
-                made[each] = value
+                arguments[key] = value
             case "lr":
-                made["optimizer_options"] = {"lr": value}
+                arguments["optimizer_options"] = {"lr": value}
             case "solver_steps":
                 model |= {"encoder_steps": value, "decoder_steps": value}
             case "diffusion_scale":
-                model["sde_options"] = {each: value}
+                model["sde_options"] = {key: value}
             case "embedding_dim":
-                model["hypernetwork_options"] = {**preset.hsf["hypernetwork_options"], each: value}
+                model["hypernetwork_options"] = {**preset.hsf["hypernetwork_options"], key: value}
             case "latent_dim":
-                model[each] = value
+                model[key] = value
             case _:
-                there_are = ", ".join(known for known in FACTORS if known != EPOCHS)
-                raise ValueError(f"there is no hyperparameter {each!r}; there are {there_are}")
-    return {**made, "model_options": model} if model else made
+                names = ", ".join(name for name in FACTORS if name != EPOCHS)
+                raise ValueError(f"unknown hyperparameter {key!r}; choose from {names}")
+    return {**arguments, "model_options": model} if model else arguments
 
 
 def check_values(name: str, varied: Mapping[str, Any]) -> None:

@@ -16,6 +16,8 @@ from avalanche.benchmarks.utils.flat_data import FlatData
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
+from avalanche_hsf._private import epoch_loader, flat_data, is_transformed, parts_of
+
 MAX_BYTES = 256 * 2**20
 
 
@@ -26,14 +28,14 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
     random numbers as before.
 
     Args:
-        loader: What a strategy's `make_train_dataloader` made.
+        loader: The loader of a strategy after `make_train_dataloader`.
         max_bytes: Datasets larger than this are left alone.
 
     Returns:
         The faster loader where it is exact: an Avalanche loader (of one dataset, balanced over
         tasks or groups, with replay) without worker processes over datasets of plain tensors with
-        no transformation and no collate function of their own, alike in shape and type and small
-        enough. Otherwise the loader that was given.
+        no transformation or collate function, of one shape and type and small enough. Otherwise
+        the given loader.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
@@ -51,10 +53,9 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
 class _InMemoryLoader:
     def __init__(self, loader: MultiDatasetDataLoader, samples: list[Any]) -> None:
         self._loader = loader
-        # The private method of Avalanche 0.6 that makes the torch loader of one epoch: the only
-        # way to the sampler that balances tasks. All its samplers draw their random numbers when
-        # an iteration starts and keep nothing in between, so one serves all epochs.
-        stock = loader._get_loader()
+        # All its samplers draw their random numbers when an iteration starts and keep nothing in
+        # between, so one serves all epochs.
+        stock = epoch_loader(loader)
         self._batches: DataLoader = DataLoader(
             _Columns(default_collate(samples)),
             batch_sampler=stock.batch_sampler,
@@ -82,25 +83,20 @@ class _Columns(TensorDataset):
 
 
 def _kind(sample: Any) -> tuple[Any, ...]:
-    """What has to agree for samples to be rows of common tensors without conversion."""
+    """Types and shapes, equal for samples that are rows of common tensors."""
     return tuple(
         (part.dtype, part.shape) if isinstance(part, Tensor) else type(part) for part in sample
     )
 
 
 def _bytes_if_plain(dataset: Any) -> float:
-    """Size of the tensors under a dataset; infinite if there is anything but plain tensors.
-
-    Avalanche 0.6 has no public way to ask for a dataset's transformations.
-    """
+    """Size of the tensors under a dataset; infinite if there is anything but plain tensors."""
     if isinstance(dataset, AvalancheDataset):
-        return _bytes_if_plain(dataset._flat_data)
+        return _bytes_if_plain(flat_data(dataset))
     if isinstance(dataset, FlatData):
-        for name in ("_transform_groups", "_frozen_transform_groups"):
-            groups = getattr(dataset, name, None)
-            if groups is not None and groups[groups.current_group] is not None:
-                return float("inf")
-        return sum(_bytes_if_plain(part) for part in dataset._datasets)
+        if is_transformed(dataset):
+            return float("inf")
+        return sum(_bytes_if_plain(part) for part in parts_of(dataset))
     if type(dataset) is TensorDataset:
         return sum(tensor.nbytes for tensor in dataset.tensors)
     return float("inf")

@@ -17,8 +17,8 @@ from avalanche_hsf.checks import check_int, check_non_negative
 def negative_log_likelihood(u: Tensor, log_det: Tensor) -> Tensor:
     r"""nll = -mean_n [log N(u_n; 0, I) + log_det_n], in nats per sample, summed over dimensions.
 
-    Unbounded below when z0 is not held: shrinking z0 raises log_det for ever, since the density
-    is one of z0 and has no volume term of the encoder.
+    Unbounded below when z0 is free: shrinking z0 raises log_det without limit, since the density
+    of z0 has no volume term of the encoder.
 
     Source: section 2.4, equation (2) of the paper.
 

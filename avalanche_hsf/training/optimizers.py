@@ -23,8 +23,8 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
         options: `name`, one in `OPTIMIZERS`, and the arguments of that class.
 
     Raises:
-        TypeError: The optimizer has no such argument; the message lists those it has.
-        ValueError: There is no such optimizer; the message lists those there are.
+        TypeError: An argument is unknown; the message lists the valid names.
+        ValueError: The name is unknown; the message lists the valid names.
 
     Example:
         >>> make_optimizer([nn.Parameter()], {"name": "AdamW", "lr": 1e-3}).defaults["lr"]
@@ -33,9 +33,11 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
     arguments = dict(options)
     name = arguments.pop("name")
     if name not in OPTIMIZERS:
-        raise ValueError(f"there is no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
+        raise ValueError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}")
     known = set(inspect.signature(OPTIMIZERS[name]).parameters) - {"params", "kwargs"}
     for key in arguments:
-        if key not in known:  # SOAP would take no notice
-            raise TypeError(f"{name} has no argument {key!r}; there are {', '.join(sorted(known))}")
+        if key not in known:  # SOAP would ignore it
+            raise TypeError(
+                f"{name} has no argument {key!r}; choose from {', '.join(sorted(known))}"
+            )
     return OPTIMIZERS[name](parameters, **arguments)

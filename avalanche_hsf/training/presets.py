@@ -1,4 +1,4 @@
-"""Named configurations: data, not code."""
+"""Presets: named configurations, data and not code."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from avalanche_hsf.training.losses import BetaSchedule
 class Preset:
     """One configuration of model, optimizer and loss.
 
-    What it says of hypernetwork, optimizer and protections fits any main network, the rest the
-    HSF alone.
+    Hypernetwork, optimizer and protections fit any main network, the rest the HSF alone.
 
     Attributes:
-        source: Where it comes from.
+        source: Where the configuration comes from.
         hypernetwork: The arguments `hypernetwork` and `hypernetwork_options`, of a
             `TaskConditional` or a `HypernetSDEFlow`.
         model: Further arguments of `HypernetSDEFlow` besides `input_dim` and `seed`.
-        adapted: What of the HSF later tasks change, for a `DeltaHyperNetwork`.
+        adapted: Which parts of the HSF later tasks change, for a `DeltaHyperNetwork`.
         optimizer: Name and arguments of the optimizer, see `make_optimizer`.
         beta: The schedule of the weight of the attached nll, or a constant.
         gamma: The weight of replay.
@@ -30,10 +29,10 @@ class Preset:
         embedding_table: Whether new embeddings are optimized as rows of a fixed table, see
             `EmbeddingTablePlugin`.
         protections: Arguments of further plugins, by the name of their class.
-        hsf_protections: Those that speak of parts of the HSF; they come before others of the same
-            class.
-        train_mb_size: Samples a minibatch.
-        train_epochs: Epochs an experience.
+        hsf_protections: Those that name parts of the HSF; for the HSF they replace others of the
+            same class.
+        train_mb_size: Samples per minibatch.
+        train_epochs: Epochs per experience.
     """
 
     source: str
@@ -58,6 +57,33 @@ class Preset:
             options["adapted"] = self.adapted
         return {**self.hypernetwork, "hypernetwork_options": options, **self.model}
 
+    @property
+    def all_protections(self) -> dict[str, Mapping[str, Any]]:
+        """`protections` and `hsf_protections`, those of the HSF first: the likelihood looks at a
+        flow before it is frozen."""
+        others = {k: v for k, v in self.protections.items() if k not in self.hsf_protections}
+        return {**self.hsf_protections, **others}
+
+    def model_arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`hsf` with some arguments replaced, those among `sde_options` one by one.
+
+        Another `hypernetwork` comes with its own `hypernetwork_options`.
+        """
+        arguments = {**self.hsf, **given}
+        arguments["sde_options"] = {**self.hsf["sde_options"], **given.get("sde_options", {})}
+        if "hypernetwork" in given and "hypernetwork_options" not in given:
+            del arguments["hypernetwork_options"]
+        return arguments
+
+    def optimizer_arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`optimizer` with some arguments replaced; with a `name`, all of them."""
+        return dict(given) if "name" in given else {**self.optimizer, **given}
+
+    def strategy_arguments(self) -> dict[str, Any]:
+        """Arguments of `HSFStrategy` besides model, optimizer and protections."""
+        names = ("beta", "gamma", "delta", "embedding_table", "train_mb_size", "train_epochs")
+        return {name: getattr(self, name) for name in names}
+
 
 _PAPER_HYPERNETWORK = {
     "hypernetwork": "paper",
@@ -69,8 +95,9 @@ _PAPER_MODEL = {
     "decoder_steps": 10,
     "sde_options": {},
 }
-# A gentle SDE: it starts close to the identity, and fewer steps are enough for it.
-_GENTLE_SDE = {
+# A gentle SDE starts close to the identity and needs fewer steps.
+_GENTLE_MODEL = {
+    "generated": "all",
     "encoder_steps": 4,
     "decoder_steps": 2,
     "sde_options": GENTLE_SDE,
@@ -111,7 +138,7 @@ PRESETS: Mapping[str, Preset] = {
             "CosineRestartPlugin": {},
             "FreezeSharedPlugin": {},
             "FreezeEmbeddingsPlugin": {},
-            # As many tasks as there are before the fifth: a step's time does not grow after that.
+            # All tasks before the fifth; after that the time of a step does not grow.
             "OutputRegularizerPlugin": {"weight": 10.0, "n_tasks": 4},
         },
         hsf_protections={
@@ -122,7 +149,7 @@ PRESETS: Mapping[str, Preset] = {
     "isolated": Preset(
         source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
         hypernetwork={"hypernetwork": "isolated", "hypernetwork_options": {}},
-        model={"generated": "all", **_GENTLE_SDE},
+        model=_GENTLE_MODEL,
         optimizer=_SOAP,
         protections={
             "CosineRestartPlugin": {},
@@ -133,12 +160,12 @@ PRESETS: Mapping[str, Preset] = {
         hsf_protections={"DetachedLikelihoodPlugin": {}},
     ),
     "compact": Preset(
-        source="small changes of the first task's weights, a kilobyte a task, DeltaHyperNetwork",
+        source="small changes of the first task's weights, a kilobyte per task, DeltaHyperNetwork",
         hypernetwork={
             "hypernetwork": "delta",
             "hypernetwork_options": {"adapter": "core", "size": 124, "bits": 12},
         },
-        model={"generated": "all", **_GENTLE_SDE},
+        model=_GENTLE_MODEL,
         adapted=("encoder.", "decoder."),
         optimizer=_SOAP,
         protections={
@@ -152,18 +179,18 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 DEFAULT = "isolated"
-"""The preset of an `HSFStrategy` without options."""
+"""The preset of `HSFStrategy.from_preset` unless one is named."""
 
 
 def get_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        ValueError: There is none; the message lists those there are.
+        ValueError: The name is unknown; the message lists the valid names.
 
     >>> get_preset("paper").gamma
     2.0
     """
     if name not in PRESETS:
-        raise ValueError(f"there is no preset {name!r}; there are {', '.join(sorted(PRESETS))}")
+        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(sorted(PRESETS))}")
     return PRESETS[name]

@@ -14,10 +14,10 @@ def make_protections(arguments: Mapping[str, Mapping[str, Any]]) -> list[BasePlu
     """New plugins.
 
     Args:
-        arguments: Those of each plugin, by the name of its class, as in `Preset.protections`.
+        arguments: The arguments of each plugin by the name of its class, see `Preset.protections`.
 
     Raises:
-        ValueError: There is no such plugin; the message lists those there are.
+        ValueError: A name is unknown; the message lists the valid names.
 
     Example:
         >>> make_protections({"DiffusionFloorPlugin": {"floor": 0.2}})[0].floor
@@ -25,5 +25,5 @@ def make_protections(arguments: Mapping[str, Mapping[str, Any]]) -> list[BasePlu
     """
     for name in arguments:
         if name not in plugins.__all__:
-            raise ValueError(f"there is no plugin {name!r}; there are {', '.join(plugins.__all__)}")
-    return [getattr(plugins, name)(**of_it) for name, of_it in arguments.items()]
+            raise ValueError(f"unknown plugin {name!r}; choose from {', '.join(plugins.__all__)}")
+    return [getattr(plugins, name)(**options) for name, options in arguments.items()]

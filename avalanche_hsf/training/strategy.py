@@ -1,10 +1,8 @@
-"""The paper's learner as an Avalanche strategy."""
+"""The HSF strategy: the paper's learner under Avalanche."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -16,18 +14,17 @@ from avalanche.training.plugins.evaluation import (
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import default_collate
 
 from avalanche_hsf.checks import check_int, check_non_negative, check_samples
 from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
-from avalanche_hsf.training.in_memory import in_memory
+from avalanche_hsf.training.fit import check_criterion
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
     CommitPlugin,
-    DetachedLikelihoodPlugin,
     EmbeddingTablePlugin,
+    InMemoryLoadingPlugin,
     LatentReplayPlugin,
     SeparationPlugin,
 )
@@ -44,51 +41,49 @@ class HSFStrategy(SupervisedTemplate):
     target is the benchmark's y, and recon the criterion between output and y. In evaluation the
     loss is recon alone, so that Avalanche's loss metrics report the plain criterion.
 
-    The weights and the protections against forgetting are those of a preset unless given. replay
-    and sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their
-    weight is above 0; protections are plugins too.
+    By default it trains on recon alone, with no protection against forgetting and Avalanche's
+    minibatches of 1 and single epoch; `from_preset` makes the named configurations. replay and
+    sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their weight is
+    above 0. A `CommitPlugin` is always added, so that a task's weights are final when its
+    experience ends.
 
     The training loop is Avalanche's; every hook of every plugin fires.
 
-    Source: section 2.5, equation (3) of the paper; `PRESETS` for the weights.
+    Source: section 2.5, equation (3) of the paper.
 
     Args:
         model: A `HypernetSDEFlow`.
         optimizer: An optimizer of the model's parameters. Parameters of new tasks are added to it.
         criterion: Of reconstruction and input, or output and y. Default: the mean squared error,
             or, for a model with an `output_dim`, the cross entropy of class scores.
-        preset: A name in `PRESETS`: what arguments that are None are taken from.
         beta: Schedule of the weight of nll over the epochs of an experience, or a constant. This
-            is the paper's nll, which reaches the encoder; for the other kind see
-            `DetachedLikelihoodPlugin`.
+            is the paper's nll, which reaches the encoder; `DetachedLikelihoodPlugin` is the other
+            kind.
         gamma: Weight of replay, at least 0.
         delta: Weight of sep, at least 0.
         embedding_table: Optimize new task embeddings as rows of a fixed table, as the author
             did, see `EmbeddingTablePlugin`. False: each from its own first step.
-        protections: The plugins that hold old tasks or steer the training.
-        train_mb_size: Samples a training minibatch.
-        train_epochs: Epochs an experience.
-        eval_mb_size: Samples an evaluation minibatch; default: as in training.
+        protections: Plugins that hold old tasks or steer the training.
+        train_mb_size: Samples per training minibatch.
+        train_epochs: Epochs per experience.
+        eval_mb_size: Samples per evaluation minibatch; default: as in training.
         device: Where to run.
         plugins: Further plugins.
         evaluator: Metrics and loggers. Default: the MSE in the terminal, see
             `default_evaluator`, or, with the cross entropy, Avalanche's own default, accuracy and
             loss; None: nothing.
         eval_every: As in Avalanche: -1 never, 0 after each experience, n every n epochs.
-        in_memory: Cut minibatches from tensors where that changes nothing but the time, see
-            `avalanche_hsf.training.in_memory`.
+        in_memory: Add an `InMemoryLoadingPlugin`, which changes nothing but the time.
         replay_seed: Seed of the replay memory's draws, see `LatentReplayPlugin`.
         **base_kwargs: Further arguments of Avalanche's `SupervisedTemplate`.
 
     Attributes:
         mb_latents: The `HSFOutput` of the current training minibatch.
-        loss_terms: The terms added to the criterion in the current minibatch, weights included,
-            by name; None unless somebody watches, see `avalanche_hsf.analysis.LossTerms`.
+        loss_terms: See `avalanche_hsf.training.terms`.
 
     Raises:
         TypeError: The model is no `HypernetSDEFlow`, or an argument has the wrong type.
-        ValueError: An argument is out of its range, there is no such preset, a term would count
-            twice, or two protections contradict each other.
+        ValueError: An argument is out of its range, or a term would count twice.
 
     Example:
         >>> from avalanche_hsf.benchmarks import SyntheticManifolds
@@ -106,14 +101,13 @@ class HSFStrategy(SupervisedTemplate):
         model: HypernetSDEFlow,
         optimizer: Optimizer,
         criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
-        preset: str = DEFAULT,
-        beta: BetaSchedule | float | None = None,
-        gamma: float | None = None,
-        delta: float | None = None,
-        embedding_table: bool | None = None,
-        protections: Sequence[BasePlugin] | None = None,
-        train_mb_size: int | None = None,
-        train_epochs: int | None = None,
+        beta: BetaSchedule | float = 0.0,
+        gamma: float = 0.0,
+        delta: float = 0.0,
+        embedding_table: bool = False,
+        protections: Sequence[BasePlugin] = (),
+        train_mb_size: int = 1,
+        train_epochs: int = 1,
         eval_mb_size: int | None = None,
         device: str | torch.device = "cpu",
         plugins: Sequence[BasePlugin] | None = None,
@@ -123,41 +117,27 @@ class HSFStrategy(SupervisedTemplate):
         replay_seed: int | None = None,
         **base_kwargs: Any,
     ) -> None:
-        given = get_preset(preset)
-        if not isinstance(model, HypernetSDEFlow):
-            raise TypeError(f"model must be a HypernetSDEFlow, got {type(model).__name__}")
-        train_mb_size = given.train_mb_size if train_mb_size is None else train_mb_size
-        train_epochs = given.train_epochs if train_epochs is None else train_epochs
+        _check_types(model, optimizer, criterion)
         check_int("train_mb_size", train_mb_size, at_least=1)
         check_int("train_epochs", train_epochs, at_least=1)
         if eval_mb_size is not None:
             check_int("eval_mb_size", eval_mb_size, at_least=1)
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
-        if criterion is not None and not callable(criterion):
-            raise TypeError(f"criterion must be callable, got {criterion!r}")
         if criterion is None:
             criterion = nn.MSELoss() if model.reconstructs else nn.CrossEntropyLoss()
         if evaluator is default_evaluator and isinstance(criterion, nn.CrossEntropyLoss):
             evaluator = default_classification_evaluator
-        beta = given.beta if beta is None else beta
         if not isinstance(beta, BetaSchedule):
             beta = BetaSchedule(scale=check_non_negative("beta", beta), start=1.0)
         self.beta: BetaSchedule = beta
-        self.gamma = check_non_negative("gamma", given.gamma if gamma is None else gamma)
-        self.delta = check_non_negative("delta", given.delta if delta is None else delta)
-        if protections is None:
-            # First those of the HSF: the likelihood looks at a flow before it is frozen.
-            protections = make_protections(
-                {**given.hsf_protections, **given.protections, **given.hsf_protections}
-            )
+        self.gamma = check_non_negative("gamma", gamma)
+        self.delta = check_non_negative("delta", delta)
         plugins = [*(plugins or []), *protections]
         self._add_terms(plugins, replay_seed)
-        if given.embedding_table if embedding_table is None else embedding_table:
+        if embedding_table:
             plugins.append(EmbeddingTablePlugin())
-        if not any(isinstance(plugin, CommitPlugin) for plugin in plugins):
-            plugins.append(CommitPlugin())
-        self.in_memory = in_memory
+        _add_missing(plugins, CommitPlugin)
+        if in_memory:
+            _add_missing(plugins, InMemoryLoadingPlugin)
         self.mb_latents: HSFOutput | None = None
         self.loss_terms: dict[str, Tensor] | None = None
         super().__init__(
@@ -190,40 +170,36 @@ class HSFStrategy(SupervisedTemplate):
         Args:
             name: A name in `PRESETS`.
             input_dim: Number of features of one sample.
-            seed: Seed of the SDE's noise, what is drawn for new tasks and the replay memory's
-                draws; if None it is drawn from torch's global generator, whence the initial
-                weights come.
+            seed: Seed of the SDE's noise, of the weights of new tasks and of the replay memory's
+                draws; if None it is drawn from torch's global generator, as the initial weights
+                are.
             model_options: Arguments of `HypernetSDEFlow` that replace the preset's, those among
                 `sde_options` one by one; another `hypernetwork` comes with its own
                 `hypernetwork_options`.
             optimizer_options: Arguments of the optimizer that replace the preset's; with a
                 `name`, all of them.
-            **overrides: Arguments of this class that replace the preset's.
+            **overrides: Arguments of this class that replace the preset's; None leaves those the
+                preset has.
 
         Raises:
-            ValueError: There is no such preset; the message lists those there are.
+            ValueError: The preset is unknown; the message lists the valid names.
         """
         preset = get_preset(name)
-        of_model, of_optimizer = preset.hsf, dict(preset.optimizer)
-        model_options, optimizer_options = dict(model_options or {}), dict(optimizer_options or {})
-        # What belongs to one kind of hypernetwork, or to one optimizer, does not fit another.
-        if "hypernetwork" in model_options:
-            of_model.pop("hypernetwork_options", None)
-        if "name" in optimizer_options:
-            of_optimizer = {}
-        # Half of a gentle SDE is not one.
-        of_sde = {**of_model.pop("sde_options"), **model_options.pop("sde_options", {})}
-        model = HypernetSDEFlow(
-            input_dim, **{"seed": seed, **of_model, **model_options, "sde_options": of_sde}
-        )
-        optimizer = make_optimizer(model.parameters(), {**of_optimizer, **optimizer_options})
-        arguments: dict[str, Any] = {
-            "model": model,
-            "optimizer": optimizer,
-            "preset": name,
-            "replay_seed": seed,
+        defaults = preset.strategy_arguments()
+        overrides = {
+            key: value
+            for key, value in overrides.items()
+            if value is not None or key not in {*defaults, "protections"}
         }
-        return cls(**(arguments | overrides))
+        model_arguments = {"seed": seed, **preset.model_arguments(model_options or {})}
+        model = HypernetSDEFlow(input_dim, **model_arguments)
+        optimizer = make_optimizer(
+            model.parameters(), preset.optimizer_arguments(optimizer_options or {})
+        )
+        if "protections" not in overrides:
+            overrides["protections"] = make_protections(preset.all_protections)
+        arguments: dict[str, Any] = {"model": model, "optimizer": optimizer, "replay_seed": seed}
+        return cls(**{**arguments, **defaults, **overrides})
 
     def _add_terms(self, plugins: list[BasePlugin], replay_seed: int | None) -> None:
         """Adds the plugins of the loss terms whose weight is above 0."""
@@ -240,11 +216,6 @@ class HSFStrategy(SupervisedTemplate):
                     f"it would count twice; set {weight}=0 to use your own"
                 )
             plugins.append(term)
-        if self.beta.scale > 0 and any(isinstance(p, DetachedLikelihoodPlugin) for p in plugins):
-            raise ValueError(
-                "DetachedLikelihoodPlugin and a beta above 0 contradict each other: that one "
-                "reaches the encoder; set beta=0 or protections without it"
-            )
 
     @property
     def reconstructs(self) -> bool:
@@ -254,44 +225,19 @@ class HSFStrategy(SupervisedTemplate):
     def _before_training_exp(self, **kwargs: Any) -> None:
         if len(self.experience.dataset) == 0:
             raise ValueError(f"experience {self.experience.current_experience} has no samples")
-        self._check_criterion()
+        check_criterion(
+            self._criterion,
+            self.experience.dataset,
+            output_dim=None if self.reconstructs else self.model.output_dim,
+        )
         super()._before_training_exp(**kwargs)
 
-    def _check_criterion(self) -> None:
-        """Raises ValueError if the criterion does not take the model's output and the target."""
-        dataset = self.experience.dataset
-        targets = () if self.reconstructs else getattr(dataset, "targets", ())
-        classes = [int(y) if isinstance(y, Integral) else -1 for y in targets]
-        largest = max(range(len(classes)), key=classes.__getitem__, default=0)
-        x, y = default_collate([dataset[largest]])[:2]
-        if not (isinstance(x, Tensor) and x.is_floating_point()):
-            return  # no fault of the criterion: the first minibatch says what is wrong
-        target = x if self.reconstructs else y
-        output = torch.zeros_like(x) if self.reconstructs else x.new_zeros(1, self.model.output_dim)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # MSELoss only warns, and broadcasts
-                self._criterion(output, target)
-        except (RuntimeError, IndexError, UserWarning) as error:
-            raise ValueError(
-                f"the criterion {self._criterion} does not fit: a sample has an output of shape "
-                f"{tuple(output.shape[1:])} and a target of shape {tuple(target.shape[1:])}, "
-                f"{target.dtype}. CrossEntropyLoss takes classes below output_dim, MSELoss a "
-                f"target in the shape of the output. It said: {error}"
-            ) from error
-
     def make_optimizer(self, remove_params: bool = True, **kwargs: Any) -> None:
-        """Avalanche's, letting go of parameters that the model has let go of."""
+        """As Avalanche's, but drops parameters that the model has dropped."""
         super().make_optimizer(remove_params=remove_params, **kwargs)
 
-    def make_train_dataloader(self, **kwargs: Any) -> None:
-        """Avalanche's loader, made faster where its samples are plain tensors."""
-        super().make_train_dataloader(**kwargs)
-        if self.in_memory:
-            self.dataloader: Any = in_memory(self.dataloader)
-
     def eval(self, exp_list: Any, **kwargs: Any) -> Any:
-        """Avalanche's evaluation, kept from changing what is learned afterwards.
+        """Avalanche's evaluation, without effect on later training.
 
         Its data loaders draw from torch's global generator, which shuffles the training data.
         """
@@ -302,10 +248,10 @@ class HSFStrategy(SupervisedTemplate):
         check_samples("a minibatch", self.mbatch[0])
         labels = self.mbatch[-1]
         super()._unpack_minibatch()
-        # They are read to choose weights, and to read them from a GPU is to wait for it.
+        # Labels stay on the host: reading them from a GPU to choose weights would synchronise.
         self.mbatch[-1] = labels
         if self.reconstructs:
-            self.mbatch[1] = self.mbatch[0]  # whatever becomes of the input
+            self.mbatch[1] = self.mbatch[0]  # stays the clean input if a plugin adds noise
 
     def forward(self) -> Tensor:
         """The model's output; in training the latents are kept for the likelihood term."""
@@ -325,3 +271,17 @@ class HSFStrategy(SupervisedTemplate):
         if self.loss_terms is not None:
             self.loss_terms["nll"] = nll
         return recon + nll
+
+
+def _check_types(model: object, optimizer: object, criterion: object) -> None:
+    if not isinstance(model, HypernetSDEFlow):
+        raise TypeError(f"model must be a HypernetSDEFlow, got {type(model).__name__}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
+    if criterion is not None and not callable(criterion):
+        raise TypeError(f"criterion must be callable, got {criterion!r}")
+
+
+def _add_missing(plugins: list[BasePlugin], kind: type[BasePlugin]) -> None:
+    if not any(isinstance(plugin, kind) for plugin in plugins):
+        plugins.append(kind())

@@ -171,7 +171,7 @@ def test_components():
 @pytest.mark.parametrize(
     ("components", "error", "message"),
     [
-        (["1", "7"], ValueError, r"no '7' in the model; its children are \['0', '1'.*1.weight"),
+        (["1", "7"], ValueError, r"unknown name '7'; .* children are \['0', '1'.*1.weight"),
         ({"a": ["1"], "b": ["1.bias"]}, ValueError, "1.bias is in two components, 'a' and 'b'"),
         ({"a": "1"}, TypeError, "component 'a' must be a list of names"),
     ],

@@ -25,6 +25,7 @@ from avalanche_hsf.benchmarks import (
     SyntheticManifolds,
     as_reconstruction,
     reconstruction_benchmark,
+    regression_benchmark,
 )
 
 
@@ -91,6 +92,26 @@ def test_double_precision_becomes_the_models_type():
 def test_what_cannot_work_is_rejected(train, options, error, message):
     with pytest.raises(error, match=message):
         reconstruction_benchmark(train, **options)
+
+
+X, Y = torch.zeros(3, 2), torch.zeros(3, 1)
+
+
+@pytest.mark.parametrize(
+    ("train", "options", "error", "message"),
+    [
+        ([(X, Y[:2])], {}, ValueError, r"train\[0\] has 3 x but 2 y"),
+        ([(X, Y), (X, X)], {}, ValueError, "all experiences of y of train must have the same"),
+        ([(X, Y)], {"test": [(X, X)]}, ValueError, "y of train and y of test must have the same"),
+        ([(X, Y)], {"test": [(X, Y)] * 2}, ValueError, "x of test must have one tensor per tra"),
+        ([(X, Y.long())], {}, TypeError, r"y of train\[0\] must be a floating-point"),
+        ([(X, Y)], {"dtype": torch.int64}, TypeError, "floating-point type"),
+        ([(X, Y)], {"task_labels": [0, 1]}, ValueError, "one entry per experience"),
+    ],
+)
+def test_what_is_no_regression_is_rejected(train, options, error, message):
+    with pytest.raises(error, match=message):
+        regression_benchmark(train, **options)
 
 
 def labelled(x, y=None, t=None, **options):

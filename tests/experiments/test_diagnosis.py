@@ -55,10 +55,10 @@ def test_components_of_the_papers_network():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--preset", "perfect"], "no preset 'perfect'"),
+        (["--preset", "perfect"], "unknown preset 'perfect'"),
         (["--set", "latent_dim=1"], "latent_dim must be at least 2"),
         (["--set", "gamma"], "must be NAME=VALUE with a number"),
-        (["--set", "epochs=3"], "no hyperparameter 'epochs'"),
+        (["--set", "epochs=3"], "unknown hyperparameter 'epochs'"),
     ],
 )
 def test_bad_words_end_with_one_line(words, message, tmp_path, capsys):

@@ -125,7 +125,7 @@ def test_the_command(tmp_path, capsys):
         (["--vary", "loss-terms=1,2"], "loss-terms takes no values"),
         (["--vary", "beta=-1"], "scale of beta must be"),
         (["--vary", "beta="], "must be NAME or NAME=A,B,... with numbers, got 'beta='"),
-        (["--preset", "perfect"], "no preset 'perfect'"),
+        (["--preset", "perfect"], "unknown preset 'perfect'"),
         (["--benchmark", "mnist"], "unknown benchmark 'mnist'"),
         (["--benchmark", "split-digits"], "on split-digits the target is not the input"),
     ],

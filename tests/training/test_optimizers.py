@@ -23,7 +23,7 @@ def test_each_lowers_a_loss(name):
 
 
 def test_a_name_that_does_not_exist_lists_those_that_do():
-    with pytest.raises(ValueError, match=r"no optimizer 'Adam'; there are AdamW"):
+    with pytest.raises(ValueError, match=r"unknown optimizer 'Adam'; choose from AdamW"):
         make_optimizer([], {"name": "Adam"})
 
 

@@ -39,12 +39,14 @@ from avalanche_hsf.models import HYPERNETWORKS, HypernetSDEFlow, MLPAutoencoder
 from avalanche_hsf.training import (
     DEFAULT,
     BetaSchedule,
+    CommitPlugin,
     CosineRestartPlugin,
     DetachedLikelihoodPlugin,
     DiffusionFloorPlugin,
     FreezeEmbeddingsPlugin,
     FreezeSharedPlugin,
     HSFStrategy,
+    InMemoryLoadingPlugin,
     LatentReplayPlugin,
     OutputRegularizerPlugin,
     RawReplayPlugin,
@@ -426,11 +428,12 @@ def test_stock_plugins_on_top(benchmark):
 
     plugins = [LRSchedulerPlugin(scheduler), Rate()]
     options = {"model": model, "optimizer": optimizer, "train_epochs": 3, "evaluator": None}
-    strategy = HSFStrategy(plugins=plugins, protections=[WarmStartPlugin()], **options)
+    strategy = HSFStrategy(plugins=plugins, **options)
     strategy.train(benchmark.train_stream[0])
     assert rates == [1e-3, 5e-4, 2.5e-4]
     with pytest.raises(ValueError, match="both set the learning rate"):
-        HSFStrategy(plugins=plugins, **options).train(benchmark.train_stream[0])
+        with_both = HSFStrategy(plugins=[*plugins, CosineRestartPlugin()], **options)
+        with_both.train(benchmark.train_stream[0])
 
 
 @EVERY_PRESET
@@ -516,12 +519,36 @@ def test_bad_arguments():
 
 
 def test_protections_replace_those_of_the_preset(benchmark):
-    strategy = make_directly(protections=[FreezeSharedPlugin()], train_epochs=1)
+    strategy = make(DEFAULT, protections=[FreezeSharedPlugin()], train_epochs=1)
     kinds = {type(plugin).__name__ for plugin in strategy.plugins}
     # A task's weights are committed whatever protects them.
     assert kinds & set(get_preset(DEFAULT).protections) == {"FreezeSharedPlugin", "CommitPlugin"}
     with pytest.raises(ValueError, match="is among the plugins twice"):
-        make_directly(plugins=[FreezeSharedPlugin()]).train(benchmark.train_stream[0])
+        make(DEFAULT, plugins=[FreezeSharedPlugin()]).train(benchmark.train_stream[0])
+
+
+def test_without_a_preset_it_is_plain(benchmark):
+    strategy = make_directly()
+    assert (strategy.train_mb_size, strategy.train_epochs, strategy.eval_mb_size) == (1, 1, 1)
+    assert (strategy.beta.scale, strategy.gamma, strategy.delta) == (0, 0, 0)
+    assert [type(plugin) for plugin in strategy.plugins[:2]] == [
+        CommitPlugin,
+        InMemoryLoadingPlugin,
+    ]
+    assert len(strategy.plugins) == len(Naive(model=nn.Linear(1, 1), **PLAIN).plugins) + 2
+    optimizer = strategy.optimizer
+    strategy.train(benchmark.train_stream[0])
+    assert strategy.optimizer is optimizer
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-3]
+    with pytest.raises(TypeError, match="preset"):
+        make_directly(preset="paper")
+
+
+PLAIN = {
+    "optimizer": torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1),
+    "criterion": nn.MSELoss(),
+    "evaluator": None,
+}
 
 
 # By class: what each kind of hypernetwork can have, all at once.

@@ -1,4 +1,4 @@
-"""One plugin a file, each usable with any supervised Avalanche strategy."""
+"""Plugins, one per file, each for any supervised Avalanche strategy."""
 
 from avalanche_hsf.training.plugins.commit import CommitPlugin
 from avalanche_hsf.training.plugins.cosine_restart import CosineRestartPlugin
@@ -10,8 +10,9 @@ from avalanche_hsf.training.plugins.freeze_embeddings import FreezeEmbeddingsPlu
 from avalanche_hsf.training.plugins.freeze_shared import FreezeSharedPlugin
 from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
 from avalanche_hsf.training.plugins.input_noise import InputNoisePlugin
+from avalanche_hsf.training.plugins.latent_replay import LatentReplayPlugin
 from avalanche_hsf.training.plugins.output_regularizer import OutputRegularizerPlugin
-from avalanche_hsf.training.plugins.replay import LatentReplayPlugin, RawReplayPlugin
+from avalanche_hsf.training.plugins.raw_replay import RawReplayPlugin
 from avalanche_hsf.training.plugins.separation import SeparationPlugin
 from avalanche_hsf.training.plugins.warm_start import WarmStartPlugin
 

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import Any
 
-from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import LRSchedulerPlugin
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.training.plugins._find import check_alone, check_without
+from avalanche_hsf.training.plugins.base import Protection
 
 
-class CosineRestartPlugin(SupervisedPlugin):
+class CosineRestartPlugin(Protection):
     r"""Each experience has a fresh optimizer and a warm-up, then a cosine to zero.
 
     lr(epoch) = lr * min(1, (epoch + 1) / warmup) * (1 + cos(pi * epoch / epochs)) / 2
 
     For any supervised strategy. Avalanche 0.6's `LRSchedulerPlugin` ends an experience by putting
-    the full learning rate back, so that every warm-up but the first begins with a step at full
-    length; hence this one.
+    the full learning rate back, so every warm-up except the first begins with a step at the full
+    rate; hence this plugin.
 
     Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983
 
     Args:
-        warmup: Epochs until the full learning rate, at least 1; at most a tenth of an experience
-            is spent so.
+        warmup: Epochs until the full learning rate, at least 1; at most a tenth of an experience.
         restart: Drop the optimizer's state before each experience.
     """
+
+    excludes = MappingProxyType({LRSchedulerPlugin: "both set the learning rate"})
 
     def __init__(self, warmup: int = 20, *, restart: bool = True) -> None:
         super().__init__()
@@ -37,8 +38,7 @@ class CosineRestartPlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Drops the old state; raises, before any training, if another sets the rate too."""
-        check_alone(self, strategy)
-        check_without(self, LRSchedulerPlugin, strategy, "both set the learning rate")
+        super().before_training_exp(strategy, **kwargs)
         groups = strategy.optimizer.param_groups
         if len(self._full) != len(groups):
             self._full = [group["lr"] for group in groups]

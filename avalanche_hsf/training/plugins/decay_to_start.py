@@ -1,25 +1,24 @@
-"""A new task stays near the weights that it starts from."""
+"""Weight decay towards the weights that a new task starts from."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_hsf.checks import check_non_negative
-from avalanche_hsf.training.plugins._find import check_alone
+from avalanche_hsf.training.plugins.base import Protection
 
 
-class DecayToStartPlugin(SupervisedPlugin):
+class DecayToStartPlugin(Protection):
     """Weight decay towards zero in the first experience, towards the starting point in later ones.
 
-    w <- w - lr * decay * (w - start) after each step, apart from the gradient as in AdamW. With
-    weights that start at those of an earlier task (`WarmStartPlugin`) what was learned there
-    becomes the prior of the new task, which helps where samples are few.
+    w <- w - lr * decay * (w - start) after each step, decoupled from the gradient as in AdamW.
+    With weights that start at those of an earlier task (`WarmStartPlugin`) that task becomes the
+    prior of the new one, which helps where samples are few.
 
-    For any supervised strategy; it keeps nothing between experiences.
+    For any supervised strategy. Stores nothing between tasks.
 
     Source: Li et al. 2018 (L2-SP), https://arxiv.org/abs/1802.01483, decoupled from the gradient.
 
@@ -34,11 +33,8 @@ class DecayToStartPlugin(SupervisedPlugin):
         self.later = check_non_negative("later decay of DecayToStartPlugin", later)
         self._start: dict[Tensor, Tensor] = {}
 
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        check_alone(self, strategy)
-
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
-        """Notes where each parameter starts, when all other plugins have set it."""
+        """Records where each parameter starts, after all other plugins have set it."""
         if strategy.clock.train_exp_epochs > 0:
             return
         parameters = (p for group in strategy.optimizer.param_groups for p in group["params"])

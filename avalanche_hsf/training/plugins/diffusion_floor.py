@@ -1,22 +1,20 @@
-"""An SDE that stays one."""
+"""A floor under the diffusion of SDEs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from avalanche.core import SupervisedPlugin
-
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.models import NeuralSDE
-from avalanche_hsf.training.plugins._find import check_alone, find_module
+from avalanche_hsf.training.plugins.base import Protection
 
 
-class DiffusionFloorPlugin(SupervisedPlugin):
+class DiffusionFloorPlugin(Protection):
     """Sets a floor under the learned diffusion of every `NeuralSDE` in the model.
 
-    A learner that is rewarded for reconstruction lets its diffusion shrink, until the SDE is an
-    ODE in all but name. With g >= floor the noise stays and the learner has to live with it.
-    It protects nothing; it keeps the claim of a stochastic model honest. It keeps nothing.
+    A learner rewarded for reconstruction lets its diffusion shrink until the SDE is effectively
+    an ODE. With g >= floor the model stays stochastic. This does not reduce forgetting. Stores
+    nothing between tasks.
 
     For any supervised strategy whose model has a `NeuralSDE`.
 
@@ -24,14 +22,15 @@ class DiffusionFloorPlugin(SupervisedPlugin):
         floor: At least 0, in units of the state per square root of time.
     """
 
+    needs = NeuralSDE
+
     def __init__(self, floor: float = 0.1) -> None:
         super().__init__()
         self.floor = check_non_negative("floor", floor)
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Sets the floor; raises TypeError, before any training, if there is no SDE."""
-        check_alone(self, strategy)
-        find_module(NeuralSDE, strategy.model, type(self).__name__, "an SDE (a NeuralSDE module)")
+        super().before_training_exp(strategy, **kwargs)
         for module in strategy.model.modules():
             if isinstance(module, NeuralSDE):
                 module.diffusion_floor = self.floor

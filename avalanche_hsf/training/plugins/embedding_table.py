@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 
-from avalanche_hsf.training.plugins._find import check_alone, embedding_of
+from avalanche_hsf.models import TaskEmbedding
+from avalanche_hsf.training.plugins.base import Protection
 
 
-class EmbeddingTablePlugin(SupervisedPlugin):
+class EmbeddingTablePlugin(Protection):
     """A new embedding joins the optimizer with the age of the first one.
 
     The author keeps the embeddings of all tasks in one table, made before the first task. Adam
@@ -20,25 +20,27 @@ class EmbeddingTablePlugin(SupervisedPlugin):
 
     (1 - beta1^k) sqrt((1 - beta2^(n+k)) / (1 - beta2^k))
 
-    times as long: at 300 epochs a task at most 3.4 times in the second task, 5.5 in the fifth. A
+    times as long: at 300 epochs per task at most 3.4 times in the second task, 5.5 in the fifth. A
     row without a gradient is not skipped either: momentum and weight decay go on moving it.
     Embeddings that grow one by one, as Avalanche does it, start at step 0 and move as intended.
     The difference is visible in how much is forgotten, so reproducing the paper needs it.
 
-    What is left out: the table's weight decay reaches a later task's row before its time, which
+    Left out: the table's weight decay reaches a later task's row before its time, which
     shrinks it by 0.6 % until the fifth task.
 
-    Does nothing for an optimizer that keeps no state. Its place is after `make_optimizer`, where
-    `before_training_exp` is.
+    Does nothing for an optimizer that keeps no state. It acts in
+    `before_training_exp`, after `make_optimizer`.
 
     Source: the author's public code (one `nn.Parameter` of shape tasks x dim).
     """
 
+    needs = TaskEmbedding
+
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Gives each embedding that has no optimizer state one of the first embedding's age."""
-        check_alone(self, strategy)
+        super().before_training_exp(strategy, **kwargs)
         state = strategy.optimizer.state
-        first, *later = embedding_of(strategy.model, type(self).__name__).embeddings.values()
+        first, *later = self.embedding(strategy).embeddings.values()
         for e in later:
             if state.get(first) and not state.get(e):
                 state[e] = {
@@ -48,6 +50,6 @@ class EmbeddingTablePlugin(SupervisedPlugin):
 
     def before_update(self, strategy: Any, **kwargs: Any) -> None:
         """Lets the optimizer step every embedding, with gradient zero where there is none."""
-        for e in embedding_of(strategy.model, type(self).__name__).embeddings.values():
+        for e in self.embedding(strategy).embeddings.values():
             if e.grad is None:
                 e.grad = torch.zeros_like(e)

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
-from avalanche.core import SupervisedPlugin
-
-from avalanche_hsf.training.plugins._find import (
-    check_alone,
-    check_without,
-    current_tasks,
-    embedding_of,
-)
+from avalanche_hsf.models import TaskEmbedding
+from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
+from avalanche_hsf.training.tasks import current_tasks
 
 
-class FreezeEmbeddingsPlugin(SupervisedPlugin):
+class FreezeEmbeddingsPlugin(Protection):
     """Embeddings of tasks that are not in training get no gradient.
 
     Then neither a gradient (of the separation loss, which pulls on both sides of a pair), nor
     momentum, nor weight decay moves them. An embedding is free again when its task comes back.
 
-    For any supervised strategy whose model has a `TaskEmbedding`. It keeps nothing.
+    For any supervised strategy whose model has a `TaskEmbedding`. Stores nothing between tasks.
 
     Source: von Oswald et al. 2020, https://arxiv.org/abs/1906.00695, where the embeddings of
     finished tasks are fixed.
     """
 
+    needs = TaskEmbedding
+    excludes = MappingProxyType(
+        {EmbeddingTablePlugin: "the table moves finished embeddings too; set embedding_table=False"}
+    )
+
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises, before any training, without embeddings or with the author's table of them."""
-        embedding = embedding_of(strategy.model, type(self).__name__)
-        check_alone(self, strategy)
-        check_without(
-            self,
-            EmbeddingTablePlugin,
-            strategy,
-            "the table moves finished embeddings too; set embedding_table=False",
-        )
+        super().before_training_exp(strategy, **kwargs)
         current = current_tasks(strategy)
-        for key, e in embedding.embeddings.items():
+        for key, e in self.embedding(strategy).embeddings.items():
             e.requires_grad_(int(key) in current)
             if int(key) not in current:
                 e.grad = None

@@ -1,27 +1,27 @@
-"""What all tasks share stays as the first task left it."""
+"""Shared layers frozen after the first task."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from avalanche.core import SupervisedPlugin
 from torch import nn
 
 from avalanche_hsf.models import TaskWeights
-from avalanche_hsf.training.plugins._find import check_alone, current_tasks, hypernetwork_of
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.tasks import current_tasks
 
 
-class FreezeSharedPlugin(SupervisedPlugin):
+class FreezeSharedPlugin(Protection):
     """Freezes every parameter outside the hypernetwork when a second task comes.
 
-    As long as the stream goes on with the tasks that it began with, such as the parts that
-    `split_online_stream` makes of an experience, there is nothing to hold.
+    While the stream goes on with the tasks it began with, such as the parts that
+    `split_online_stream` makes of an experience, nothing is frozen.
 
-    Shared layers are what all tasks run through and nothing else protects: whatever a
-    hypernetwork writes for an old task, it was written for the layers of that time. Frozen
-    parameters have no gradient, so neither momentum nor weight decay moves them.
+    All tasks run through the shared layers, and nothing else protects them: the weights written
+    for an old task fit the layers as they were then. Frozen parameters have no gradient, so
+    neither momentum nor weight decay moves them.
 
-    For any supervised strategy whose model has a hypernetwork. It keeps nothing.
+    For any supervised strategy whose model has a hypernetwork. Stores nothing between tasks.
 
     Source: as for the frozen trunk of progressive networks, Rusu et al. 2016,
     https://arxiv.org/abs/1606.04671.
@@ -31,6 +31,8 @@ class FreezeSharedPlugin(SupervisedPlugin):
             output does not reach the reconstruction.
     """
 
+    needs = TaskWeights
+
     def __init__(self, trainable: tuple[str, ...] = ()) -> None:
         super().__init__()
         if isinstance(trainable, str):
@@ -39,19 +41,18 @@ class FreezeSharedPlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises, before any training, if there is no hypernetwork or no such parameter."""
-        hypernetwork = hypernetwork_of(strategy.model, "FreezeSharedPlugin")
-        check_alone(self, strategy)
+        super().before_training_exp(strategy, **kwargs)
         names = [name for name, _ in strategy.model.named_parameters()]
         for prefix in self.trainable:
             if not any(name.startswith(prefix) for name in names):
-                raise ValueError(f"no parameter's name begins with {prefix!r}; there are {names}")
-        if not current_tasks(strategy).issuperset(hypernetwork.tasks):
+                raise ValueError(f"no parameter's name begins with {prefix!r}; choose from {names}")
+        if not current_tasks(strategy).issuperset(self.hypernetwork(strategy).tasks):
             self._freeze(strategy.model)
 
     def _freeze(self, model: nn.Module) -> None:
         hypernetworks = [m for m in model.modules() if isinstance(m, TaskWeights)]
-        own = {id(p) for hypernetwork in hypernetworks for p in hypernetwork.parameters()}
+        generators = {id(p) for hypernetwork in hypernetworks for p in hypernetwork.parameters()}
         for name, parameter in model.named_parameters():
-            if id(parameter) not in own and not name.startswith(self.trainable):
+            if id(parameter) not in generators and not name.startswith(self.trainable):
                 parameter.requires_grad_(False)
                 parameter.grad = None

@@ -1,22 +1,21 @@
-"""Learning to see through noise."""
+"""Gaussian noise on the inputs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.plugins._find import check_alone
+from avalanche_hsf.training.plugins.base import Protection
 
 
-class InputNoisePlugin(SupervisedPlugin):
+class InputNoisePlugin(Protection):
     """Adds Gaussian noise to the inputs of training minibatches; targets stay clean.
 
-    Keeps a model of few samples from fitting them through directions that mean nothing: a
-    denoising autoencoder. For any supervised strategy; it keeps nothing.
+    Keeps a model trained on few samples from overfitting: a denoising autoencoder. For any
+    supervised strategy. Stores nothing between tasks.
 
     Source: Vincent et al. 2008, https://doi.org/10.1145/1390156.1390294
 
@@ -29,9 +28,6 @@ class InputNoisePlugin(SupervisedPlugin):
         super().__init__()
         self.std = check_non_negative("std of InputNoisePlugin", std)
         self.generator = torch.Generator().manual_seed(resolve_seed(seed))
-
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        check_alone(self, strategy)
 
     def before_forward(self, strategy: Any, **kwargs: Any) -> None:
         x = strategy.mbatch[0]

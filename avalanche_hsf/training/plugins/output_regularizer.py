@@ -7,32 +7,28 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
 from avalanche_hsf.checks import check_int, check_non_negative
-from avalanche_hsf.models import TaskEmbedding
+from avalanche_hsf.models import TaskEmbedding, TaskWeights
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.plugins._find import (
-    add_term,
-    check_alone,
-    current_tasks,
-    hypernetwork_of,
-)
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.tasks import current_tasks
+from avalanche_hsf.training.terms import add_term
 
 
-class OutputRegularizerPlugin(SupervisedPlugin):
+class OutputRegularizerPlugin(Protection):
     r"""Adds weight * mean_k ||h(e_k; Theta + dTheta) - h*(e_k)||^2 to the loss, over old tasks k.
 
     h*(e_k) are the weights that the hypernetwork wrote for task k when the present experience
-    began; so an old task is held by its outputs, not by its data. What it keeps between tasks is
-    nothing but the embeddings; while it trains, a copy of the old outputs in use.
+    began; so an old task is held by its outputs, not by its data. Stores nothing between tasks
+    beyond the embeddings; during training, a copy of the old outputs in use.
 
     dTheta is zero, or, looking ahead, the step of the hypernetwork's weights that the optimizer
-    would take on the loss without this term: what counts is where that step leads. It costs a
-    second backward pass and step.
+    would take on the loss without this term: the outputs are held where that step leads, at the
+    cost of a second backward pass and step.
 
     For any supervised strategy whose model has a hypernetwork that can move old outputs.
 
@@ -46,6 +42,8 @@ class OutputRegularizerPlugin(SupervisedPlugin):
             grows with their number.
         seed: Seed of these draws; if None it is drawn from torch's global generator.
     """
+
+    needs = TaskWeights
 
     def __init__(
         self,
@@ -65,13 +63,13 @@ class OutputRegularizerPlugin(SupervisedPlugin):
 
     @torch.no_grad()
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Notes the outputs to hold; raises, before any training, if there are none to hold."""
-        hypernetwork = hypernetwork_of(strategy.model, type(self).__name__)
-        check_alone(self, strategy)
+        """Records the outputs to hold; raises if the hypernetwork holds them by construction."""
+        super().before_training_exp(strategy, **kwargs)
+        hypernetwork = self.hypernetwork(strategy)
         if hypernetwork.holds_old_tasks:
             raise ValueError(
                 f"OutputRegularizerPlugin and {type(hypernetwork).__name__} contradict each "
-                "other: its old outputs stay put by construction, there is nothing to hold"
+                "other: its old outputs do not change by construction"
             )
         current = current_tasks(strategy)
         self._old = [task for task in hypernetwork.tasks if task not in current]
@@ -83,7 +81,7 @@ class OutputRegularizerPlugin(SupervisedPlugin):
         chosen = torch.arange(len(self._old))
         if self.n_tasks is not None and self.n_tasks < len(self._old):
             chosen = torch.randperm(len(self._old), generator=self.generator)[: self.n_tasks]
-        hypernetwork = hypernetwork_of(strategy.model, type(self).__name__)
+        hypernetwork = self.hypernetwork(strategy)
         ahead = _ahead(strategy, hypernetwork) if self.lookahead else {}
         labels = [self._old[k] for k in chosen.tolist()]
         now = functional_call(hypernetwork, ahead, (labels,)) if ahead else hypernetwork(labels)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from avalanche.core import SupervisedPlugin
-
 from avalanche_hsf.checks import check_non_negative
+from avalanche_hsf.models import TaskEmbedding
 from avalanche_hsf.training.losses import separation
-from avalanche_hsf.training.plugins._find import add_term, check_alone, current_tasks, embedding_of
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.tasks import current_tasks
+from avalanche_hsf.training.terms import add_term
 
 
-class SeparationPlugin(SupervisedPlugin):
+class SeparationPlugin(Protection):
     """Adds delta * sep to the loss: embeddings of different tasks are pushed apart.
 
     For any supervised strategy whose model has a `TaskEmbedding` somewhere inside. The current
-    tasks are those of the experience in training, the others all tasks known besides. As in the
+    tasks are those of the experience in training, the others all other known tasks. As in the
     paper the gradient moves both, finished tasks too, unless `FreezeEmbeddingsPlugin` holds them.
 
     Source: section 2.5 of the paper, see `separation`.
@@ -24,17 +25,14 @@ class SeparationPlugin(SupervisedPlugin):
         weight: delta, at least 0; the paper's final experiments use 1.5.
     """
 
+    needs = TaskEmbedding
+
     def __init__(self, weight: float = 1.5) -> None:
         super().__init__()
         self.weight = check_non_negative("weight of SeparationPlugin", weight)
 
-    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Finds the embeddings; raises TypeError before any training if there are none."""
-        embedding_of(strategy.model, "SeparationPlugin")
-        check_alone(self, strategy)
-
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
-        embedding = embedding_of(strategy.model, "SeparationPlugin")
+        embedding = self.embedding(strategy)
         current = sorted(current_tasks(strategy))
         others = [label for label in embedding.tasks if label not in current]
         if others and self.weight > 0:

@@ -1,29 +1,30 @@
-"""A new task starts from the old one that fits it best."""
+"""Warm starts from the finished task that fits a new one best."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 from torch import nn
 from torch.utils.data import default_collate
 
+from avalanche_hsf._private import criterion_of, unpacked
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import SeededNoise
-from avalanche_hsf.training.plugins._find import check_alone, current_tasks
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.tasks import current_tasks
 
 
-class WarmStartPlugin(SupervisedPlugin):
+class WarmStartPlugin(Protection):
     """Copies the weights of the finished task with the lowest loss on the new task's samples.
 
     For any supervised strategy whose model, or modules of it, have `copy_task(source, target)`, as
-    every hypernetwork here has. It keeps nothing.
+    every hypernetwork here has. Stores nothing between tasks.
 
     Args:
-        n_samples: Samples of the new task that the old ones are tried on, at least 1.
+        n_samples: Samples of the new task on which old tasks are tried, at least 1.
         n_tasks: Finished tasks that are tried, at least 1, evenly spread over all, the last among
-            them; None: all, which takes a forward pass for each when a task begins.
+            them; None: all, at one forward pass per finished task when a task begins.
     """
 
     def __init__(self, n_samples: int = 300, *, n_tasks: int | None = None) -> None:
@@ -40,7 +41,7 @@ class WarmStartPlugin(SupervisedPlugin):
                 "WarmStartPlugin needs a model with weights for each task (copy_task, as a "
                 f"hypernetwork has), {type(strategy.model).__name__} has none"
             )
-        check_alone(self, strategy)
+        super().before_training_exp(strategy, **kwargs)
         if not self._finished:
             return
         for label in sorted(current_tasks(strategy).difference(self._finished)):
@@ -51,12 +52,11 @@ class WarmStartPlugin(SupervisedPlugin):
 
     def _best_for(self, strategy: Any, label: int) -> int:
         dataset = strategy.experience.dataset
-        own = [i for i, t in enumerate(dataset.targets_task_labels) if int(t) == label]
-        every = max(1, len(own) // self.n_samples)
-        minibatch = default_collate([dataset[i] for i in own[::every][: self.n_samples]])
-        strategy.mbatch = minibatch
-        strategy._unpack_minibatch()
-        model, x, y = strategy.model, strategy.mb_x, strategy.mb_y
+        rows = [i for i, t in enumerate(dataset.targets_task_labels) if int(t) == label]
+        every = max(1, len(rows) // self.n_samples)
+        minibatch = default_collate([dataset[i] for i in rows[::every][: self.n_samples]])
+        x, y, task_labels = unpacked(strategy, minibatch)
+        model = strategy.model
         model.eval()
         for module in model.modules():
             if isinstance(module, SeededNoise):
@@ -65,9 +65,9 @@ class WarmStartPlugin(SupervisedPlugin):
         n = len(self._finished)
         k = min(self.n_tasks or n, n)
         for old in (self._finished[(i + 1) * n // k - 1] for i in range(k)):
-            # Tried as the new task, since its classes, say, are others than the old one's.
+            # Tried under the new label, since the new task may have other classes.
             _copy(model, old, label)
-            losses[old] = float(strategy._criterion(model(x, strategy.mb_task_id), y))
+            losses[old] = float(criterion_of(strategy)(model(x, task_labels), y))
         model.train()
         return min(losses, key=losses.__getitem__)
 

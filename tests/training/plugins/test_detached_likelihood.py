@@ -108,8 +108,9 @@ def test_in_the_strategy_it_uses_the_latents_of_the_pass():
 
 
 def test_a_beta_above_zero_contradicts_it():
+    strategy = HSFStrategy.from_preset("isolated", input_dim=3, beta=0.5, evaluator=None)
     with pytest.raises(ValueError, match="a beta above 0 contradict each other"):
-        HSFStrategy.from_preset("isolated", input_dim=3, beta=0.5, evaluator=None)
+        strategy.train(stream()[0])
     strategy = HSFStrategy.from_preset("paper", input_dim=3, train_epochs=1, evaluator=None)
     strategy.plugins.append(DetachedLikelihoodPlugin())
     with pytest.raises(ValueError, match="a beta above 0 contradict each other"):

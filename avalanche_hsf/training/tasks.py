@@ -1,0 +1,21 @@
+"""Which tasks a strategy trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche_hsf._private import experiences_in_training
+
+
+def current_tasks(strategy: Any) -> set[int]:
+    """The labels of the tasks in training.
+
+    The parts that `split_online_stream` makes of an experience have lost its `task_labels`.
+    """
+    return {
+        int(label)
+        for experience in experiences_in_training(strategy)
+        for label in getattr(
+            experience, "task_labels", experience.dataset.targets_task_labels.uniques
+        )
+    }

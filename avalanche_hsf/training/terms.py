@@ -1,0 +1,31 @@
+"""Terms that plugins add to the loss of a minibatch, and how they are watched.
+
+While they are watched, `strategy.loss_terms` is a dictionary of the terms by name, weights
+included; otherwise it is None or missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+
+def add_term(strategy: Any, name: str, term: Tensor) -> None:
+    """Adds a term to the loss of the minibatch."""
+    strategy.loss = strategy.loss + term
+    noted = getattr(strategy, "loss_terms", None)
+    if noted is not None:
+        noted[name] = term
+
+
+def watch_terms(strategy: Any, on: bool) -> None:
+    """Starts or stops watching; called before the forward pass."""
+    strategy.loss_terms = {} if on else None
+
+
+def take_terms(strategy: Any) -> dict[str, Tensor]:
+    """The terms added since `watch_terms`, which are watched no longer."""
+    terms = strategy.loss_terms
+    strategy.loss_terms = None
+    return terms
