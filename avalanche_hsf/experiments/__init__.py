@@ -3,7 +3,8 @@
 from avalanche_hsf.experiments.commands.compare import compare
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem, Setting
 from avalanche_hsf.experiments.runs.problems import BENCHMARKS
-from avalanche_hsf.experiments.runs.results import ResultsFile, Run, Runs
+from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.experiments.runs.run import run
 
 __all__ = [

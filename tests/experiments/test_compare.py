@@ -8,8 +8,8 @@ import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, Runs, compare
-from avalanche_hsf.experiments.commands.compare import GROUPS, Comparison, expand, tune
 from avalanche_hsf.experiments.commands.compare_report import frontier, tables
+from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, expand, tune
 from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
 from avalanche_hsf.experiments.runs.doors import find_learner
 from avalanche_hsf.experiments.runs.engines import in_process

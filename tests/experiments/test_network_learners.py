@@ -11,7 +11,7 @@ from torch import nn
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS
-from avalanche_hsf.experiments.commands.compare import GROUPS, Comparison, check_fit, tune
+from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, check_fit, tune
 from avalanche_hsf.experiments.learners import LEARNERS
 from avalanche_hsf.experiments.learners.mended import SynapticIntelligenceOnCPU
 from avalanche_hsf.experiments.runs.engines import in_process

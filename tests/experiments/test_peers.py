@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmark
-from avalanche_hsf.experiments.commands.compare import GROUPS
+from avalanche_hsf.experiments.commands.comparison import GROUPS
 from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Setting
 from avalanche_hsf.experiments.learners.methods import gem
 from avalanche_hsf.experiments.runs.problems import BENCHMARKS

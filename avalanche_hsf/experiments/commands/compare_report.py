@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.report import Report, Table, plot_frontier
 from avalanche_hsf.experiments.report.tables import interval, p_against
-from avalanche_hsf.experiments.runs.results import Run, Runs
+from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.run import N_PATHS
 
 NOTES = (

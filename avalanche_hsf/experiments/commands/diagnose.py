@@ -20,13 +20,14 @@ from avalanche_hsf.analysis import (
     loss_on,
     sharpness,
 )
-from avalanche_hsf.experiments.commands.compare import check_fit
+from avalanche_hsf.experiments.commands.comparison import check_fit
 from avalanche_hsf.experiments.commands.diagnose_report import diagnose_report
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.report import Report
 from avalanche_hsf.experiments.runs.doors import find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
-from avalanche_hsf.experiments.runs.results import ResultsFile, Run, Runs
+from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
 from avalanche_hsf.training.hyperparameters import INTEGERS, check_values

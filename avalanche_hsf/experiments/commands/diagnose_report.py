@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.report import Report, Table, plot_curves, plot_shares
 from avalanche_hsf.experiments.report.tables import interval
-from avalanche_hsf.experiments.runs.results import Run, Runs
+from avalanche_hsf.experiments.runs.record import Run, Runs
 
 
 def diagnose_report(runs: Runs) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 from avalanche_hsf import evaluation
-from avalanche_hsf.experiments.commands.compare import GROUPS
+from avalanche_hsf.experiments.commands.comparison import GROUPS
 from avalanche_hsf.experiments.learners import LEARNERS
 from avalanche_hsf.experiments.report import Table
 from avalanche_hsf.experiments.runs.problems import BENCHMARKS

@@ -22,7 +22,8 @@ from avalanche_hsf.experiments.report import (
 )
 from avalanche_hsf.experiments.report.tables import signed
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
-from avalanche_hsf.experiments.runs.results import ResultsFile, Run, Runs
+from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.experiments.runs.results import ResultsFile
 
 BENCHMARK = "synthetic"
 PAPER_EPOCHS = 300

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from avalanche_hsf.experiments.report.statistics import mean_and_interval, paired_p
-from avalanche_hsf.experiments.runs.results import Run
+from avalanche_hsf.experiments.runs.record import Run
 
 
 @dataclass(frozen=True)

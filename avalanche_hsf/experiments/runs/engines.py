@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.experiments.runs.jobs import Engine, Failure, Task, finish
-from avalanche_hsf.experiments.runs.results import Run, versions
+from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.experiments.runs.results import versions
 
 ATTEMPTS = 3
 """How often a run is begun before the death of its worker is its failure."""

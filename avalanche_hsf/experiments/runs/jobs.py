@@ -13,7 +13,8 @@ import torch
 
 from avalanche_hsf.experiments.runs.digest import digest_of
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
-from avalanche_hsf.experiments.runs.results import Key, ResultsFile, Run, Runs, versions
+from avalanche_hsf.experiments.runs.record import Key, Run, Runs
+from avalanche_hsf.experiments.runs.results import ResultsFile, versions
 from avalanche_hsf.experiments.runs.run import run, silence_avalanche
 
 

@@ -1,181 +1,21 @@
-"""Finished runs, and the file that keeps them."""
+"""The file that keeps finished runs."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-import torch
 from filelock import FileLock
-from torch import Tensor
 
 from avalanche_hsf import __version__
-from avalanche_hsf.evaluation import forgetting
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-class Key(NamedTuple):
-    """What makes two runs the same experiment: the fields of `Run` of these names."""
-
-    benchmark: str
-    learner: str
-    seed: int
-    epochs: int
-    configuration: str
-    network: str
-    inputs: str
-
-    @property
-    def without_inputs(self) -> Key:
-        """The key as runs had it before they knew what their numbers depend on."""
-        return self._replace(inputs="")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One learner on one stream with one seed.
-
-    Attributes:
-        benchmark: Name of the problem, such as "synthetic".
-        learner: Name of the learner, such as "hsf-paper".
-        seed: Its seed.
-        epochs: Training epochs per experience.
-        configuration: What was chosen besides: optimizer, strength; empty for a learner that runs
-            as its name says.
-        error_matrix: R[i][j], the problem's error, row i measured after task i; None where it was
-            not measured.
-        forgetting: R[last][j] - R[j][j] by task; positive is worse; None where R[j][j] was not
-            measured.
-        final_mean_error: Mean of the last row.
-        final_mean_error_of_mean_path: The same for the mean of `N_PATHS` outputs per sample, for
-            stochastic models; None for the others.
-        seconds: Wall time of training and evaluation.
-        n_parameters: Numbers in the model at the end, read-outs and frozen parts included.
-        floats_kept: Numbers that the learner keeps at the end: the model's and the plugins', in
-            units of 4 bytes.
-        floats_per_task: What each task after the first added to that, on average; or, where it is
-            more, what is kept beside the model, such as a memory, divided by all tasks.
-        raw_samples: Raw samples it keeps at the end.
-        network: Name of the network that replaced the problem's own; "": none did.
-        inputs: Digest of everything its numbers depend on; "" for runs of older files.
-        findings: What was measured besides, see `avalanche_hsf.experiments.commands.diagnose`;
-            empty for a plain run.
-    """
-
-    benchmark: str
-    learner: str
-    seed: int
-    epochs: int
-    configuration: dict[str, Any]
-    error_matrix: list[list[float | None]]
-    forgetting: list[float | None]
-    final_mean_error: float
-    final_mean_error_of_mean_path: float | None
-    seconds: float
-    n_parameters: int
-    floats_kept: int
-    floats_per_task: float
-    raw_samples: int
-    network: str = ""
-    inputs: str = ""
-    findings: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_matrix(cls, matrix: Tensor, **fields: Any) -> Run:
-        """A run from its square matrix R, NaN where not measured, and the other fields."""
-        return cls(
-            error_matrix=[
-                [_number(error) if j <= i else None for j, error in enumerate(row)]
-                for i, row in enumerate(matrix)
-            ],
-            forgetting=[_number(gap) for gap in forgetting(matrix)],
-            final_mean_error=float(matrix[-1].mean()),
-            **fields,
-        )
-
-    @property
-    def key(self) -> Key:
-        """What makes two runs the same experiment."""
-        configuration = json.dumps(self.configuration, sort_keys=True)
-        named = {name: getattr(self, name) for name in Key._fields}
-        return Key(**(named | {"configuration": configuration}))
-
-    @property
-    def mean_and_worst_forgetting(self) -> tuple[float, float]:
-        """Over all tasks but the last; NaN for learners that train but once."""
-        gaps = [gap for gap in self.forgetting[:-1] if gap is not None]
-        return (sum(gaps) / len(gaps), max(gaps)) if gaps else (math.nan, math.nan)
-
-    @property
-    def matrix(self) -> Tensor:
-        """R as a float64 tensor, NaN where it was not measured."""
-        rows = [[math.nan if e is None else e for e in row] for row in self.error_matrix]
-        return torch.tensor(rows, dtype=torch.float64)
-
-
-def _number(value: Tensor) -> float | None:
-    return None if torch.isnan(value) else float(value)
-
-
-class Runs(Sequence[Run]):
-    """Finished runs, and what became of the others.
-
-    Args:
-        runs: The runs.
-        failures: A line for each run that was not finished, and for each learner left out.
-    """
-
-    def __init__(self, runs: Sequence[Run], failures: Sequence[str] = ()) -> None:
-        self._runs = list(runs)
-        self.failures = list(failures)
-
-    def __getitem__(self, i: Any) -> Any:
-        return self._runs[i]
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def by(self, name: str) -> dict[Any, list[Run]]:
-        """The runs grouped by a field, such as "learner"."""
-        groups: dict[Any, list[Run]] = {}
-        for run in self._runs:
-            groups.setdefault(getattr(run, name), []).append(run)
-        return groups
-
-    def to_frame(self) -> pd.DataFrame:
-        """Every measured error in long form, a row each.
-
-        Returns:
-            A pandas frame with the columns learner, seed, after_task, task and error: R[i, j] with
-            i = after_task and j = task, both counted from 0.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: pip install 'avalanche-hsf[frame]'"
-            ) from error
-        rows = [
-            (run.learner, run.seed, i, j, error)
-            for run in self._runs
-            for i, row in enumerate(run.error_matrix)
-            for j, error in enumerate(row)
-            if error is not None
-        ]
-        return pd.DataFrame(rows, columns=["learner", "seed", "after_task", "task", "error"])
+from avalanche_hsf.experiments.runs.record import Key, Run
 
 
 class ResultsFile:
@@ -268,12 +108,10 @@ def _place(run: Run) -> tuple[Any, ...]:
 
 def _run(stored: dict[str, Any]) -> Run:
     """A run as it is in a file; in older files its learner is called its strategy."""
-    if "strategy" in stored:
-        stored = {**stored, "learner": stored["strategy"]}
-    names = {each.name for each in fields(Run)}
-    return Run(
-        **{name: value for name, value in stored.items() if name != "strategy" or name in names}
-    )
+    fields = dict(stored)
+    if "strategy" in fields:
+        fields["learner"] = fields.pop("strategy")
+    return Run(**fields)
 
 
 def _differences(there: Mapping[str, str], now: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
 from avalanche_hsf.experiments.runs.problems import setting_for
-from avalanche_hsf.experiments.runs.results import Run
+from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.models import HypernetSDEFlow
 
 N_PATHS = 16

@@ -1,0 +1,211 @@
+"""What is to be compared, checked before anything runs, and how it is tuned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from avalanche_hsf.checks import check_int
+from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
+from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
+from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem
+from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
+from avalanche_hsf.experiments.runs.results import ResultsFile
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    group: tuple(name for name, learner in LEARNERS.items() if learner.group == group)
+    for group in ("presets", "frontier", "peers", "networks")
+}
+"""Names that stand for several learners."""
+
+SEEDS = (1, 2, 3, 4, 5)
+TUNING_SEED = 100
+
+Learners = Mapping[str, Named] | Sequence[str]
+"""Names, groups and addresses; or by the name in tables a name, an address, a function that builds
+a strategy, or a `Learner`."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, checked.
+
+    Attributes:
+        problem: What is learned.
+        learners: Who learns it, by the name in tables.
+        named: What each is called by, a name or the thing itself.
+        job: A job of the problem, to be copied for each run.
+        seeds: To be reported.
+        tuning_seed: Of the search.
+    """
+
+    problem: Problem
+    learners: Mapping[str, Learner]
+    named: Mapping[str, Named]
+    job: Job
+    seeds: Sequence[int]
+    tuning_seed: int
+
+    @classmethod
+    def of(
+        cls,
+        benchmark: Named,
+        learners: Learners | None = None,
+        *,
+        seeds: Sequence[int] = SEEDS,
+        network: Named = None,
+        criterion: Named = None,
+        mb_size: int | None = None,
+        epochs: int | None = None,
+        tuning_seed: int = TUNING_SEED,
+    ) -> Comparison:
+        """Arguments as in `compare`.
+
+        Raises:
+            TypeError, ValueError: As there.
+        """
+        problem = find_problem(benchmark, network, criterion=criterion, mb_size=mb_size)
+        default = ["hsf-isolated", "presets", "peers"]
+        if problem.unit == "epoch":
+            default = ["hn-isolated", "networks"]
+        named = _named(default if learners is None else learners)
+        found = {name: find_learner(learner) for name, learner in named.items()}
+        check_fit(problem, found)
+        if tuning_seed in seeds:
+            raise ValueError(
+                f"the tuning seed {tuning_seed} is among the seeds: what is reported must be "
+                "measured with others"
+            )
+        if not seeds:
+            raise ValueError("seeds must hold at least one seed, got none")
+        for seed in (*seeds, tuning_seed):
+            check_int("a seed", seed, at_least=0)
+        job = Job(
+            benchmark,
+            "",
+            tuning_seed,
+            problem.epochs if epochs is None else check_int("epochs", epochs, at_least=1),
+            network=network,
+            criterion=criterion,
+            mb_size=mb_size,
+        )
+        return cls(problem, found, named, job, list(seeds), tuning_seed)
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """Learners from names of learners and groups, each once, in order.
+
+    >>> expand(["hsf-isolated", "presets"])
+    ['hsf-isolated', 'hsf-paper', 'hsf-repaired', 'hsf-compact']
+    """
+    return list(dict.fromkeys(one for name in names for one in GROUPS.get(name, (name,))))
+
+
+def _named(learners: Learners) -> dict[str, Named]:
+    if isinstance(learners, Mapping):
+        return dict(learners)
+    if isinstance(learners, str) or not all(isinstance(name, str) for name in learners):
+        raise TypeError(
+            "learners must be a list of names, or a mapping from names to learners, got "
+            f"{learners!r}"
+        )
+    return {name: name for name in expand(learners)}
+
+
+def check_fit(problem: Problem, learners: Mapping[str, Learner]) -> None:
+    """Raises ValueError if there is no learner, or one is not for that problem."""
+    if not learners:
+        raise ValueError("learners must name at least one learner, got none")
+    for name, learner in learners.items():
+        if learner.autoencodes and not problem.latent_dim:
+            fitting = [n for n, other in LEARNERS.items() if not other.autoencodes]
+            raise ValueError(
+                f"{name} builds an autoencoder, but on {problem.name} the target is not the input; "
+                f"choose from {', '.join(fitting)}"
+            )
+
+
+def tune(
+    comparison: Comparison, results: ResultsFile, engine: Engine
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The configuration of each learner with the lowest final mean error on the tuning seed.
+
+    In three stages, each for all learners together: every optimizer and learning rate of `RATES`,
+    with the middle of the learner's own strengths; with the best of them, its other strengths;
+    with the best of these, on a problem with few samples, those of `REGULARIZED`. A learner that
+    runs as its name says has one candidate in each.
+
+    Returns:
+        The configurations, and a line for each learner of which every candidate failed.
+    """
+    best: dict[str, dict[str, Any]] = {name: {} for name in comparison.learners}
+    failures: list[str] = []
+    for stage in (_rates, _strengths, _regularizers):
+        candidates = {
+            name: stage(comparison.problem, comparison.learners[name], chosen)
+            for name, chosen in best.items()
+        }
+        jobs = [
+            job_of(comparison, name, comparison.tuning_seed, candidate, tuning=True)
+            for name, configurations in candidates.items()
+            for candidate in configurations
+            if len(configurations) > 1
+        ]
+        finished = iter(make(results, jobs, engine))
+        for name, configurations in candidates.items():
+            if len(configurations) == 1:
+                best[name] = configurations[0]
+                continue
+            errors = [
+                math.inf
+                if run is None or math.isnan(run.final_mean_error)
+                else run.final_mean_error
+                for run in (next(finished) for _ in configurations)
+            ]
+            if math.isinf(min(errors)):
+                failures.append(f"{name}: every configuration failed, left out")
+                del best[name]
+            else:
+                best[name] = configurations[errors.index(min(errors))]
+    return best, failures
+
+
+def job_of(
+    comparison: Comparison,
+    name: str,
+    seed: int,
+    configuration: Mapping[str, Any],
+    *,
+    tuning: bool = False,
+) -> Job:
+    """The run of one learner with one seed; a tuning run may be on another problem."""
+    elsewhere = comparison.problem.tuned_on if tuning else ""
+    return replace(
+        comparison.job,
+        benchmark=elsewhere or comparison.job.benchmark,
+        learner=comparison.named[name],
+        name=name,
+        seed=seed,
+        configuration=configuration,
+    )
+
+
+def _rates(problem: Problem, learner: Learner, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    middle = learner.grid[len(learner.grid) // 2]
+    names = [name for name in learner.optimizers if name in problem.optimizers]
+    rates = [{"optimizer": name, "lr": lr} for name in names for lr in RATES[name]]
+    return [{**rate, **middle} for rate in rates or [{}]]
+
+
+def _strengths(problem: Problem, learner: Learner, chosen: dict[str, Any]) -> list[dict[str, Any]]:
+    middle = learner.grid[len(learner.grid) // 2]
+    return [chosen, *({**chosen, **other} for other in learner.grid if other != middle)]
+
+
+def _regularizers(
+    problem: Problem, learner: Learner, chosen: dict[str, Any]
+) -> list[dict[str, Any]]:
+    tried = REGULARIZED if problem.few_samples and learner.regularized else ()
+    return [chosen, *({**chosen, "regularized": one} for one in tried)]
