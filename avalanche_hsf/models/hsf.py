@@ -244,8 +244,7 @@ class HypernetSDEFlow(TaskModule):
         groups = TaskGroups.from_labels(task_labels, len(z0))
         sde, prefix = self.encoder_sde, "encoder_sde.diffusion."
         weights = _stripped(self.hypernetwork(groups.tasks, prefix), prefix)
-        field = call_per_task(sde.diffusion, weights, groups, z0)
-        return sde.diffusion_floor + sde.diffusion_scale * torch.sigmoid(field)
+        return sde.bounded(call_per_task(sde.diffusion, weights, groups, z0))
 
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:
         """log p(z0) of the encoded samples under the flow, in nats, shape (n,).
