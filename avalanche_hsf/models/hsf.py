@@ -257,7 +257,7 @@ class HypernetSDEFlow(TaskModule):
             task: Task labels as in `forward`.
         """
         u, log_det = self.flow_of(self.encode(x, task), task)
-        return self.flow.base_log_prob(u) + log_det
+        return self.flow.base.log_prob(u) + log_det
 
     @torch.no_grad()
     def sample(
@@ -278,7 +278,7 @@ class HypernetSDEFlow(TaskModule):
         u = self.whitening.mean.new_empty(n, self.latent_dim)
         u.normal_(generator=generator or self._generator)
         weights = self.hypernetwork(groups.tasks, "flow.")
-        whitened = call_per_task(self.flow.inverted, _stripped(weights, "flow."), groups, u)
+        whitened, _ = self._run("flow", weights, groups, u, inverse=True)
         return self.decode(self.evolve(self.whitening.inverse(whitened, groups), task), task)
 
     @property
@@ -305,10 +305,15 @@ class HypernetSDEFlow(TaskModule):
         return out if self.mask is None else self.mask(out, groups)
 
     def _run(
-        self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, *inputs: Tensor
+        self,
+        block: str,
+        weights: Mapping[str, Tensor],
+        groups: TaskGroups,
+        *inputs: Tensor,
+        **options: Any,
     ) -> Any:
         module = self.get_submodule(block)
-        return call_per_task(module, _stripped(weights, f"{block}."), groups, *inputs)
+        return call_per_task(module, _stripped(weights, f"{block}."), groups, *inputs, **options)
 
     def _solve(
         self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, z: Tensor

@@ -18,6 +18,7 @@ def call_per_task(
     weights: Mapping[str, Tensor],
     groups: TaskGroups,
     *inputs: Tensor,
+    **options: Any,
 ) -> Any:
     """Runs a module on a batch of k tasks with some of its tensors given for each task.
 
@@ -29,6 +30,7 @@ def call_per_task(
         weights: For names of the module's parameters a `k x *shape` tensor each.
         groups: Which rows belong to which task.
         *inputs: `n x *` tensors.
+        **options: Further arguments of the module, the same for all tasks.
 
     Returns:
         What the module returns, in the order of the batch.
@@ -43,10 +45,10 @@ def call_per_task(
         tensor([7., 2., 7.])
     """
     if not weights:
-        return module(*inputs)
+        return module(*inputs, **options)
 
     def one_task(own: dict[str, Tensor], *rows: Tensor) -> Any:
-        out = functional_call(module, own, rows, tie_weights=False)
+        out = functional_call(module, own, rows, options, tie_weights=False)
         for part in tree_leaves(out):
             if isinstance(part, Tensor) and part.shape[:1] != rows[0].shape[:1]:
                 raise ValueError(
