@@ -12,18 +12,16 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
-from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
-from avalanche_hsf.models.tasks.call import call_per_task, release
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
+from avalanche_hsf.models.written import TaskWritten, Written
 from avalanche_hsf.seeds import resolve_seed
 
 _NOT_GIVEN = object()
 
 
-class TaskConditional(TaskModule):
+class TaskConditional(TaskWritten):
     """A module whose parameters, all or some, a hypernetwork writes for each task.
 
     The module keeps its structure and its code; it runs with the weights of the task
@@ -102,17 +100,12 @@ class TaskConditional(TaskModule):
         self.statistics = TaskStatistics(module, task_buffers)
         self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
-        self.hypernetwork = make_hypernetwork(
-            hypernetwork,
-            {name: release(module, name) for name in names},
-            seed=resolve_seed(seed),
-            **(hypernetwork_options or {}),
-        )
+        self.hand_over(names, hypernetwork, hypernetwork_options, seed=resolve_seed(seed))
         self._shared: dict[str, tuple[float, float]] | None = None
 
     @property
-    def tasks(self) -> list[int]:
-        return self.hypernetwork.tasks
+    def root(self) -> nn.Module:
+        return self.module
 
     def adaptation(self, experience: Any) -> None:
         """Notes the tasks; the hypernetwork, a child module, grows by itself.
@@ -197,24 +190,25 @@ class TaskConditional(TaskModule):
         return {task: self._forward(x, task, learn=False) for task in self.tasks}
 
     def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
-        groups = TaskGroups.from_labels(task_labels, len(x))
-        out = self._run(x, task_labels, groups, learn)
+        written = self.write(task_labels, len(x))
+        groups = written.groups
+        out = self._run(x, task_labels, written, learn)
         if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
             hook = None if self._any_trains(self.tasks) else _refuse
             out = tree_map(lambda part: _differentiable(part, hook), out)
         return out if self.mask is None else self.mask(out, groups)
 
-    def _run(self, x: Tensor, task_labels: Tensor | int, groups: TaskGroups, learn: bool) -> Any:
-        weights = self.hypernetwork(groups.tasks)
+    def _run(self, x: Tensor, task_labels: Tensor | int, written: Written, learn: bool) -> Any:
+        groups, weights = written.groups, written.weights
         if self.vectorized or len(groups.tasks) == 1:
             tensors = {**weights, **self._statistics(groups.tasks[0], learn)}
-            return call_per_task(self.module, tensors, groups, x)
+            return self.run("", Written(groups, tensors), x)
         outs, rows = [], []
         for k, task in enumerate(groups.tasks):
             of_task = {name: w[k : k + 1] for name, w in weights.items()}
             of_task |= self._statistics(task, learn)
             rows.append((task_labels == task).nonzero().flatten())  # type: ignore[union-attr]
-            outs.append(call_per_task(self.module, of_task, TaskGroups([task]), x[rows[-1]]))
+            outs.append(self.run("", Written(TaskGroups([task]), of_task), x[rows[-1]]))
         return _merged(outs, torch.cat(rows).argsort())
 
     def _statistics(self, task: int, learn: bool) -> dict[str, Tensor]:

@@ -12,14 +12,11 @@ from torch import Tensor, nn
 from avalanche_hsf.checks import check_int, check_samples
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
-from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
-from avalanche_hsf.models.tasks.call import call_per_task, release
 from avalanche_hsf.models.tasks.class_mask import ClassMask
-from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.models.tasks.whitening import TaskWhitening
+from avalanche_hsf.models.written import Labels, TaskWritten, Written
 
 GENERATED: Mapping[str, tuple[str, ...]] = {
     "paper": ("encoder.hidden_1.", "encoder.hidden_2.", "decoder.hidden."),
@@ -45,14 +42,16 @@ class HSFOutput(NamedTuple):
             `n x output_dim`.
         z0: The encoder's output, `n x latent_dim`.
         z_T: z0 after the first SDE, `n x latent_dim`.
+        written: The weights of the pass, which further methods take in place of task labels.
     """
 
     reconstruction: Tensor
     z0: Tensor
     z_T: Tensor
+    written: Written
 
 
-class HypernetSDEFlow(TaskModule):
+class HypernetSDEFlow(TaskWritten):
     r"""Hypernet-SDE-Flow, a task-conditional stochastic autoencoder.
 
     encoder:  z0  = L_z gelu(W_2 gelu(W_1 x + b_1) + b_2)
@@ -166,21 +165,10 @@ class HypernetSDEFlow(TaskModule):
             )
         )
         if generated not in GENERATED:
-            raise ValueError(
-                f"there is no generated {generated!r}; there are {', '.join(GENERATED)}"
-            )
+            raise ValueError(f"unknown generated {generated!r}; choose from {', '.join(GENERATED)}")
         prefixes = GENERATED[generated]
         names = [name for name, _ in self.named_parameters() if name.startswith(prefixes)]
-        self.hypernetwork = make_hypernetwork(
-            hypernetwork,
-            {name: release(self, name) for name in names},
-            seed=self.noise.seed,
-            **(hypernetwork_options or {}),
-        )
-
-    @property
-    def tasks(self) -> list[int]:
-        return self.hypernetwork.tasks
+        self.hand_over(names, hypernetwork, hypernetwork_options, seed=self.noise.seed)
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
         """The reconstruction, or output, alone, so that any Avalanche strategy can train the model.
@@ -205,46 +193,42 @@ class HypernetSDEFlow(TaskModule):
 
     def forward_with_latents(self, x: Tensor, task_labels: Tensor | int) -> HSFOutput:
         """The reconstruction and the latents on the way to it; arguments as in `forward`."""
-        flat, groups = self._prepare(x, task_labels)
-        weights = self.hypernetwork(groups.tasks)
-        z0 = self._run("encoder", weights, groups, flat)
-        z_T = self._solve("encoder_sde", weights, groups, z0)
-        out = self._decode(weights, groups, z_T)
-        return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T)
+        flat = self._flattened(x)
+        written = self.write(task_labels, len(flat))
+        z0 = self.run("encoder", written, flat)
+        z_T = self._solve("encoder_sde", written, z0)
+        out = self._decode(written, z_T)
+        return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T, written)
 
-    def encode(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
+    def encode(self, x: Tensor, task_labels: Labels) -> Tensor:
         """z0, a `n x latent_dim` tensor; arguments as in `forward`."""
-        flat, groups = self._prepare(x, task_labels)
-        weights = self.hypernetwork(groups.tasks, "encoder.")
-        return self._run("encoder", weights, groups, flat)
+        flat = self._flattened(x)
+        return self.run("encoder", self.write(task_labels, len(flat), "encoder."), flat)
 
-    def evolve(self, z0: Tensor, task_labels: Tensor | int) -> Tensor:
+    def evolve(self, z0: Tensor, task_labels: Labels) -> Tensor:
         """z_T, one path of the first SDE from each row of z0; both `n x latent_dim`."""
-        groups = TaskGroups.from_labels(task_labels, len(z0))
-        weights = self.hypernetwork(groups.tasks, "encoder_sde.")
-        return self._solve("encoder_sde", weights, groups, z0)
+        written = self.write(task_labels, len(z0), "encoder_sde.")
+        return self._solve("encoder_sde", written, z0)
 
-    def decode(self, z_T: Tensor, task_labels: Tensor | int) -> Tensor:
+    def decode(self, z_T: Tensor, task_labels: Labels) -> Tensor:
         """From z_T, `n x latent_dim`, to a flat reconstruction or output, `n x output_dim`."""
-        groups = TaskGroups.from_labels(task_labels, len(z_T))
-        return self._decode(self.hypernetwork(groups.tasks, "decoder"), groups, z_T)
+        return self._decode(self.write(task_labels, len(z_T), "decoder"), z_T)
 
-    def flow_of(self, z0: Tensor, task_labels: Tensor | int) -> tuple[Tensor, Tensor]:
+    def flow_of(self, z0: Tensor, task_labels: Labels) -> tuple[Tensor, Tensor]:
         """u, `n x latent_dim`, and log |det du/dz0| in nats, shape (n,), for the z0 of some tasks.
 
         z0 is whitened first where a task's mean and spread are known, see `TaskWhitening`.
         """
-        groups = TaskGroups.from_labels(task_labels, len(z0))
-        whitened, log_det_w = self.whitening(z0, groups)
-        u, log_det = self._run("flow", self.hypernetwork(groups.tasks, "flow."), groups, whitened)
+        written = self.write(task_labels, len(z0), "flow.")
+        whitened, log_det_w = self.whitening(z0, written.groups)
+        u, log_det = self.run("flow", written, whitened)
         return u, log_det + log_det_w
 
-    def diffusion_of(self, z0: Tensor, task_labels: Tensor | int) -> Tensor:
+    def diffusion_of(self, z0: Tensor, task_labels: Labels) -> Tensor:
         """g(z0) of the first SDE, `n x latent_dim` to `n x latent_dim`."""
-        groups = TaskGroups.from_labels(task_labels, len(z0))
-        sde, prefix = self.encoder_sde, "encoder_sde.diffusion."
-        weights = _stripped(self.hypernetwork(groups.tasks, prefix), prefix)
-        return sde.bounded(call_per_task(sde.diffusion, weights, groups, z0))
+        block = "encoder_sde.diffusion"
+        written = self.write(task_labels, len(z0), f"{block}.")
+        return self.encoder_sde.bounded(self.run(block, written, z0))
 
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:
         """log p(z0) of the encoded samples under the flow, in nats, shape (n,).
@@ -274,54 +258,41 @@ class HypernetSDEFlow(TaskModule):
             A `n x output_dim` tensor.
         """
         check_int("n", n, at_least=1)
-        groups = TaskGroups.from_labels(task, n)
-        u = self.whitening.mean.new_empty(n, self.latent_dim)
+        written = self.write(task, n)
+        u = self._like.new_empty(n, self.latent_dim)
         u.normal_(generator=generator or self._generator)
-        weights = self.hypernetwork(groups.tasks, "flow.")
-        whitened, _ = self._run("flow", weights, groups, u, inverse=True)
-        return self.decode(self.evolve(self.whitening.inverse(whitened, groups), task), task)
+        whitened, _ = self.run("flow", written, u, inverse=True)
+        z0 = self.whitening.inverse(whitened, written.groups)
+        return self.decode(self.evolve(z0, written), written)
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor of the model's device and type, whatever is written."""
+        layer: Any = self.decoder.to_output
+        return layer.weight
 
     @property
     def _generator(self) -> torch.Generator:
-        return self.noise.generator(self.whitening.mean.device)
+        return self.noise.generator(self._like.device)
 
-    def _prepare(self, x: Tensor, task_labels: Tensor | int) -> tuple[Tensor, TaskGroups]:
+    def _flattened(self, x: Tensor) -> Tensor:
         flat = x.flatten(1) if x.dim() > 1 else x
         if flat.dim() != 2 or flat.shape[1] != self.input_dim:
             raise ValueError(
-                f"x must be (n, *features) with {self.input_dim} features a sample, "
+                f"x must be (n, *features) with {self.input_dim} features per sample, "
                 f"got shape {tuple(x.shape)}"
             )
         if len(x) == 0 or not x.is_floating_point():
             check_samples("x", x)  # says what is wrong
-        dtype = self.whitening.mean.dtype
+        dtype = self._like.dtype
         if x.dtype != dtype:
             raise TypeError(f"x must be {dtype} as the model, got {x.dtype}")
-        return flat, TaskGroups.from_labels(task_labels, len(flat))
+        return flat
 
-    def _decode(self, weights: Mapping[str, Tensor], groups: TaskGroups, z_T: Tensor) -> Tensor:
-        z = self._solve("decoder_sde", weights, groups, z_T)
-        out = self._run("decoder", weights, groups, z)
-        return out if self.mask is None else self.mask(out, groups)
+    def _decode(self, written: Written, z_T: Tensor) -> Tensor:
+        out = self.run("decoder", written, self._solve("decoder_sde", written, z_T))
+        return out if self.mask is None else self.mask(out, written.groups)
 
-    def _run(
-        self,
-        block: str,
-        weights: Mapping[str, Tensor],
-        groups: TaskGroups,
-        *inputs: Tensor,
-        **options: Any,
-    ) -> Any:
-        module = self.get_submodule(block)
-        return call_per_task(module, _stripped(weights, f"{block}."), groups, *inputs, **options)
-
-    def _solve(
-        self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, z: Tensor
-    ) -> Tensor:
-        noise = self.get_submodule(block).draw_noise(len(z), self._generator)
-        return self._run(block, weights, groups, z, noise)
-
-
-def _stripped(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights of one block, by their names inside it."""
-    return {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix)}
+    def _solve(self, block: str, written: Written, z: Tensor) -> Tensor:
+        sde: Any = self.get_submodule(block)
+        return self.run(block, written, z, sde.draw_noise(len(z), self._generator))

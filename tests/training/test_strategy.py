@@ -587,7 +587,7 @@ def stream_of(x, labels):
     [
         (torch.full((4, 3), math.nan), [0] * 4, ValueError, "NaN or infinite"),
         (torch.full((4, 3), math.inf), [0] * 4, ValueError, "NaN or infinite"),
-        (torch.zeros(4, 5), [0] * 4, ValueError, "3 features a sample"),
+        (torch.zeros(4, 5), [0] * 4, ValueError, "3 features per sample"),
         (torch.zeros(4, 3).long(), [0] * 4, TypeError, "floating-point"),
         (torch.zeros(4, 3), [-1] * 4, ValueError, "at least 0"),
         (torch.zeros(0, 3), [], ValueError, "experience 0 has no samples"),

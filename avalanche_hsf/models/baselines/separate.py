@@ -83,7 +83,7 @@ class SeparateMLPAutoencoders(TaskModule):
         """The reconstruction, each sample by the network of its task.
 
         Args:
-            x: A `n x *features` tensor with `input_dim` features a sample.
+            x: A `n x *features` tensor with `input_dim` features per sample.
             task_labels: One integer for all samples, or an integer tensor of shape (n,), or None
                 for the reconstruction by every network, as in Avalanche.
 

@@ -75,7 +75,7 @@ def test_the_blur_is_in_units_of_each_tasks_spread():
     model, blurred = small(), []
     model.hypernetwork.begin([0, 1])
 
-    def flow_of(z0, task_labels):
+    def flow_of(z0, written):
         blurred.append(z0)
         return z0, z0.sum(dim=1)
 
@@ -84,7 +84,7 @@ def test_the_blur_is_in_units_of_each_tasks_spread():
         model=model,
         mb_x=None,
         mb_task_id=labels,
-        mb_latents=SimpleNamespace(z0=z0),
+        mb_latents=SimpleNamespace(z0=z0, written=model.write(labels, len(labels))),
         loss=torch.zeros(()),
     )
     DetachedLikelihoodPlugin(noise=0.05).before_backward(strategy)
