@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.tasks.call import leaves, map_tensors
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
@@ -61,7 +61,7 @@ class TaskConditional(TaskWritten):
 
     Raises:
         TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: A name that no parameter or buffer has (the message lists those there are),
+        ValueError: An unknown name of a parameter or buffer (the message lists the valid ones),
             nothing to write, a parameter shared by two layers, or one of a layer that grows by
             itself.
 
@@ -96,12 +96,13 @@ class TaskConditional(TaskWritten):
         buffers = dict(module.named_buffers())
         for name in task_buffers:
             if name not in buffers:
-                raise ValueError(f"there is no buffer {name!r}; there are {', '.join(buffers)}")
+                raise ValueError(f"unknown buffer {name!r}; choose from {', '.join(buffers)}")
         self.statistics = TaskStatistics(module, task_buffers)
         self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
         self.hand_over(names, hypernetwork, hypernetwork_options, seed=resolve_seed(seed))
         self._shared: dict[str, tuple[float, float]] | None = None
+        self.register_load_state_dict_pre_hook(_forget_shared)
 
     @property
     def root(self) -> nn.Module:
@@ -118,9 +119,9 @@ class TaskConditional(TaskWritten):
         self._check_shared()
         for name, shape in self.hypernetwork.shapes.items():
             path, _, last = name.rpartition(".")
-            found = getattr(self.module.get_submodule(path), last, None)
-            if isinstance(found, nn.Parameter) or found is None or found.shape != shape:
-                now = "is gone" if found is None else f"is one of shape {tuple(found.shape)} now"
+            value = getattr(self.module.get_submodule(path), last, None)
+            if isinstance(value, nn.Parameter) or value is None or value.shape != shape:
+                now = "is gone" if value is None else f"now has shape {tuple(value.shape)}"
                 raise ValueError(
                     f"{name} was written by the hypernetwork with shape {shape}, but {now}: the "
                     "module must not change once it is wrapped; leave layers that do out of "
@@ -129,17 +130,20 @@ class TaskConditional(TaskWritten):
 
     def _fingerprints(self) -> dict[str, tuple[float, float]]:
         """Two numbers for each buffer that all tasks share, to see whether it changes."""
-        own = {*self.statistics.names, *self.hypernetwork.shapes}
+        per_task = {*self.statistics.names, *self.hypernetwork.shapes}
         return {
             name: (float(value.double().sum()), float(value.double().norm()))
             for name, value in self.module.named_buffers()
-            if name not in own
+            if name not in per_task
         }
 
     def _check_shared(self) -> None:
         if not self.training:
             return
-        before, self._shared = self._shared, self._fingerprints()  # said once, then one may go on
+        before, self._shared = (
+            self._shared,
+            self._fingerprints(),
+        )  # reported once, then training may go on
         changed = [
             name
             for name, now in self._shared.items()
@@ -152,10 +156,6 @@ class TaskConditional(TaskWritten):
                 "old tasks answer changes with them. Give each task its own: "
                 f"TaskConditional(..., task_buffers={changed})"
             )
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        self._shared = None
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
         """The module's output, each row with the weights of its task.
@@ -195,7 +195,7 @@ class TaskConditional(TaskWritten):
         out = self._run(x, task_labels, written, learn)
         if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
             hook = None if self._any_trains(self.tasks) else _refuse
-            out = tree_map(lambda part: _differentiable(part, hook), out)
+            out = map_tensors(lambda part: _differentiable(part, hook), out)
         return out if self.mask is None else self.mask(out, groups)
 
     def _run(self, x: Tensor, task_labels: Tensor | int, written: Written, learn: bool) -> Any:
@@ -219,6 +219,10 @@ class TaskConditional(TaskWritten):
 
     def _any_trains(self, tasks: list[int]) -> bool:
         return any(self.hypernetwork.trains(task) for task in tasks)
+
+
+def _forget_shared(module: TaskConditional, *_: Any) -> None:
+    module._shared = None
 
 
 def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:
@@ -246,15 +250,14 @@ def _refuse(gradient: Tensor) -> None:
 def _merged(outs: Sequence[Any], order: Tensor) -> Any:
     """The outputs of tasks one after the other, put in the order of the batch."""
     shapes = [
-        [tuple(part.shape[1:]) for part in tree_leaves(out) if isinstance(part, Tensor)]
-        for out in outs
+        [tuple(part.shape[1:]) for part in leaves(out) if isinstance(part, Tensor)] for out in outs
     ]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(
             f"the module's output for a row has another shape from task to task, {shapes}: in a "
             "batch that mixes tasks it must be the same"
         )
-    return tree_map(lambda *parts: torch.cat(parts)[order], *outs)
+    return map_tensors(lambda *parts: torch.cat(parts)[order], *outs)
 
 
 def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
@@ -267,8 +270,7 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
     for name in written or ():
         if not any(other.startswith(name) for other in parameters):
             raise ValueError(
-                f"there is no parameter {name!r}, and none that begins so; there are "
-                f"{', '.join(parameters)}"
+                f"no parameter's name begins with {name!r}; choose from {', '.join(parameters)}"
             )
     names = [
         name

@@ -63,16 +63,16 @@ class HypernetSDEFlow(TaskWritten):
     everything else is shared by all tasks. In the paper these are W_1, W_2, W_3 and their biases.
 
     An Avalanche `MultiTaskModule`: a strategy passes it task labels and grows it when a new task
-    arrives. Evaluating a task that was never trained is allowed; with what weights is said by
-    the hypernetwork's class. A pass draws noise, in evaluation too; where it comes from is said
-    in `SeededNoise`. Initial weights come from torch's global generator, as usual.
+    arrives. Evaluating a task that was never trained is allowed; see the hypernetwork's class for
+    the weights used. A pass draws noise, in evaluation too; see `SeededNoise` for its source.
+    Initial weights come from torch's global generator, as usual.
 
     Source: section 2 of the paper; sizes and horizons from the author's public code.
 
     Args:
         input_dim: Number of features of one sample, all dimensions but the first multiplied.
-        output_dim: None: the model reconstructs its input. A number: it gives so many values
-            instead, class scores or a regression's, from the same decoder.
+        output_dim: None: the model reconstructs its input. A number: the same decoder returns that
+            many values instead, class scores or regression targets.
         masking: For class scores: leave each task the classes that it was trained on, see
             `ClassMask`.
         hidden_dim: Width of encoder and decoder.
@@ -93,7 +93,7 @@ class HypernetSDEFlow(TaskWritten):
             None it is drawn from torch's global generator.
 
     Raises:
-        ValueError: A name is not among those there are, or a number is out of its range.
+        ValueError: A name is unknown, or a number is out of its range.
 
     Example:
         >>> model = HypernetSDEFlow(input_dim=64)
@@ -150,12 +150,12 @@ class HypernetSDEFlow(TaskWritten):
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
-        of_both = {"hidden_dim": sde_hidden_dim, **sde_options}
+        sde_arguments = {"hidden_dim": sde_hidden_dim, **sde_options}
         self.encoder_sde = NeuralSDE(
-            latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **of_both
+            latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **sde_arguments
         )
         self.decoder_sde = NeuralSDE(
-            latent_dim, horizon=decoder_horizon, n_steps=decoder_steps, **of_both
+            latent_dim, horizon=decoder_horizon, n_steps=decoder_steps, **sde_arguments
         )
         self.decoder = nn.Sequential(
             OrderedDict(
@@ -174,7 +174,7 @@ class HypernetSDEFlow(TaskWritten):
         """The reconstruction, or output, alone, so that any Avalanche strategy can train the model.
 
         Args:
-            x: A `n x *features` tensor with `input_dim` features a sample.
+            x: A `n x *features` tensor with `input_dim` features per sample.
             task_labels: One integer for all samples, or an integer tensor of shape (n,), or None
                 for the reconstruction under every trained task, as in Avalanche.
 
@@ -283,7 +283,7 @@ class HypernetSDEFlow(TaskWritten):
                 f"got shape {tuple(x.shape)}"
             )
         if len(x) == 0 or not x.is_floating_point():
-            check_samples("x", x)  # says what is wrong
+            check_samples("x", x)  # raises with the reason
         dtype = self._like.dtype
         if x.dtype != dtype:
             raise TypeError(f"x must be {dtype} as the model, got {x.dtype}")

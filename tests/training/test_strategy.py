@@ -172,12 +172,12 @@ def test_new_tasks_join_the_optimizer_which_keeps_its_state(benchmark, embedding
     strategy.train(benchmark.train_stream[0])
     optimizer, shared = strategy.optimizer, strategy.model.encoder.to_latent.weight
     embeddings = strategy.model.hypernetwork.task_embedding.embeddings
-    first = embeddings["0"]
+    first = embeddings[0]
     assert optimizer.state[shared]["step"] == 3
     strategy.train(benchmark.train_stream[1])
     assert optimizer.state[shared]["step"] == 6
     assert optimizer.state[first]["step"] == 6  # the separation loss still moves it
-    assert optimizer.state[embeddings["1"]]["step"] == steps
+    assert optimizer.state[embeddings[1]]["step"] == steps
 
 
 @pytest.mark.parametrize("preset", ["isolated", "compact"])
