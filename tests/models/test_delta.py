@@ -157,7 +157,7 @@ def test_the_trunk_stays_open_for_tasks_of_the_first_experience_only():
         (
             {"adapted": ("x.",)},
             ValueError,
-            r"begins with \('x\.',\), the names are \['weight', 'bias'\]",
+            r"begins with \('x\.',\); the names are \['weight', 'bias'\]",
         ),
     ],
 )

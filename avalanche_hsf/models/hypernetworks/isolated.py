@@ -15,8 +15,11 @@ from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.tasks.call import parameter_key
 from avalanche_hsf.models.tasks.per_task import PerTask
 
-_FIRST = -1
-"""The label of the draft before any task is known."""
+_FIRST = -1  # the label of the draft before any task is known
+_WAY_OUT = (
+    "the other tasks are as they were. Give it the weights of another (copy_task) and train it "
+    "again, perhaps with a smaller learning rate"
+)
 
 
 class IsolatedHyperNetwork(TaskWeights):
@@ -86,7 +89,7 @@ class IsolatedHyperNetwork(TaskWeights):
         self.drafts = PerTask(self._blank)
         self._in_use = False
         self.register_buffer("embeddings", torch.zeros(0, embedding_dim))
-        self.register_buffer("features", self._draw(0, embedding_dim + 1))
+        self.register_buffer("features", torch.zeros(0, embedding_dim + 1))
         n_weights = sum(prod(shape) for shape in self.shapes.values())
         self.register_buffer("readout", torch.zeros(1, n_weights))
         self.register_load_state_dict_pre_hook(_resize)
@@ -115,11 +118,8 @@ class IsolatedHyperNetwork(TaskWeights):
         """
         if not self._in_use:
             labels = [*self._in_training, *labels]
-        new = [
-            label
-            for label in dict.fromkeys(labels)
-            if check_int("a task label", label, at_least=0) not in self.labels
-        ]
+        labels = [check_int("a task label", label, at_least=0) for label in labels]
+        new = [label for label in dict.fromkeys(labels) if label not in self.labels]
         self.commit([label for label in self._in_training if label not in labels])
         for label in new:
             if self.labels:
@@ -166,9 +166,7 @@ class IsolatedHyperNetwork(TaskWeights):
         for label in labels:
             if not bool(torch.isfinite(self._theta(label)).all()):
                 raise ValueError(
-                    f"task {label} has NaN or infinite weights, its training diverged; the other "
-                    "tasks are as they were. Give it the weights of another (copy_task) and train "
-                    "it again, perhaps with a smaller learning rate"
+                    f"task {label} has NaN or infinite weights, its training diverged; {_WAY_OUT}"
                 )
         for label in labels:
             self.readout.copy_(self._with(label))
@@ -197,9 +195,8 @@ class IsolatedHyperNetwork(TaskWeights):
         if not bool((share <= self.MAX_MOVED).all()):  # NaN is not below either
             raise ValueError(
                 f"the weights of task {label} are so large that rounding would move those of other "
-                f"tasks by {float(share.max()):.1e} of their size; has its training diverged? The "
-                "other tasks are as they were. Give it the weights of another (copy_task) and "
-                "train it again, perhaps with a smaller learning rate"
+                f"tasks by {float(share.max()):.1e} of their size; has its training diverged? "
+                f"In any case {_WAY_OUT}"
             )
         return taken_in
 
@@ -221,16 +218,15 @@ class IsolatedHyperNetwork(TaskWeights):
     def _thetas(self, labels: list[int]) -> Tensor:
         """A row of all weights for each of some tasks or drafts, from one product with W."""
         rows = [self.labels.index(label) for label in labels if label not in self.drafts]
-        read = self._phi(self.embeddings[rows]).to(self.readout.dtype) @ self.readout
-        if len(rows) == len(labels):
-            return read
-        finished = iter(read)
+        finished = iter(self._phi(self.embeddings[rows]).to(self.readout.dtype) @ self.readout)
         return torch.stack(
-            [self._flat_draft(k) if k in self.drafts else next(finished) for k in labels]
+            [
+                torch.cat([part.flatten() for part in self._draft(label).values()])
+                if label in self.drafts
+                else next(finished)
+                for label in labels
+            ]
         )
-
-    def _flat_draft(self, label: int) -> Tensor:
-        return torch.cat([part.flatten() for part in self._draft(label).values()])
 
     def _draft(self, label: int) -> dict[str, Tensor]:
         draft = dict(self.drafts[label].named_parameters())
@@ -271,11 +267,7 @@ class IsolatedHyperNetwork(TaskWeights):
         self.embeddings = torch.cat((self.embeddings, embedding))
 
     def _most_new_embedding(self) -> tuple[Tensor, float]:
-        """Of `N_TRIED` draws the one whose phi is farthest from the span of all tasks'.
-
-        Returns:
-            The embedding, `1 x embedding_dim`, and the squared share of its phi that is new.
-        """
+        """Of `N_TRIED` draws the one farthest, in phi, from all tasks; its new squared share."""
         tried = self._draw(self.N_TRIED, self.embeddings.shape[1])
         phi = self._phi(tried)
         q = _outside(phi, self._phi(self.embeddings))
@@ -289,7 +281,7 @@ class IsolatedHyperNetwork(TaskWeights):
         self.readout = torch.cat((torch.zeros_like(self.readout[:1]), self.readout))
 
     def _draw(self, *shape: int) -> Tensor:
-        device = self.embeddings.device if hasattr(self, "embeddings") else torch.device("cpu")
+        device = self.embeddings.device
         return torch.randn(*shape, generator=self.noise.generator(device), device=device)
 
     def get_extra_state(self) -> dict[str, Any]:
