@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from avalanche_hsf.models import HypernetSDEFlow, ManifoldNormalizingFlow, NeuralSDE
+from avalanche_hsf.models.flow import AffineCoupling
 from avalanche_hsf.training import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.presets import get_preset
@@ -50,12 +51,12 @@ def coupling_flow(flow: ManifoldNormalizingFlow, z: Tensor) -> tuple[Tensor, Ten
     """u and log |det| of a `ManifoldNormalizingFlow` in a loop over its couplings."""
     log_det = z.new_zeros(len(z))
     half = flow.dim // 2
-    for k, coupling in enumerate(flow._flow._transform._transforms):
-        network = coupling.transform_net
+    couplings = [module for module in flow.modules() if isinstance(module, AffineCoupling)]
+    for k, coupling in enumerate(couplings):
         first, last = z[:, :half], z[:, half:]
         kept, moved = (last, first) if k % 2 else (first, last)
-        t = network.net(kept)
-        s = network.scale * t
+        t = coupling.net(kept)
+        s = coupling.scale * t
         moved = (moved + t) * torch.exp(s)
         z = torch.cat((moved, kept) if k % 2 else (kept, moved), dim=1)
         log_det = log_det + s.sum(dim=1)

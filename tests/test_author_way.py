@@ -25,7 +25,7 @@ def test_losses_are_equal_step_by_step(fast_tanh):
         rival = None
 
         def before_training_exp(self, strategy, **kwargs):
-            task = str(strategy.experience.task_label)
+            task = strategy.experience.task_label
             if self.rival is None:
                 self.rival = AuthorWay(strategy.model, tasks=[1, 2])
             theirs, ours = (

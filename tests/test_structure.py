@@ -33,6 +33,7 @@ WINGS = {
         {"noise"},
         {"tasks", "sde", "flow"},
         {"hypernetworks", "baselines"},
+        {"written"},
         {"conditional", "hsf"},
     ],
     "experiments": [{"learners"}, {"runs"}, {"report"}, {"commands"}],

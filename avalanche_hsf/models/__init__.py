@@ -1,4 +1,4 @@
-"""Who learns: torch modules that know no strategy."""
+"""Models: torch modules that know no strategy."""
 
 from avalanche_hsf.models.baselines.mlp import MLPAutoencoder
 from avalanche_hsf.models.conditional import TaskConditional

@@ -9,21 +9,19 @@ import numpy as np
 import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
-from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
-from avalanche_hsf.models.tasks.call import call_per_task, release
+from avalanche_hsf.models.tasks.call import leaves, map_tensors
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
+from avalanche_hsf.models.written import TaskWritten, Written
 from avalanche_hsf.seeds import resolve_seed
 
 _NOT_GIVEN = object()
 
 
-class TaskConditional(TaskModule):
+class TaskConditional(TaskWritten):
     """A module whose parameters, all or some, a hypernetwork writes for each task.
 
     The module keeps its structure and its code; it runs with the weights of the task
@@ -63,7 +61,7 @@ class TaskConditional(TaskModule):
 
     Raises:
         TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: A name that no parameter or buffer has (the message lists those there are),
+        ValueError: An unknown name of a parameter or buffer (the message lists the valid ones),
             nothing to write, a parameter shared by two layers, or one of a layer that grows by
             itself.
 
@@ -98,21 +96,17 @@ class TaskConditional(TaskModule):
         buffers = dict(module.named_buffers())
         for name in task_buffers:
             if name not in buffers:
-                raise ValueError(f"there is no buffer {name!r}; there are {', '.join(buffers)}")
+                raise ValueError(f"unknown buffer {name!r}; choose from {', '.join(buffers)}")
         self.statistics = TaskStatistics(module, task_buffers)
         self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
-        self.hypernetwork = make_hypernetwork(
-            hypernetwork,
-            {name: release(module, name) for name in names},
-            seed=resolve_seed(seed),
-            **(hypernetwork_options or {}),
-        )
+        self.hand_over(names, hypernetwork, hypernetwork_options, seed=resolve_seed(seed))
         self._shared: dict[str, tuple[float, float]] | None = None
+        self.register_load_state_dict_pre_hook(_forget_shared)
 
     @property
-    def tasks(self) -> list[int]:
-        return self.hypernetwork.tasks
+    def root(self) -> nn.Module:
+        return self.module
 
     def adaptation(self, experience: Any) -> None:
         """Notes the tasks; the hypernetwork, a child module, grows by itself.
@@ -125,9 +119,9 @@ class TaskConditional(TaskModule):
         self._check_shared()
         for name, shape in self.hypernetwork.shapes.items():
             path, _, last = name.rpartition(".")
-            found = getattr(self.module.get_submodule(path), last, None)
-            if isinstance(found, nn.Parameter) or found is None or found.shape != shape:
-                now = "is gone" if found is None else f"is one of shape {tuple(found.shape)} now"
+            value = getattr(self.module.get_submodule(path), last, None)
+            if isinstance(value, nn.Parameter) or value is None or value.shape != shape:
+                now = "is gone" if value is None else f"now has shape {tuple(value.shape)}"
                 raise ValueError(
                     f"{name} was written by the hypernetwork with shape {shape}, but {now}: the "
                     "module must not change once it is wrapped; leave layers that do out of "
@@ -136,17 +130,20 @@ class TaskConditional(TaskModule):
 
     def _fingerprints(self) -> dict[str, tuple[float, float]]:
         """Two numbers for each buffer that all tasks share, to see whether it changes."""
-        own = {*self.statistics.names, *self.hypernetwork.shapes}
+        per_task = {*self.statistics.names, *self.hypernetwork.shapes}
         return {
             name: (float(value.double().sum()), float(value.double().norm()))
             for name, value in self.module.named_buffers()
-            if name not in own
+            if name not in per_task
         }
 
     def _check_shared(self) -> None:
         if not self.training:
             return
-        before, self._shared = self._shared, self._fingerprints()  # said once, then one may go on
+        before, self._shared = (
+            self._shared,
+            self._fingerprints(),
+        )  # reported once, then training may go on
         changed = [
             name
             for name, now in self._shared.items()
@@ -159,10 +156,6 @@ class TaskConditional(TaskModule):
                 "old tasks answer changes with them. Give each task its own: "
                 f"TaskConditional(..., task_buffers={changed})"
             )
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        self._shared = None
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
         """The module's output, each row with the weights of its task.
@@ -197,24 +190,25 @@ class TaskConditional(TaskModule):
         return {task: self._forward(x, task, learn=False) for task in self.tasks}
 
     def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
-        groups = TaskGroups.from_labels(task_labels, len(x))
-        out = self._run(x, task_labels, groups, learn)
+        written = self.write(task_labels, len(x))
+        groups = written.groups
+        out = self._run(x, task_labels, written, learn)
         if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
             hook = None if self._any_trains(self.tasks) else _refuse
-            out = tree_map(lambda part: _differentiable(part, hook), out)
+            out = map_tensors(lambda part: _differentiable(part, hook), out)
         return out if self.mask is None else self.mask(out, groups)
 
-    def _run(self, x: Tensor, task_labels: Tensor | int, groups: TaskGroups, learn: bool) -> Any:
-        weights = self.hypernetwork(groups.tasks)
+    def _run(self, x: Tensor, task_labels: Tensor | int, written: Written, learn: bool) -> Any:
+        groups, weights = written.groups, written.weights
         if self.vectorized or len(groups.tasks) == 1:
             tensors = {**weights, **self._statistics(groups.tasks[0], learn)}
-            return call_per_task(self.module, tensors, groups, x)
+            return self.run("", Written(groups, tensors), x)
         outs, rows = [], []
         for k, task in enumerate(groups.tasks):
             of_task = {name: w[k : k + 1] for name, w in weights.items()}
             of_task |= self._statistics(task, learn)
             rows.append((task_labels == task).nonzero().flatten())  # type: ignore[union-attr]
-            outs.append(call_per_task(self.module, of_task, TaskGroups([task]), x[rows[-1]]))
+            outs.append(self.run("", Written(TaskGroups([task]), of_task), x[rows[-1]]))
         return _merged(outs, torch.cat(rows).argsort())
 
     def _statistics(self, task: int, learn: bool) -> dict[str, Tensor]:
@@ -225,6 +219,10 @@ class TaskConditional(TaskModule):
 
     def _any_trains(self, tasks: list[int]) -> bool:
         return any(self.hypernetwork.trains(task) for task in tasks)
+
+
+def _forget_shared(module: TaskConditional, *_: Any) -> None:
+    module._shared = None
 
 
 def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:
@@ -252,15 +250,14 @@ def _refuse(gradient: Tensor) -> None:
 def _merged(outs: Sequence[Any], order: Tensor) -> Any:
     """The outputs of tasks one after the other, put in the order of the batch."""
     shapes = [
-        [tuple(part.shape[1:]) for part in tree_leaves(out) if isinstance(part, Tensor)]
-        for out in outs
+        [tuple(part.shape[1:]) for part in leaves(out) if isinstance(part, Tensor)] for out in outs
     ]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(
             f"the module's output for a row has another shape from task to task, {shapes}: in a "
             "batch that mixes tasks it must be the same"
         )
-    return tree_map(lambda *parts: torch.cat(parts)[order], *outs)
+    return map_tensors(lambda *parts: torch.cat(parts)[order], *outs)
 
 
 def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
@@ -273,8 +270,7 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
     for name in written or ():
         if not any(other.startswith(name) for other in parameters):
             raise ValueError(
-                f"there is no parameter {name!r}, and none that begins so; there are "
-                f"{', '.join(parameters)}"
+                f"no parameter's name begins with {name!r}; choose from {', '.join(parameters)}"
             )
     names = [
         name

@@ -12,14 +12,11 @@ from torch import Tensor, nn
 from avalanche_hsf.checks import check_int, check_samples
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
-from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
-from avalanche_hsf.models.tasks.call import call_per_task, release
 from avalanche_hsf.models.tasks.class_mask import ClassMask
-from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.models.tasks.whitening import TaskWhitening
+from avalanche_hsf.models.written import Labels, TaskWritten, Written
 
 GENERATED: Mapping[str, tuple[str, ...]] = {
     "paper": ("encoder.hidden_1.", "encoder.hidden_2.", "decoder.hidden."),
@@ -45,14 +42,16 @@ class HSFOutput(NamedTuple):
             `n x output_dim`.
         z0: The encoder's output, `n x latent_dim`.
         z_T: z0 after the first SDE, `n x latent_dim`.
+        written: The weights of the pass, which further methods take in place of task labels.
     """
 
     reconstruction: Tensor
     z0: Tensor
     z_T: Tensor
+    written: Written
 
 
-class HypernetSDEFlow(TaskModule):
+class HypernetSDEFlow(TaskWritten):
     r"""Hypernet-SDE-Flow, a task-conditional stochastic autoencoder.
 
     encoder:  z0  = L_z gelu(W_2 gelu(W_1 x + b_1) + b_2)
@@ -64,16 +63,16 @@ class HypernetSDEFlow(TaskModule):
     everything else is shared by all tasks. In the paper these are W_1, W_2, W_3 and their biases.
 
     An Avalanche `MultiTaskModule`: a strategy passes it task labels and grows it when a new task
-    arrives. Evaluating a task that was never trained is allowed; with what weights is said by
-    the hypernetwork's class. A pass draws noise, in evaluation too; where it comes from is said
-    in `SeededNoise`. Initial weights come from torch's global generator, as usual.
+    arrives. Evaluating a task that was never trained is allowed; see the hypernetwork's class for
+    the weights used. A pass draws noise, in evaluation too; see `SeededNoise` for its source.
+    Initial weights come from torch's global generator, as usual.
 
     Source: section 2 of the paper; sizes and horizons from the author's public code.
 
     Args:
         input_dim: Number of features of one sample, all dimensions but the first multiplied.
-        output_dim: None: the model reconstructs its input. A number: it gives so many values
-            instead, class scores or a regression's, from the same decoder.
+        output_dim: None: the model reconstructs its input. A number: the same decoder returns that
+            many values instead, class scores or regression targets.
         masking: For class scores: leave each task the classes that it was trained on, see
             `ClassMask`.
         hidden_dim: Width of encoder and decoder.
@@ -94,7 +93,7 @@ class HypernetSDEFlow(TaskModule):
             None it is drawn from torch's global generator.
 
     Raises:
-        ValueError: A name is not among those there are, or a number is out of its range.
+        ValueError: A name is unknown, or a number is out of its range.
 
     Example:
         >>> model = HypernetSDEFlow(input_dim=64)
@@ -151,12 +150,12 @@ class HypernetSDEFlow(TaskModule):
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
-        of_both = {"hidden_dim": sde_hidden_dim, **sde_options}
+        sde_arguments = {"hidden_dim": sde_hidden_dim, **sde_options}
         self.encoder_sde = NeuralSDE(
-            latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **of_both
+            latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **sde_arguments
         )
         self.decoder_sde = NeuralSDE(
-            latent_dim, horizon=decoder_horizon, n_steps=decoder_steps, **of_both
+            latent_dim, horizon=decoder_horizon, n_steps=decoder_steps, **sde_arguments
         )
         self.decoder = nn.Sequential(
             OrderedDict(
@@ -166,27 +165,16 @@ class HypernetSDEFlow(TaskModule):
             )
         )
         if generated not in GENERATED:
-            raise ValueError(
-                f"there is no generated {generated!r}; there are {', '.join(GENERATED)}"
-            )
+            raise ValueError(f"unknown generated {generated!r}; choose from {', '.join(GENERATED)}")
         prefixes = GENERATED[generated]
         names = [name for name, _ in self.named_parameters() if name.startswith(prefixes)]
-        self.hypernetwork = make_hypernetwork(
-            hypernetwork,
-            {name: release(self, name) for name in names},
-            seed=self.noise.seed,
-            **(hypernetwork_options or {}),
-        )
-
-    @property
-    def tasks(self) -> list[int]:
-        return self.hypernetwork.tasks
+        self.hand_over(names, hypernetwork, hypernetwork_options, seed=self.noise.seed)
 
     def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
         """The reconstruction, or output, alone, so that any Avalanche strategy can train the model.
 
         Args:
-            x: A `n x *features` tensor with `input_dim` features a sample.
+            x: A `n x *features` tensor with `input_dim` features per sample.
             task_labels: One integer for all samples, or an integer tensor of shape (n,), or None
                 for the reconstruction under every trained task, as in Avalanche.
 
@@ -205,47 +193,42 @@ class HypernetSDEFlow(TaskModule):
 
     def forward_with_latents(self, x: Tensor, task_labels: Tensor | int) -> HSFOutput:
         """The reconstruction and the latents on the way to it; arguments as in `forward`."""
-        flat, groups = self._prepare(x, task_labels)
-        weights = self.hypernetwork(groups.tasks)
-        z0 = self._run("encoder", weights, groups, flat)
-        z_T = self._solve("encoder_sde", weights, groups, z0)
-        out = self._decode(weights, groups, z_T)
-        return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T)
+        flat = self._flattened(x)
+        written = self.write(task_labels, len(flat))
+        z0 = self.run("encoder", written, flat)
+        z_T = self._solve("encoder_sde", written, z0)
+        out = self._decode(written, z_T)
+        return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T, written)
 
-    def encode(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
+    def encode(self, x: Tensor, task_labels: Labels) -> Tensor:
         """z0, a `n x latent_dim` tensor; arguments as in `forward`."""
-        flat, groups = self._prepare(x, task_labels)
-        weights = self.hypernetwork(groups.tasks, "encoder.")
-        return self._run("encoder", weights, groups, flat)
+        flat = self._flattened(x)
+        return self.run("encoder", self.write(task_labels, len(flat), "encoder."), flat)
 
-    def evolve(self, z0: Tensor, task_labels: Tensor | int) -> Tensor:
+    def evolve(self, z0: Tensor, task_labels: Labels) -> Tensor:
         """z_T, one path of the first SDE from each row of z0; both `n x latent_dim`."""
-        groups = TaskGroups.from_labels(task_labels, len(z0))
-        weights = self.hypernetwork(groups.tasks, "encoder_sde.")
-        return self._solve("encoder_sde", weights, groups, z0)
+        written = self.write(task_labels, len(z0), "encoder_sde.")
+        return self._solve("encoder_sde", written, z0)
 
-    def decode(self, z_T: Tensor, task_labels: Tensor | int) -> Tensor:
+    def decode(self, z_T: Tensor, task_labels: Labels) -> Tensor:
         """From z_T, `n x latent_dim`, to a flat reconstruction or output, `n x output_dim`."""
-        groups = TaskGroups.from_labels(task_labels, len(z_T))
-        return self._decode(self.hypernetwork(groups.tasks, "decoder"), groups, z_T)
+        return self._decode(self.write(task_labels, len(z_T), "decoder"), z_T)
 
-    def flow_of(self, z0: Tensor, task_labels: Tensor | int) -> tuple[Tensor, Tensor]:
+    def flow_of(self, z0: Tensor, task_labels: Labels) -> tuple[Tensor, Tensor]:
         """u, `n x latent_dim`, and log |det du/dz0| in nats, shape (n,), for the z0 of some tasks.
 
         z0 is whitened first where a task's mean and spread are known, see `TaskWhitening`.
         """
-        groups = TaskGroups.from_labels(task_labels, len(z0))
-        whitened, log_det_w = self.whitening(z0, groups)
-        u, log_det = self._run("flow", self.hypernetwork(groups.tasks, "flow."), groups, whitened)
+        written = self.write(task_labels, len(z0), "flow.")
+        whitened, log_det_w = self.whitening(z0, written.groups)
+        u, log_det = self.run("flow", written, whitened)
         return u, log_det + log_det_w
 
-    def diffusion_of(self, z0: Tensor, task_labels: Tensor | int) -> Tensor:
+    def diffusion_of(self, z0: Tensor, task_labels: Labels) -> Tensor:
         """g(z0) of the first SDE, `n x latent_dim` to `n x latent_dim`."""
-        groups = TaskGroups.from_labels(task_labels, len(z0))
-        sde, prefix = self.encoder_sde, "encoder_sde.diffusion."
-        weights = _stripped(self.hypernetwork(groups.tasks, prefix), prefix)
-        field = call_per_task(sde.diffusion, weights, groups, z0)
-        return sde.diffusion_floor + sde.diffusion_scale * torch.sigmoid(field)
+        block = "encoder_sde.diffusion"
+        written = self.write(task_labels, len(z0), f"{block}.")
+        return self.encoder_sde.bounded(self.run(block, written, z0))
 
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:
         """log p(z0) of the encoded samples under the flow, in nats, shape (n,).
@@ -258,7 +241,7 @@ class HypernetSDEFlow(TaskModule):
             task: Task labels as in `forward`.
         """
         u, log_det = self.flow_of(self.encode(x, task), task)
-        return self.flow.base_log_prob(u) + log_det
+        return self.flow.base.log_prob(u) + log_det
 
     @torch.no_grad()
     def sample(
@@ -275,49 +258,41 @@ class HypernetSDEFlow(TaskModule):
             A `n x output_dim` tensor.
         """
         check_int("n", n, at_least=1)
-        groups = TaskGroups.from_labels(task, n)
-        u = self.whitening.mean.new_empty(n, self.latent_dim)
+        written = self.write(task, n)
+        u = self._like.new_empty(n, self.latent_dim)
         u.normal_(generator=generator or self._generator)
-        weights = self.hypernetwork(groups.tasks, "flow.")
-        whitened = call_per_task(self.flow.inverted, _stripped(weights, "flow."), groups, u)
-        return self.decode(self.evolve(self.whitening.inverse(whitened, groups), task), task)
+        whitened, _ = self.run("flow", written, u, inverse=True)
+        z0 = self.whitening.inverse(whitened, written.groups)
+        return self.decode(self.evolve(z0, written), written)
+
+    @property
+    def _like(self) -> Tensor:
+        """A tensor of the model's device and type, whatever is written."""
+        layer: Any = self.decoder.to_output
+        return layer.weight
 
     @property
     def _generator(self) -> torch.Generator:
-        return self.noise.generator(self.whitening.mean.device)
+        return self.noise.generator(self._like.device)
 
-    def _prepare(self, x: Tensor, task_labels: Tensor | int) -> tuple[Tensor, TaskGroups]:
+    def _flattened(self, x: Tensor) -> Tensor:
         flat = x.flatten(1) if x.dim() > 1 else x
         if flat.dim() != 2 or flat.shape[1] != self.input_dim:
             raise ValueError(
-                f"x must be (n, *features) with {self.input_dim} features a sample, "
+                f"x must be (n, *features) with {self.input_dim} features per sample, "
                 f"got shape {tuple(x.shape)}"
             )
         if len(x) == 0 or not x.is_floating_point():
-            check_samples("x", x)  # says what is wrong
-        dtype = self.whitening.mean.dtype
+            check_samples("x", x)  # raises with the reason
+        dtype = self._like.dtype
         if x.dtype != dtype:
             raise TypeError(f"x must be {dtype} as the model, got {x.dtype}")
-        return flat, TaskGroups.from_labels(task_labels, len(flat))
+        return flat
 
-    def _decode(self, weights: Mapping[str, Tensor], groups: TaskGroups, z_T: Tensor) -> Tensor:
-        z = self._solve("decoder_sde", weights, groups, z_T)
-        out = self._run("decoder", weights, groups, z)
-        return out if self.mask is None else self.mask(out, groups)
+    def _decode(self, written: Written, z_T: Tensor) -> Tensor:
+        out = self.run("decoder", written, self._solve("decoder_sde", written, z_T))
+        return out if self.mask is None else self.mask(out, written.groups)
 
-    def _run(
-        self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, *inputs: Tensor
-    ) -> Any:
-        module = self.get_submodule(block)
-        return call_per_task(module, _stripped(weights, f"{block}."), groups, *inputs)
-
-    def _solve(
-        self, block: str, weights: Mapping[str, Tensor], groups: TaskGroups, z: Tensor
-    ) -> Tensor:
-        noise = self.get_submodule(block).draw_noise(len(z), self._generator)
-        return self._run(block, weights, groups, z, noise)
-
-
-def _stripped(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights of one block, by their names inside it."""
-    return {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix)}
+    def _solve(self, block: str, written: Written, z: Tensor) -> Tensor:
+        sde: Any = self.get_submodule(block)
+        return self.run(block, written, z, sde.draw_noise(len(z), self._generator))

@@ -1,13 +1,13 @@
-"""The latent dynamics. The only file that knows torchsde 0.2.6."""
+"""The latent dynamics. The only file that knows torchsde."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
+import torchsde
 from torch import Tensor, nn
-from torchsde._core.methods.euler import Euler
 
 from avalanche_hsf.checks import check_int, check_non_negative, check_positive
 
@@ -111,23 +111,20 @@ class NeuralSDE(nn.Module):
                 f"noise must have shape {(len(z0), self.n_steps, self.dim)} (paths, steps, "
                 f"dimensions), got {tuple(noise.shape)}"
             )
-        # Time runs in units of one step, s = t/h, and in Python's integers: with dt = T/n torchsde
-        # takes an extra, tiny step in about half of all (T, n). The solver is taken as it is,
-        # not through `sdeint`, which turns times into tensors, computes and compares those at
-        # every step, and looks at its arguments by reflection: 3 % of a solve.
+        # Time runs in units of one step, s = t/h, so that its floats are exact integers: with
+        # dt = T/n torchsde takes an extra, tiny step in about half of all (T, n). It stays on
+        # the CPU, where the solver compares it after every step.
         h = self.horizon / self.n_steps
-        solver = Euler(
-            sde=_PerStep(self, h),
-            bm=_Increments((noise * math.sqrt(h)).unbind(1)),
-            dt=1,
-            **_NOT_ADAPTIVE,
-        )
-        states, _ = solver.integrate(z0, [0, self.n_steps], ())
-        return states[-1]
+        times = torch.tensor([0.0, float(self.n_steps)])
+        increments = _Increments((noise * math.sqrt(h)).unbind(1))
+        steps = _PerStep(self, h)
+        return torchsde.sdeint(steps, z0, times, bm=increments, method="euler", dt=1.0)[-1]
 
-    def diffusion_at(self, z: Tensor) -> Tensor:
-        """g(z), `n x dim` to `n x dim`."""
-        return self.diffusion_floor + self.diffusion_scale * torch.sigmoid(self.diffusion(z))
+    def bounded(self, logits: Tensor) -> Tensor:
+        """g from the output of its network: floor + scale * sigmoid(logits)."""
+        g = torch.sigmoid(logits)
+        plain = self.diffusion_scale == 1 and self.diffusion_floor == 0
+        return g if plain else self.diffusion_floor + self.diffusion_scale * g
 
     def get_extra_state(self) -> float:
         """The floor, since `DiffusionFloorPlugin` sets it after the SDE was made."""
@@ -163,17 +160,22 @@ class _PerStep:
         layers.append(_stacked(f, g, scale_of_f=h))
         self._activation = torch.sigmoid if sde.fast_tanh else torch.tanh
         *self._hidden, self._out = _with_sigmoid(layers) if sde.fast_tanh else layers
-        self._scale, self._floor = sde.diffusion_scale, sde.diffusion_floor
+        self._bounded = sde.bounded
+        self._first: tuple[Tensor, tuple[Tensor, Tensor]] | None = None
 
-    def f_and_g_prod(self, t: int, z: Tensor, dW: Tensor) -> tuple[Tensor, Tensor]:
+    def f_and_g(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        # torchsde evaluates the first point twice, once to check shapes; remember it.
+        if self._first is None:
+            self._first = (z, self._evaluate(z))
+        return self._first[1] if z is self._first[0] else self._evaluate(z)
+
+    def _evaluate(self, z: Tensor) -> tuple[Tensor, Tensor]:
         a = z.expand(2, -1, -1)
         for weight, bias in self._hidden:
             a = self._activation(torch.baddbmm(bias, a, weight))
         weight, bias = self._out
         hf, g = torch.baddbmm(bias, a, weight)
-        g = torch.sigmoid(g)
-        plain = self._scale == 1 and self._floor == 0
-        return hf, (g if plain else self._floor + self._scale * g) * dW
+        return hf, self._bounded(g)
 
 
 def _linears(field: nn.Sequential) -> list[nn.Linear]:
@@ -200,7 +202,7 @@ def _with_sigmoid(layers: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Ten
     return changed
 
 
-class _Increments:
+class _Increments(torchsde.BaseBrownian):
     """Brownian increments over one solver step each, drawn beforehand.
 
     torchsde's own BrownianInterval takes its entropy from numpy's global state, so that
@@ -210,12 +212,31 @@ class _Increments:
 
     levy_area_approximation = "none"
 
-    def __init__(self, steps: Iterable[Tensor]) -> None:
+    def __init__(self, steps: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._like = steps[0]
         self._steps = iter(steps)
 
-    def __call__(self, t0: int, t1: int) -> Tensor:
+    def __call__(
+        self,
+        ta: Tensor,
+        tb: Tensor | None = None,
+        return_U: bool = False,
+        return_A: bool = False,
+    ) -> Tensor:
         return next(self._steps)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={tuple(self.shape)})"
 
-_NOT_ADAPTIVE = {"adaptive": False, "rtol": 0, "atol": 0, "dt_min": 0, "options": {}}
-"""What torchsde's solvers ask for besides; all but the first is for adaptive steps."""
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self._like.device
+
+    @property
+    def shape(self) -> torch.Size:
+        return self._like.shape

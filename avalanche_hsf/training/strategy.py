@@ -266,7 +266,7 @@ class HSFStrategy(SupervisedTemplate):
         if not self.is_training or self.mb_latents is None or self.beta.scale == 0:
             return recon
         beta = self.beta(self.clock.train_exp_epochs)
-        u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_task_id)
+        u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_latents.written)
         nll = beta * negative_log_likelihood(u, log_det)
         if self.loss_terms is not None:
             self.loss_terms["nll"] = nll

@@ -152,12 +152,12 @@ def test_the_trunk_stays_open_for_tasks_of_the_first_experience_only():
         (
             {"adapter": "x"},
             ValueError,
-            "no kind of adapter 'x'; there are low-rank, core, scale, shift",
+            "unknown adapter 'x'; choose from low-rank, core, scale, shift",
         ),
         (
             {"adapted": ("x.",)},
             ValueError,
-            r"begins with \('x\.',\), there are \['weight', 'bias'\]",
+            r"begins with \('x\.',\); the names are \['weight', 'bias'\]",
         ),
     ],
 )

@@ -157,5 +157,5 @@ def test_separate_copies_a_task():
         model.networks[0].decoder[-1].bias.add_(1)
     assert not torch.equal(model(x, 2), model(x, 1))  # a copy, not the same
     for pair in ((2, 5), (5, 2)):
-        with pytest.raises(ValueError, match=r"task 5 has no network, only \[2, 0, 1\]"):
+        with pytest.raises(ValueError, match=r"task 5 has no network yet, only \[2, 0, 1\]"):
             model.copy_task(*pair)

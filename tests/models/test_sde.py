@@ -101,7 +101,7 @@ def test_a_floor_holds_whatever_is_learned_and_is_saved():
     sde.diffusion_floor = 0.2  # as DiffusionFloorPlugin does
     with torch.no_grad():
         sde.diffusion[-1].bias.fill_(-100.0)
-    assert torch.allclose(sde.diffusion_at(torch.randn(5, 4)), torch.tensor(0.2))
+    assert torch.allclose(sde.bounded(sde.diffusion(torch.randn(5, 4))), torch.tensor(0.2))
     z_T = sde(torch.zeros(10_000, 4), generator=seeded()).detach()
     assert (z_T.var(dim=0) / 0.2**2 - 1).abs().max() < 0.05
     other = NeuralSDE(4)
@@ -142,9 +142,9 @@ def test_a_seed_repeats_a_path_whatever_numpy_does():
     assert not torch.equal(sde(z0, generator=seeded(6)), first)
 
 
-def test_diffusion_at():
+def test_the_diffusion_is_bounded():
     sde = NeuralSDE(8)
-    g = sde.diffusion_at(torch.randn(20, 8))
+    g = sde.bounded(sde.diffusion(torch.randn(20, 8)))
     assert g.shape == (20, 8)
     assert (g > 0).all() and (g < 1).all()
 

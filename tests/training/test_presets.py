@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from avalanche.core import SupervisedPlugin
 from torch import nn
 
 from avalanche_hsf.benchmarks import SyntheticManifolds
@@ -13,6 +14,7 @@ from avalanche_hsf.models import (
     HYPERNETWORKS,
     DeltaHyperNetwork,
     HypernetSDEFlow,
+    TaskGroups,
 )
 from avalanche_hsf.training import (
     DEFAULT,
@@ -159,6 +161,34 @@ def test_all_four_terms_of_the_repaired_loss_are_active_in_the_second_task():
     assert held.value == 0  # nothing has moved yet
     held = terms[OutputRegularizerPlugin][1]
     assert held.value > 0 and embedding not in held.reached and held.reached
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_step_writes_the_weights_and_groups_the_labels_once(name, monkeypatch):
+    strategy = HSFStrategy.from_preset(
+        name, input_dim=3, seed=0, gamma=0, train_epochs=1, evaluator=None
+    )
+    strategy.train(benchmark().train_stream[0])
+    calls = []
+    from_labels = TaskGroups.from_labels
+    strategy.model.hypernetwork.register_forward_hook(lambda *_: calls.append("written"))
+    monkeypatch.setattr(
+        TaskGroups, "from_labels", lambda *args: calls.append("grouped") or from_labels(*args)
+    )
+
+    class Step(SupervisedPlugin):
+        def before_forward(self, strategy):
+            calls.clear()
+
+        def after_backward(self, strategy):
+            self.calls = sorted(calls)
+
+    step = Step()
+    strategy.plugins.append(step)
+    strategy.train(benchmark().train_stream[1])
+    # The regularizer writes the old tasks' weights besides.
+    others = sum(isinstance(plugin, OutputRegularizerPlugin) for plugin in strategy.plugins)
+    assert step.calls == ["grouped"] + (1 + others) * ["written"]
 
 
 @pytest.mark.parametrize("name", ["isolated", "compact"])

@@ -174,12 +174,12 @@ def test_new_tasks_join_the_optimizer_which_keeps_its_state(benchmark, embedding
     strategy.train(benchmark.train_stream[0])
     optimizer, shared = strategy.optimizer, strategy.model.encoder.to_latent.weight
     embeddings = strategy.model.hypernetwork.task_embedding.embeddings
-    first = embeddings["0"]
+    first = embeddings[0]
     assert optimizer.state[shared]["step"] == 3
     strategy.train(benchmark.train_stream[1])
     assert optimizer.state[shared]["step"] == 6
     assert optimizer.state[first]["step"] == 6  # the separation loss still moves it
-    assert optimizer.state[embeddings["1"]]["step"] == steps
+    assert optimizer.state[embeddings[1]]["step"] == steps
 
 
 @pytest.mark.parametrize("preset", ["isolated", "compact"])
@@ -614,7 +614,7 @@ def stream_of(x, labels):
     [
         (torch.full((4, 3), math.nan), [0] * 4, ValueError, "NaN or infinite"),
         (torch.full((4, 3), math.inf), [0] * 4, ValueError, "NaN or infinite"),
-        (torch.zeros(4, 5), [0] * 4, ValueError, "3 features a sample"),
+        (torch.zeros(4, 5), [0] * 4, ValueError, "3 features per sample"),
         (torch.zeros(4, 3).long(), [0] * 4, TypeError, "floating-point"),
         (torch.zeros(4, 3), [-1] * 4, ValueError, "at least 0"),
         (torch.zeros(0, 3), [], ValueError, "experience 0 has no samples"),

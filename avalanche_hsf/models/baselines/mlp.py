@@ -53,5 +53,5 @@ def flattened(x: Tensor, input_dim: int) -> Tensor:
     """Samples as vectors; ValueError if they have another number of features."""
     vectors = x.flatten(1)
     if vectors.shape[1] != input_dim:
-        raise ValueError(f"x must have {input_dim} features a sample, got shape {tuple(x.shape)}")
+        raise ValueError(f"x must have {input_dim} features per sample, got shape {tuple(x.shape)}")
     return vectors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from avalanche_hsf.checks import check_int, check_task_labels
 from avalanche_hsf.models.baselines.mlp import MLPAutoencoder
 from avalanche_hsf.models.tasks.module import TaskModule
+from avalanche_hsf.models.tasks.per_task import check_has
 
 
 class SeparateMLPAutoencoders(TaskModule):
@@ -43,6 +45,7 @@ class SeparateMLPAutoencoders(TaskModule):
         self.input_dim = input_dim
         self.networks = nn.ModuleList([MLPAutoencoder(input_dim, **self._sizes)])
         self._index_of: dict[int, int] = {}
+        self.register_load_state_dict_pre_hook(_add_tasks)
 
     @property
     def tasks(self) -> list[int]:
@@ -67,15 +70,14 @@ class SeparateMLPAutoencoders(TaskModule):
             ValueError: One of them has no network.
         """
         for label in (source, target):
-            if label not in self._index_of:
-                raise ValueError(f"task {label} has no network, only {self.tasks} have")
+            check_has(label, self.tasks, "network")
         weights = self.networks[self._index_of[source]].state_dict()
         self.networks[self._index_of[target]].load_state_dict(weights)
 
     def adaptation(self, experience: Any) -> None:
         """Adds a network for each new task of an experience in training."""
         if self.training:
-            for label in sorted({int(each) for each in getattr(experience, "task_labels", ())}):
+            for label in sorted({int(label) for label in getattr(experience, "task_labels", ())}):
                 self.add_task(label)
         super().adaptation(experience)
 
@@ -83,7 +85,7 @@ class SeparateMLPAutoencoders(TaskModule):
         """The reconstruction, each sample by the network of its task.
 
         Args:
-            x: A `n x *features` tensor with `input_dim` features a sample.
+            x: A `n x *features` tensor with `input_dim` features per sample.
             task_labels: One integer for all samples, or an integer tensor of shape (n,), or None
                 for the reconstruction by every network, as in Avalanche.
 
@@ -110,11 +112,8 @@ class SeparateMLPAutoencoders(TaskModule):
         return out
 
     def _network(self, label: int) -> nn.Module:
-        if label not in self._index_of and self.training:
-            raise ValueError(
-                f"task {label} has no network yet, only {self.tasks} have; Avalanche strategies "
-                "add it when they adapt the model, elsewhere call add_task"
-            )
+        if self.training:
+            check_has(label, self.tasks, "network")
         return self.networks[self._index_of.get(label, 0)]
 
     def get_extra_state(self) -> Tensor:
@@ -122,9 +121,11 @@ class SeparateMLPAutoencoders(TaskModule):
         return torch.tensor(self.tasks, dtype=torch.long)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Part of `load_state_dict`, which added the networks before it came here."""
+        """Read by a hook before, which adds the networks that are loaded next."""
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        for label in state_dict.get(f"{prefix}_extra_state", ()):
-            self.add_task(int(label))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+
+def _add_tasks(
+    module: SeparateMLPAutoencoders, state: Mapping[str, Any], prefix: str, *_: Any
+) -> None:
+    for label in state.get(f"{prefix}_extra_state", ()):
+        module.add_task(int(label))

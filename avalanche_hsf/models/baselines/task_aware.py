@@ -59,7 +59,7 @@ class TaskAwareMLPAutoencoder(TaskModule):
         """The reconstruction.
 
         Args:
-            x: A `n x *features` tensor with `input_dim` features a sample.
+            x: A `n x *features` tensor with `input_dim` features per sample.
             task_labels: One integer for all samples, or an integer tensor of shape (n,), or None
                 for the reconstruction under every trained task, as in Avalanche.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import prod, sqrt
 
 import torch
 from torch import Tensor, nn
 
+KINDS = ("low-rank", "core", "scale", "shift")
 
-class Adapter(nn.Module):
+
+class Adapter(nn.Module, ABC):
     """Turns a short code into a change of one tensor W of the main network.
 
     Attributes:
@@ -89,7 +91,7 @@ class Scale(Adapter):
 class Core(Adapter):
     """W + P C Q with a small C between two fixed random bases; for a vector, W + P c.
 
-    P and Q are orthonormal and the same for all tasks; a task keeps C alone.
+    P and Q are orthonormal and the same for all tasks; only C is stored per task.
 
     Source: Balazy et al. 2024 (LoRA-XS), https://arxiv.org/abs/2405.17604, with random bases
     instead of singular vectors; Li et al. 2018, https://arxiv.org/abs/1804.08838, for how few
@@ -138,10 +140,10 @@ def make_adapter(
         generator: Source of fixed random bases.
 
     Raises:
-        ValueError: There is no such kind; the message lists those there are.
+        ValueError: The kind is unknown; the message lists the valid ones.
     """
     if kind not in KINDS:
-        raise ValueError(f"there is no kind of adapter {kind!r}; there are {', '.join(KINDS)}")
+        raise ValueError(f"unknown adapter {kind!r}; choose from {', '.join(KINDS)}")
     if kind == "core":
         return Core(shape, size if len(shape) > 1 else max(size // 16, 1), generator)
     shift = Shift(shape)
@@ -151,6 +153,3 @@ def make_adapter(
         low_rank = LowRank(shape, size)
         return low_rank if low_rank.size < shift.size else shift
     return Scale(shape) if kind == "scale" else None
-
-
-KINDS = ("low-rank", "core", "scale", "shift")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 from avalanche.models import DynamicModule
 from torch import Tensor
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.tasks.per_task import check_has
 
 
-class TaskWeights(DynamicModule):
+class TaskWeights(DynamicModule, ABC):
     """Writes the named tensors of a main network for tasks that arrive one by one.
 
     It knows nothing of the main network but the names and shapes of what it writes. As an
@@ -54,7 +55,7 @@ class TaskWeights(DynamicModule):
 
         Raises:
             ValueError: In training mode, a task is not known. In evaluation mode such a task
-                gets the weights that the class says.
+                gets weights that depend on the class.
         """
 
     def commit(self) -> None:
@@ -94,8 +95,4 @@ class TaskWeights(DynamicModule):
 
     def check_known(self, label: int) -> None:
         """Raises ValueError if the task is not known."""
-        if label not in self.tasks:
-            raise ValueError(
-                f"task {label} has no embedding yet, only {self.tasks} have; Avalanche strategies "
-                "add it when they adapt the model, elsewhere call add_task"
-            )
+        check_has(label, self.tasks, "weights")

@@ -14,6 +14,7 @@ from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.hypernetworks.code import TaskCode
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.tasks.call import parameter_key
+from avalanche_hsf.models.tasks.per_task import PerTask
 
 
 class DeltaHyperNetwork(TaskWeights):
@@ -23,10 +24,10 @@ class DeltaHyperNetwork(TaskWeights):
     trains nothing but its code e_t, and once finished keeps it: old tasks do not change, by
     construction, and what a task costs is the length of its code times the bits of a number.
 
-    How a code changes a tensor is said by an `Adapter`. A task that was never trained is evaluated
+    An `Adapter` defines how a code changes a tensor. A task that was never trained is evaluated
     with theta_0.
 
-    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter a task as in
+    Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter per task as in
     adapter-based continual learning; here the adapters' numbers are the task's embedding.
 
     Args:
@@ -43,7 +44,7 @@ class DeltaHyperNetwork(TaskWeights):
         code_size: Numbers kept for each task after the first.
 
     Raises:
-        ValueError: No tensor would be changed, or there is no such kind of adapter.
+        ValueError: No tensor would be changed, or the kind of adapter is unknown.
 
     Example:
         >>> initial = {"weight": torch.ones(64, 64)}
@@ -79,17 +80,17 @@ class DeltaHyperNetwork(TaskWeights):
         adapters: dict[str, Adapter] = {}
         for name, shape in self.shapes.items():
             if name.startswith(tuple(adapted)):
-                made = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
-                if made is not None:
-                    adapters[parameter_key(name)] = made
+                change = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
+                if change is not None:
+                    adapters[parameter_key(name)] = change
         if not adapters:
             raise ValueError(
-                f"no tensor's name begins with {adapted}, there are {list(self.shapes)}: later "
-                "tasks could not change anything"
+                f"later tasks could not change anything: no tensor's name begins with {adapted}; "
+                f"the names are {list(self.shapes)}"
             )
         self.adapters: Any = nn.ModuleDict(adapters)
-        self.code_size = sum(made.size for made in adapters.values())
-        self.codes: Any = nn.ModuleDict()
+        self.code_size = sum(change.size for change in adapters.values())
+        self.codes = PerTask(self._blank)
         self.labels: list[int] = []
         self._current: list[int] = []
         self._in_use = False
@@ -99,8 +100,8 @@ class DeltaHyperNetwork(TaskWeights):
         return list(self.labels)
 
     def trains(self, label: int) -> bool:
-        if str(label) in self.codes:
-            return self.codes[str(label)].is_open
+        if label in self.codes:
+            return self.codes[label].is_open
         return label in self._current and self._trunk_is_trained
 
     @property
@@ -121,12 +122,12 @@ class DeltaHyperNetwork(TaskWeights):
         for label in labels:
             # The very first task has no code: it trains the trunk itself.
             has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
-            if str(label) not in self.codes and not has_trunk:
-                self.codes[str(label)] = TaskCode(self._start(), bits=self.bits)
+            if label not in self.codes and not has_trunk:
+                self.codes[label] = TaskCode(self._start(), bits=self.bits)
             if label not in self.labels:
                 self.labels.append(label)
-        for key, code in self.codes.items():
-            if int(key) in labels:
+        for label, code in self.codes.items():
+            if label in labels:
                 code.reopen()
             else:
                 code.close()
@@ -141,12 +142,12 @@ class DeltaHyperNetwork(TaskWeights):
     def copy_task(self, source: int, target: int) -> None:
         for label in (source, target):
             self.check_known(label)
-        if str(target) not in self.codes or not self.codes[str(target)].is_open:
+        if target not in self.codes or not self.codes[target].is_open:
             raise ValueError(f"task {target} is not in training: its weights stay as they are")
         # A task without a code has the trunk's weights, where every new code starts.
-        code = self._parts(source) if str(source) in self.codes else self._start()
+        code = self._parts(source) if source in self.codes else self._start()
         for part, value in code.items():
-            self.codes[str(target)].get_parameter(part).copy_(value)
+            self.codes[target].get_parameter(part).copy_(value)
 
     def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
         self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
@@ -157,15 +158,15 @@ class DeltaHyperNetwork(TaskWeights):
         trunk = dict(self.trunk.named_parameters())
         written = {n: trunk[key].expand(len(tasks), *self.shapes[n]) for n, key in chosen.items()}
         changed = {name: key for name, key in chosen.items() if key in self.adapters}
-        if changed and any(str(label) in self.codes for label in tasks):
+        if changed and any(label in self.codes for label in tasks):
             codes = [self._parts(label) for label in tasks]
             for name, key in changed.items():
                 adapter = self.adapters[key]
-                own = {
+                parts = {
                     part: torch.stack([code[f"{key}/{part}"] for code in codes])
                     for part in adapter.shapes
                 }
-                written[name] = adapter(own, trunk[key])
+                written[name] = adapter(parts, trunk[key])
         return written
 
     @property
@@ -173,9 +174,10 @@ class DeltaHyperNetwork(TaskWeights):
         return any(parameter.requires_grad for parameter in self.trunk.parameters())
 
     def _parts(self, label: int) -> dict[str, Tensor]:
-        """The code of a task by tensor and part; zeros, which change nothing, if it has none."""
-        if str(label) in self.codes:
-            return self.codes[str(label)].values()
+        """The code of a task by tensor and part; one that changes nothing if it has none."""
+        return self.codes[label].values() if label in self.codes else self._zeros()
+
+    def _zeros(self) -> dict[str, Tensor]:
         like = next(self.trunk.parameters())
         return {
             f"{key}/{part}": like.new_zeros(shape)
@@ -192,6 +194,13 @@ class DeltaHyperNetwork(TaskWeights):
             for part, value in adapter.start(generator).items()
         }
 
+    def _blank(self, label: int, names: set[str]) -> TaskCode:
+        """A code to be loaded, closed if its tensors are those of a closed one."""
+        code = TaskCode(self._zeros(), bits=self.bits)
+        if "kept" in names:
+            code.close()
+        return code
+
     def get_extra_state(self) -> dict[str, Any]:
         return {
             "labels": self.labels,
@@ -201,24 +210,6 @@ class DeltaHyperNetwork(TaskWeights):
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Already read by `_load_from_state_dict`, which needs it first."""
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        stored = state_dict.get(f"{prefix}_extra_state")
-        if stored is not None:
-            self.labels, self._current = list(stored["labels"]), list(stored["current"])
-            self._in_use = stored["in_use"]
-            self.trunk.requires_grad_(stored["open"])
-            before, self.codes = self.codes, nn.ModuleDict()
-            for label in self.labels:
-                of_task = f"{prefix}codes.{label}."
-                if any(name.startswith(of_task) for name in state_dict):
-                    closed = f"{of_task}kept" in state_dict
-                    if str(label) in before and before[str(label)].is_open != closed:
-                        code = before[str(label)]  # filled in place: an optimizer of it goes on
-                    else:
-                        code = TaskCode(self._parts(-1), bits=self.bits)
-                        if closed:
-                            code.close()
-                    self.codes[str(label)] = code
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        self.labels, self._current = list(state["labels"]), list(state["current"])
+        self._in_use = state["in_use"]
+        self.trunk.requires_grad_(state["open"])

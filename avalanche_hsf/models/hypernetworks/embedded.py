@@ -50,7 +50,7 @@ class EmbeddedWeights(TaskWeights):
         for label in (source, target):
             self.check_known(label)
         embeddings = self.task_embedding.embeddings
-        embeddings[str(target)].copy_(embeddings[str(source)])
+        embeddings[target].copy_(embeddings[source])
 
     def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
         return self.write(self.task_embedding(tasks), prefix)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.models.noise import SeededNoise
+from avalanche_hsf.models.tasks.per_task import PerTask, check_has
 
 
 class TaskEmbedding(nn.Module):
@@ -46,21 +45,21 @@ class TaskEmbedding(nn.Module):
         self.embedding_dim = check_int("embedding_dim", embedding_dim, at_least=1)
         self.std = check_non_negative("std", std)
         self.noise = SeededNoise(seed, stream=1)
-        self.embeddings = nn.ParameterDict()
         self.register_buffer("untrained", torch.zeros(embedding_dim))
+        self.embeddings = PerTask(self._unset)
 
     @property
     def tasks(self) -> list[int]:
         """The labels of all tasks that have an embedding, in order of arrival."""
-        return [int(label) for label in self.embeddings]
+        return list(self.embeddings)
 
     def add_task(self, label: int) -> None:
         """Draws an embedding for a task; does nothing if the task has one."""
-        key = str(check_int("a task label", label, at_least=0))
-        if key not in self.embeddings:
+        label = check_int("a task label", label, at_least=0)
+        if label not in self.embeddings:
             e = torch.empty_like(self.untrained)
             e.normal_(std=self.std, generator=self.noise.generator(e.device))
-            self.embeddings[key] = nn.Parameter(e)
+            self.embeddings[label] = nn.Parameter(e)
 
     def forward(self, tasks: list[int]) -> Tensor:
         """The embeddings of k tasks.
@@ -77,19 +76,11 @@ class TaskEmbedding(nn.Module):
         return torch.stack([self._embedding(label) for label in tasks])
 
     def _embedding(self, label: int) -> Tensor:
-        key = str(label)
-        if key in self.embeddings:
-            return self.embeddings[key]
+        if label in self.embeddings:
+            return self.embeddings[label]
         if self.training:
-            raise ValueError(
-                f"task {label} has no embedding yet, only {self.tasks} have; Avalanche strategies "
-                "add it when they adapt the model, elsewhere call add_task"
-            )
+            check_has(label, self.tasks, "embedding")
         return self.untrained
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        stored = f"{prefix}embeddings."
-        for name in state_dict:
-            if name.startswith(stored):
-                self.add_task(int(name[len(stored) :]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _unset(self, label: int, names: set[str]) -> nn.Parameter:
+        return nn.Parameter(torch.zeros_like(self.untrained))

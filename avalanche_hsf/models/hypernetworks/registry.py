@@ -33,10 +33,10 @@ def make_hypernetwork(
         **options: Further arguments of that kind.
 
     Raises:
-        ValueError: There is no such kind; the message lists those there are.
+        ValueError: The name is unknown; the message lists the valid ones.
     """
     if not isinstance(kind, str):
         return kind(initial, **options)
     if kind not in HYPERNETWORKS:
-        raise ValueError(f"there is no hypernetwork {kind!r}; there are {', '.join(HYPERNETWORKS)}")
+        raise ValueError(f"unknown hypernetwork {kind!r}; choose from {', '.join(HYPERNETWORKS)}")
     return HYPERNETWORKS[kind](initial, **options)

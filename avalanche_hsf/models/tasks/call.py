@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._pytree import tree_leaves, tree_map
 
 from avalanche_hsf.models.tasks.groups import TaskGroups
 
@@ -18,6 +18,7 @@ def call_per_task(
     weights: Mapping[str, Tensor],
     groups: TaskGroups,
     *inputs: Tensor,
+    **options: Any,
 ) -> Any:
     """Runs a module on a batch of k tasks with some of its tensors given for each task.
 
@@ -29,12 +30,13 @@ def call_per_task(
         weights: For names of the module's parameters a `k x *shape` tensor each.
         groups: Which rows belong to which task.
         *inputs: `n x *` tensors.
+        **options: Further arguments of the module, the same for all tasks.
 
     Returns:
         What the module returns, in the order of the batch.
 
     Raises:
-        ValueError: What the module returns has not n rows.
+        ValueError: The module does not return n rows.
 
     Example:
         >>> groups = TaskGroups.from_labels(torch.tensor([7, 2, 7]), n=3)
@@ -43,11 +45,11 @@ def call_per_task(
         tensor([7., 2., 7.])
     """
     if not weights:
-        return module(*inputs)
+        return module(*inputs, **options)
 
-    def one_task(own: dict[str, Tensor], *rows: Tensor) -> Any:
-        out = functional_call(module, own, rows, tie_weights=False)
-        for part in tree_leaves(out):
+    def one_task(tensors: dict[str, Tensor], *rows: Tensor) -> Any:
+        out = functional_call(module, tensors, rows, options, tie_weights=False)
+        for part in leaves(out):
             if isinstance(part, Tensor) and part.shape[:1] != rows[0].shape[:1]:
                 raise ValueError(
                     f"{type(module).__name__} returned shape {tuple(part.shape)} for "
@@ -60,7 +62,28 @@ def call_per_task(
         return one_task({name: w.squeeze(0) for name, w in weights.items()}, *inputs)
     grouped = [groups.scatter(x) for x in inputs]
     per_task = vmap(one_task, randomness="different")  # dropout draws for each task
-    return tree_map(groups.gather, per_task(dict(weights), *grouped))
+    return map_tensors(groups.gather, per_task(dict(weights), *grouped))
+
+
+def map_tensors(function: Callable[..., Any], *outputs: Any) -> Any:
+    """Applies a function to corresponding leaves of nested dictionaries, lists and tuples."""
+    first = outputs[0]
+    if isinstance(first, dict):
+        changed = copy.copy(first)
+        for key in first:
+            changed[key] = map_tensors(function, *(out[key] for out in outputs))
+        return changed
+    if isinstance(first, (list, tuple)):
+        parts = [map_tensors(function, *group) for group in zip(*outputs, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    return function(*outputs)
+
+
+def leaves(output: Any) -> list[Any]:
+    """What nested dictionaries, lists and tuples hold."""
+    found: list[Any] = []
+    map_tensors(found.append, output)
+    return found
 
 
 def release(module: nn.Module, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Scores of classes that a task has never had are out of the question."""
+"""Masks the scores of classes that a task never had."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ class ClassMask(DynamicModule):
         return scores.masked_fill(masked, self.VALUE)
 
     def _foreign(self, label: int, scores: Tensor) -> Tensor:
-        own = sorted(self.classes_of.get(label, range(scores.shape[1])))
-        if own and own[-1] >= scores.shape[1]:
+        classes = sorted(self.classes_of.get(label, range(scores.shape[1])))
+        if classes and classes[-1] >= scores.shape[1]:
             raise ValueError(
-                f"task {label} has class {own[-1]}, but the module gives {scores.shape[1]} scores: "
-                "it needs one for each class of the stream"
+                f"task {label} has class {classes[-1]}, but the module gives "
+                f"{scores.shape[1]} scores: it needs one per class of the stream"
             )
         foreign = torch.ones(scores.shape[1], dtype=torch.bool)
-        foreign[own] = False
+        foreign[classes] = False
         return foreign.to(scores.device)
 
     def get_extra_state(self) -> dict[int, list[int]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 class TaskModule(MultiTaskModule):
     """A `MultiTaskModule` for any target, whose batches may mix tasks.
 
-    Avalanche 0.6's own base class looks for class labels, which a regression stream has not, and
+    Avalanche 0.6's own base class looks for class labels, which regression streams lack, and
     writes all outputs into one matrix of class scores; a subclass here overrides `forward` whole.
 
     Attributes:

@@ -7,10 +7,10 @@ from typing import Any
 
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.tasks.call import parameter_key
+from avalanche_hsf.models.tasks.per_task import PerTask, check_has, holding
 
 
 class TaskStatistics(DynamicModule):
@@ -26,7 +26,7 @@ class TaskStatistics(DynamicModule):
     domain.
 
     Args:
-        module: Its `BatchNorm` and `InstanceNorm` layers with running statistics are meant.
+        module: Its layers with a `running_mean`, as `BatchNorm` and `InstanceNorm` have, are meant.
         further: Names of other buffers that training changes, to be kept apart too.
 
     Attributes:
@@ -38,24 +38,24 @@ class TaskStatistics(DynamicModule):
         initial = {
             f"{path}.{name}" if path else name: value.detach().clone()
             for path, layer in module.named_modules()
-            if isinstance(layer, _NormBase)
+            if isinstance(getattr(layer, "running_mean", None), Tensor)
             for name, value in layer.named_buffers(recurse=False)
         }
         initial |= {name: module.get_buffer(name).detach().clone() for name in further}
         self.names = list(initial)
-        self.of_task = nn.ModuleDict()
-        self.initial = _holding(initial)
+        self.initial = holding(initial)
+        self.of_task = PerTask(self._new)
 
     @property
     def tasks(self) -> list[int]:
         """The labels of all tasks that have statistics, in order of arrival."""
-        return [int(key) for key in self.of_task]
+        return list(self.of_task)
 
     def add_task(self, label: int) -> None:
         """Makes statistics for a task; does nothing if it has some."""
-        key = str(check_int("a task label", label, at_least=0))
-        if self.names and key not in self.of_task:
-            self.of_task[key] = _holding(self._read(self.initial, copy=True))
+        label = check_int("a task label", label, at_least=0)
+        if self.names and label not in self.of_task:
+            self.of_task[label] = self._new()
 
     def copy_task(self, source: int, target: int) -> None:
         """Makes the statistics of a task those of another, as a start for its training.
@@ -64,11 +64,11 @@ class TaskStatistics(DynamicModule):
             ValueError: One of the tasks has none.
         """
         for label in (source, target):
-            if self.names and label not in self.tasks:
-                raise ValueError(f"task {label} has no statistics, only {self.tasks} have")
+            if self.names:
+                check_has(label, self.tasks, "statistics")
         for name in self.names:
-            of_source = self.of_task[str(source)].get_buffer(parameter_key(name))
-            self.of_task[str(target)].get_buffer(parameter_key(name)).copy_(of_source)
+            of_source = self.of_task[source].get_buffer(parameter_key(name))
+            self.of_task[target].get_buffer(parameter_key(name)).copy_(of_source)
 
     def adaptation(self, experience: Any) -> None:
         """Called by Avalanche before each experience, in training and in evaluation."""
@@ -86,24 +86,14 @@ class TaskStatistics(DynamicModule):
         """
         if self.training and learn:
             self.add_task(label)
-        if str(label) in self.of_task:
-            return self._read(self.of_task[str(label)], copy=not learn)
-        return self._read(next(iter(self.of_task.values()), self.initial), copy=True)
+        if label in self.of_task:
+            return self._read(self.of_task[label], copy=not learn)
+        first = self.of_task[self.tasks[0]] if self.tasks else self.initial
+        return self._read(first, copy=True)
 
     def _read(self, holder: nn.Module, *, copy: bool = False) -> dict[str, Tensor]:
         tensors = {name: holder.get_buffer(parameter_key(name)) for name in self.names}
         return {name: t.clone() for name, t in tensors.items()} if copy else tensors
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        of_task = f"{prefix}of_task."
-        for name in state_dict:
-            if name.startswith(of_task):
-                self.add_task(int(name[len(of_task) :].split(".")[0]))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _holding(tensors: dict[str, Tensor]) -> nn.Module:
-    holder = nn.Module()
-    for name, tensor in tensors.items():
-        holder.register_buffer(parameter_key(name), tensor)
-    return holder
+    def _new(self, *_: Any) -> nn.Module:
+        return holding(self._read(self.initial, copy=True))

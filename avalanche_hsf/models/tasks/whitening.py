@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.per_task import PerTask, holding
 
 
 class TaskWhitening(nn.Module):
@@ -15,7 +14,7 @@ class TaskWhitening(nn.Module):
 
     The likelihood of z0 can be raised without end by shrinking z0; whitened latents have unit
     spread whatever the encoder does. A task whose statistics were never set is left as it is.
-    What it keeps is 2 * dim numbers a task.
+    It keeps 2 * dim numbers per task.
 
     Args:
         dim: Size of z0.
@@ -30,27 +29,28 @@ class TaskWhitening(nn.Module):
     # Keeps a dimension that carries nothing from being blown up.
     MIN_STD = 1e-3
 
-    mean: Tensor
-    std: Tensor
+    like: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(0, dim))
-        self.register_buffer("std", torch.ones(0, dim))
-        self.labels: list[int] = []
+        self.dim = dim
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # of its device and type
+        self.of_task = PerTask(self._unset)
+
+    @property
+    def labels(self) -> list[int]:
+        """The labels of all tasks whose statistics were set, in order of arrival."""
+        return list(self.of_task)
 
     @torch.no_grad()
     def set_task(self, label: int, z0: Tensor) -> None:
         """Takes mean and standard deviation of a task from its latents, a `n x dim` tensor."""
-        mean = z0.mean(dim=0, keepdim=True)
-        std = z0.std(dim=0, keepdim=True, correction=0).clamp(min=self.MIN_STD)
-        if label in self.labels:
-            row = self.labels.index(label)
-            self.mean[row], self.std[row] = mean[0], std[0]
+        mean, std = z0.mean(dim=0), z0.std(dim=0, correction=0).clamp(min=self.MIN_STD)
+        if label in self.of_task:
+            self.of_task[label].mean.copy_(mean)
+            self.of_task[label].std.copy_(std)
         else:
-            self.labels.append(label)
-            self.mean = torch.cat((self.mean, mean))
-            self.std = torch.cat((self.std, std))
+            self.of_task[label] = holding({"mean": mean, "std": std})
 
     def forward(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
         """Whitens the latents of a batch.
@@ -72,27 +72,14 @@ class TaskWhitening(nn.Module):
 
     def _rows(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
         """Mean and std for each row, or one row for all if there is one task."""
-        mean = torch.cat((self.mean, z0.new_zeros(1, z0.shape[1])))
-        std = torch.cat((self.std, z0.new_ones(1, z0.shape[1])))
-        rows = [
-            self.labels.index(task) if task in self.labels else len(self.labels)
-            for task in groups.tasks
-        ]
+        known = [self.of_task.get(task) for task in groups.tasks]
+        mean = torch.stack([z0.new_zeros(self.dim) if t is None else t.mean for t in known])
+        std = torch.stack([z0.new_ones(self.dim) if t is None else t.std for t in known])
         if groups.of_row is None:
-            row = slice(rows[0], rows[0] + 1)
-            return mean[row], std[row]
+            return mean, std
         group = groups.of_row.to(z0.device)
-        return mean[rows][group], std[rows][group]
+        return mean[group], std[group]
 
-    def get_extra_state(self) -> list[int]:
-        return self.labels
-
-    def set_extra_state(self, state: list[int]) -> None:
-        """Already read by `_load_from_state_dict`, which needs it first."""
-
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        if f"{prefix}_extra_state" in state_dict:
-            self.labels = list(state_dict[f"{prefix}_extra_state"])
-            for name in ("mean", "std"):
-                setattr(self, name, torch.empty_like(state_dict[f"{prefix}{name}"]).to(self.mean))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _unset(self, label: int, names: set[str]) -> nn.Module:
+        ones = self.like.new_ones(self.dim)
+        return holding({"mean": torch.zeros_like(ones), "std": ones})

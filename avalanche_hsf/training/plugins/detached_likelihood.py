@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.models import HypernetSDEFlow, TaskGroups
+from avalanche_hsf.models.written import Written
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.plugins._find import add_term, check_alone
 
@@ -55,20 +56,22 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
             )
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
-        model, labels = strategy.model, strategy.mb_task_id
-        groups = TaskGroups.from_labels(labels, len(labels))
-        if not self._applies(model, groups):
+        model, latents = strategy.model, getattr(strategy, "mb_latents", None)
+        if latents is None:  # another strategy's, whose pass has kept nothing
+            written = model.write(strategy.mb_task_id, len(strategy.mb_x))
+        else:
+            written = latents.written
+        if not self._applies(model, written):
             return
-        latents = getattr(strategy, "mb_latents", None)
         with torch.no_grad():
-            z0 = model.encode(strategy.mb_x, labels) if latents is None else latents.z0
-            self._note(model, z0.detach(), groups)
+            z0 = model.encode(strategy.mb_x, written) if latents is None else latents.z0
+            self._note(model, z0.detach(), written.groups)
             blur = torch.randn(
                 z0.shape, generator=model.noise.generator(z0.device), device=z0.device
             )
-            whitened, _ = model.whitening(z0, groups)
-            z0 = model.whitening.inverse(whitened + self.noise * blur, groups)
-        u, log_det = model.flow_of(z0, labels)
+            whitened, _ = model.whitening(z0, written.groups)
+            z0 = model.whitening.inverse(whitened + self.noise * blur, written.groups)
+        u, log_det = model.flow_of(z0, written)
         add_term(strategy, "nll", self.weight * negative_log_likelihood(u, log_det))
 
     @torch.no_grad()
@@ -78,15 +81,15 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
         items = [dataset[i] for i in range(len(dataset))]
         x = torch.stack([item[0] for item in items]).to(strategy.device)
         labels = torch.tensor([int(item[-1]) for item in items])
-        groups = TaskGroups.from_labels(labels, len(labels))
-        if self._applies(strategy.model, groups):
-            self._note(strategy.model, strategy.model.encode(x, labels), groups)
+        with torch.enable_grad():  # whether the flow can learn is seen by its gradients
+            written = strategy.model.write(labels, len(labels))
+        if self._applies(strategy.model, written):
+            self._note(strategy.model, strategy.model.encode(x, written), written.groups)
 
-    def _applies(self, model: HypernetSDEFlow, groups: TaskGroups) -> bool:
+    def _applies(self, model: HypernetSDEFlow, written: Written) -> bool:
         """Whether the flow of some tasks can learn; a frozen one keeps what it has."""
-        with torch.enable_grad():
-            written = model.hypernetwork(groups.tasks, "flow.")
-            tensors = [*model.flow.parameters(), *written.values()]
+        own = [w for name, w in written.weights.items() if name.startswith("flow.")]
+        tensors = [*model.flow.parameters(), *own]
         return self.weight > 0 and any(tensor.requires_grad for tensor in tensors)
 
     @staticmethod

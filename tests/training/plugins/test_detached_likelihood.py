@@ -1,5 +1,6 @@
 """DetachedLikelihoodPlugin."""
 
+import copy
 import math
 from types import SimpleNamespace
 
@@ -61,9 +62,9 @@ def test_the_statistics_noted_are_those_of_the_latents(train_mb_size):
         strategy.train(experience)
         for label, own in rows.items():
             z0 = model.encode(own, label).detach()
-            row = model.whitening.labels.index(label)
-            assert torch.allclose(model.whitening.mean[row], z0.mean(dim=0), atol=1e-6)
-            assert torch.allclose(model.whitening.std[row], z0.std(dim=0, correction=0), atol=1e-6)
+            noted = model.whitening.of_task[label]
+            assert torch.allclose(noted.mean, z0.mean(dim=0), atol=1e-6)
+            assert torch.allclose(noted.std, z0.std(dim=0, correction=0), atol=1e-6)
     assert sorted(model.whitening.labels) == [3, 5, 8]
 
 
@@ -75,7 +76,7 @@ def test_the_blur_is_in_units_of_each_tasks_spread():
     model, blurred = small(), []
     model.hypernetwork.begin([0, 1])
 
-    def flow_of(z0, task_labels):
+    def flow_of(z0, written):
         blurred.append(z0)
         return z0, z0.sum(dim=1)
 
@@ -84,7 +85,7 @@ def test_the_blur_is_in_units_of_each_tasks_spread():
         model=model,
         mb_x=None,
         mb_task_id=labels,
-        mb_latents=SimpleNamespace(z0=z0),
+        mb_latents=SimpleNamespace(z0=z0, written=model.write(labels, len(labels))),
         loss=torch.zeros(()),
     )
     DetachedLikelihoodPlugin(noise=0.05).before_backward(strategy)
@@ -129,8 +130,11 @@ def test_a_frozen_flow_is_left_alone():
     model = small("delta", hypernetwork_options={"adapted": ("encoder.", "decoder.")})
     strategy = naive(DetachedLikelihoodPlugin(), added, model=model, train_epochs=3)
     strategy.train(stream()[0])
-    statistics = strategy.model.whitening.mean.clone()
+    statistics = copy.deepcopy(strategy.model.whitening.state_dict())
     strategy.train(stream()[1])
     assert all(value != 0 for value in added.values[:3])
     assert added.values[3:] == [0.0] * 3
-    assert torch.equal(strategy.model.whitening.mean, statistics)
+    now = strategy.model.whitening.state_dict()
+    assert now.keys() == statistics.keys() and strategy.model.whitening.labels == [0]
+    for name in ("of_task.0.mean", "of_task.0.std"):
+        assert torch.equal(now[name], statistics[name])

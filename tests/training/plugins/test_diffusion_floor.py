@@ -9,7 +9,9 @@ from avalanche_hsf.training import DiffusionFloorPlugin
 
 def diffusion(model):
     z = torch.randn(50, 4)
-    return torch.cat([sde.diffusion_at(z) for sde in (model.encoder_sde, model.decoder_sde)])
+    return torch.cat(
+        [sde.bounded(sde.diffusion(z)) for sde in (model.encoder_sde, model.decoder_sde)]
+    )
 
 
 @pytest.mark.parametrize("floor", [0.1, 0.5])

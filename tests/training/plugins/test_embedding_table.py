@@ -21,7 +21,7 @@ def test_embeddings_move_as_the_rows_of_one_table():
             for p in model.parameters():
                 p.grad = None
             # Finished tasks get no gradient: the table's rows go on by momentum.
-            embedding.embeddings[str(task)].grad = gradients[task, step].clone()
+            embedding.embeddings[task].grad = gradients[task, step].clone()
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     plugins = EmbeddingTablePlugin(), Prescribe()

@@ -1,0 +1,108 @@
+"""What is kept for each task, by its label."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from avalanche_hsf.models.tasks.call import parameter_key
+
+
+class PerTask(nn.Module, MutableMapping[int, Any]):
+    """Modules, or parameters, by task label, in order of arrival.
+
+    Loading a `state_dict` makes the tasks that it names and drops the others. What is there
+    already, and holds tensors of the same names, is filled in place, so that an optimizer of its
+    parameters goes on.
+
+    Args:
+        make: Makes what a loaded task lacks, from its label and the names of the tensors that are
+            stored for it.
+
+    Example:
+        >>> layers = PerTask(lambda label, names: nn.Linear(3, 1))
+        >>> layers[7] = nn.Linear(3, 1)
+        >>> layers.labels, 2 in layers
+        ([7], False)
+        >>> other = PerTask(lambda label, names: nn.Linear(3, 1))
+        >>> other.load_state_dict(layers.state_dict())
+        <All keys matched successfully>
+        >>> other.labels
+        [7]
+    """
+
+    __eq__, __hash__ = nn.Module.__eq__, nn.Module.__hash__  # a module, not a value
+
+    def __init__(self, make: Callable[[int, set[str]], nn.Module | nn.Parameter]) -> None:
+        super().__init__()
+        self.make = make
+        self.labels: list[int] = []
+        self.register_load_state_dict_pre_hook(_take_labels)
+
+    def __getitem__(self, label: int) -> Any:
+        if label not in self.labels:
+            raise KeyError(label)
+        return getattr(self, str(label))
+
+    def __setitem__(self, label: int, value: nn.Module | nn.Parameter) -> None:
+        if label not in self.labels:
+            self.labels.append(label)
+        setattr(self, str(label), value)
+
+    def __delitem__(self, label: int) -> None:
+        self.labels.remove(label)
+        delattr(self, str(label))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def get_extra_state(self) -> list[int]:
+        return list(self.labels)
+
+    def set_extra_state(self, state: list[int]) -> None:
+        """Read by a hook before, since what is loaded next needs the tasks."""
+
+
+def _take_labels(module: PerTask, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+    labels = state_dict.get(f"{prefix}_extra_state")
+    if labels is None:
+        return
+    names = defaultdict(set)
+    for name in state_dict:
+        if name.startswith(prefix):
+            label, _, rest = name[len(prefix) :].partition(".")
+            names[label].add(rest)
+    before = {label: module.pop(label) for label in list(module)}
+    for label in labels:
+        stored = names[str(label)]
+        if label in before and _names(before[label]) == stored:
+            module[label] = before[label]
+        else:
+            module[label] = module.make(label, stored)
+
+
+def _names(value: nn.Module | nn.Parameter) -> set[str]:
+    return set(value.state_dict()) if isinstance(value, nn.Module) else {""}
+
+
+def check_has(label: int, labels: Collection[int], what: str) -> None:
+    """Raises ValueError if a task is not among those that have something."""
+    if label not in labels:
+        raise ValueError(
+            f"task {label} has no {what} yet, only {list(labels)} have; Avalanche strategies "
+            "add it when they adapt the model, elsewhere call add_task"
+        )
+
+
+def holding(tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A module with these tensors as buffers."""
+    holder = nn.Module()
+    for name, tensor in tensors.items():
+        holder.register_buffer(parameter_key(name), tensor)
+    return holder

@@ -1,0 +1,85 @@
+"""What models whose weights a hypernetwork writes have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
+from avalanche_hsf.models.tasks.call import call_per_task, release
+from avalanche_hsf.models.tasks.class_mask import ClassMask
+from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.module import TaskModule
+
+
+@dataclass(frozen=True)
+class Written:
+    """A batch's rows by task, and the weights of those tasks.
+
+    Attributes:
+        groups: Which rows belong to which task.
+        weights: For each name a `k x *shape` tensor.
+    """
+
+    groups: TaskGroups
+    weights: Mapping[str, Tensor]
+
+
+Labels = Tensor | int | Written
+"""One task label, or one per row, or what a pass over the same rows has written already."""
+
+
+class TaskWritten(TaskModule):
+    """A `TaskModule` whose tensors, all or some, a hypernetwork writes for each task.
+
+    Attributes:
+        hypernetwork: Writes them.
+        mask: Masks the scores of classes that a task never had; None: there is no masking.
+    """
+
+    hypernetwork: TaskWeights
+    mask: ClassMask | None
+
+    @property
+    def root(self) -> nn.Module:
+        """The module that the names of written tensors start from."""
+        return self
+
+    @property
+    def tasks(self) -> list[int]:
+        return self.hypernetwork.tasks
+
+    def hand_over(
+        self,
+        names: Sequence[str],
+        hypernetwork: str | Callable[..., TaskWeights],
+        options: Mapping[str, Any] | None,
+        *,
+        seed: int,
+    ) -> None:
+        """Makes the hypernetwork and leaves it the parameters of these names."""
+        initial = {name: release(self.root, name) for name in names}
+        self.hypernetwork = make_hypernetwork(hypernetwork, initial, seed=seed, **(options or {}))
+
+    def write(self, labels: Labels, n: int, prefix: str = "") -> Written:
+        """The weights for a batch of n rows, of all tensors whose name begins with the prefix.
+
+        Weights that are written already are handed on as they are.
+        """
+        if isinstance(labels, Written):
+            return labels
+        groups = TaskGroups.from_labels(labels, n)
+        return Written(groups, self.hypernetwork(groups.tasks, prefix))
+
+    def run(self, block: str, written: Written, *inputs: Tensor, **options: Any) -> Any:
+        """Runs a submodule of the root, see `call_per_task`; "" is the root itself."""
+        prefix = f"{block}." if block else ""
+        weights = {
+            name[len(prefix) :]: w for name, w in written.weights.items() if name.startswith(prefix)
+        }
+        module = self.root.get_submodule(block)
+        return call_per_task(module, weights, written.groups, *inputs, **options)
