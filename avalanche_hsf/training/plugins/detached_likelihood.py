@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.models import HypernetSDEFlow, TaskGroups
 from avalanche_hsf.models.written import Written
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
-from avalanche_hsf.training.plugins._find import add_term, check_alone
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.terms import add_term
 
 
-class DetachedLikelihoodPlugin(SupervisedPlugin):
+class DetachedLikelihoodPlugin(Protection):
     """Adds weight * nll of the whitened latents, detached: it trains the flow and nothing else.
 
     The paper's term reaches the encoder. Since the density has no volume term of the encoder, the
     encoder can lower it for ever by shrinking z0, and does so at the cost of everything else.
     Here the latents are detached, brought to zero mean and unit spread per task (`TaskWhitening`,
-    2 * latent_dim numbers kept a task) and blurred a little, so that the nll is bounded below and
+    2 * latent_dim numbers kept per task) and blurred a little, so that the nll is bounded below and
     the flow learns the shape of the latents.
 
     For strategies that train a `HypernetSDEFlow`. Where the flow is frozen, as for the later tasks
-    of the preset compact, it does nothing and keeps nothing: the density is that of the tasks
+    of the preset compact, it does nothing and stores nothing: the density is that of the tasks
     the flow was trained on.
 
     Source: equation (2) of the paper, mended.
@@ -47,7 +47,7 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
                 "DetachedLikelihoodPlugin needs a HypernetSDEFlow, "
                 f"got {type(strategy.model).__name__}"
             )
-        check_alone(self, strategy)
+        super().before_training_exp(strategy, **kwargs)
         beta = getattr(strategy, "beta", None)
         if isinstance(beta, BetaSchedule) and beta.scale > 0:
             raise ValueError(
@@ -88,12 +88,12 @@ class DetachedLikelihoodPlugin(SupervisedPlugin):
 
     def _applies(self, model: HypernetSDEFlow, written: Written) -> bool:
         """Whether the flow of some tasks can learn; a frozen one keeps what it has."""
-        own = [w for name, w in written.weights.items() if name.startswith("flow.")]
-        tensors = [*model.flow.parameters(), *own]
+        weights = [w for name, w in written.weights.items() if name.startswith("flow.")]
+        tensors = [*model.flow.parameters(), *weights]
         return self.weight > 0 and any(tensor.requires_grad for tensor in tensors)
 
     @staticmethod
     def _note(model: HypernetSDEFlow, z0: Tensor, groups: TaskGroups) -> None:
         for k, label in enumerate(groups.tasks):
-            own = z0 if groups.of_row is None else z0[groups.of_row == k]
-            model.whitening.set_task(label, own)
+            rows = z0 if groups.of_row is None else z0[groups.of_row == k]
+            model.whitening.set_task(label, rows)
