@@ -91,3 +91,11 @@ def replace_part(name: str, source: nn.Module, target: nn.Module) -> bool:
             here[name] = held[name]
             return True
     return False
+
+
+def hold_pruned_weights(module: Any) -> None:
+    """Hooks that keep a PackNet layer's frozen weights from moving.
+
+    Avalanche 0.6: the layer registers its hook once, and a copy of its parameter lacks it.
+    """
+    module.wrappee.weight.register_hook(module._remove_gradient_hook)

@@ -123,8 +123,9 @@ class NeuralSDE(nn.Module):
     def bounded(self, logits: Tensor) -> Tensor:
         """g from the output of its network: floor + scale * sigmoid(logits)."""
         g = torch.sigmoid(logits)
-        plain = self.diffusion_scale == 1 and self.diffusion_floor == 0
-        return g if plain else self.diffusion_floor + self.diffusion_scale * g
+        if self.diffusion_scale != 1:
+            g = self.diffusion_scale * g
+        return g if self.diffusion_floor == 0 else self.diffusion_floor + g
 
     def get_extra_state(self) -> float:
         """The floor, since `DiffusionFloorPlugin` sets it after the SDE was made."""
@@ -183,8 +184,11 @@ def _linears(field: nn.Sequential) -> list[nn.Linear]:
 
 
 def _stacked(f: nn.Linear, g: nn.Linear, *, scale_of_f: float = 1.0) -> tuple[Tensor, Tensor]:
-    weight = torch.stack((f.weight * scale_of_f, g.weight)).transpose(1, 2)
-    return weight, torch.stack((f.bias * scale_of_f, g.bias)).unsqueeze(1)
+    weight: Tensor = f.weight
+    bias: Tensor = f.bias
+    if scale_of_f != 1:
+        weight, bias = weight * scale_of_f, bias * scale_of_f
+    return torch.stack((weight, g.weight)).transpose(1, 2), torch.stack((bias, g.bias)).unsqueeze(1)
 
 
 def _with_sigmoid(layers: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:

@@ -9,6 +9,8 @@ from avalanche.core import SupervisedPlugin
 from avalanche.models.packnet import PackNetModel, WeightAndBiasPackNetModule
 from avalanche.training.plugins import SynapticIntelligencePlugin
 
+from avalanche_hsf._private import hold_pruned_weights
+
 
 class PerSampleImportance(SupervisedPlugin):
     """Importances from gradients of single samples, as the papers of EWC and MAS define them.
@@ -70,4 +72,4 @@ class PackNetWithoutClasses(PackNetModel):
         super().__setstate__(state)
         for module in self.modules():
             if isinstance(module, WeightAndBiasPackNetModule):
-                module.wrappee.weight.register_hook(module._remove_gradient_hook)
+                hold_pruned_weights(module)
