@@ -31,8 +31,8 @@ def main(runs: int = 16, jobs: int = 2, epochs: int = 300, out: str | None = Non
     matrices = []
 
     def all_of(n: int) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            made = make(ResultsFile(folder), work, make_engine(n))
+        with tempfile.TemporaryDirectory() as folder, make_engine(n) as engine:
+            made = make(ResultsFile(folder), work, engine)
         matrices.append([run.error_matrix for run in made])
         get_reusable_executor().shutdown()  # each time anew, as a command would
 

@@ -24,7 +24,6 @@ import torch
 import torchsde
 from author_way import AuthorWay
 from avalanche.core import SupervisedPlugin
-from avalanche_hsf.experiments.learners.ours import LEARNERS
 from bare import coupling_flow, euler_maruyama, training_step
 from nflows.transforms import AffineCouplingTransform, CompositeTransform
 from timing import Ratio, in_turn, over_blocks, peak_memory, ratio, report
@@ -32,7 +31,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from avalanche_hsf.benchmarks import SyntheticManifolds
-from avalanche_hsf.experiments.learners.base import Setting
+from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, Setting
 from avalanche_hsf.models import ManifoldNormalizingFlow, NeuralSDE
 from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin
 
@@ -151,7 +150,7 @@ def presets(blocks: int) -> list[Ratio]:
     variants: dict[str, Callable[[], object]] = {}
     for name in ("hsf-paper", "hsf-repaired", "hsf-isolated", "hsf-compact", "mlp-paper"):
         for task in range(2):
-            setting = Setting(3, N_TASKS, 24, 300, 1, seed=0)
+            setting = Setting(BENCHMARKS["synthetic"], (3,), 3, N_TASKS, 300, 1, seed=0)
             strategy = LEARNERS[name].build(setting, evaluator=None)
             if task:
                 strategy.train(stream[0], shuffle=False)

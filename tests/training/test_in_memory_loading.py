@@ -13,11 +13,12 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
-from avalanche_hsf.experiments.learners.peers import PEERS, Setting
+from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, Setting
 from avalanche_hsf.training.in_memory import _InMemoryLoader, in_memory
 from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
 
-SETTING = Setting(input_dim=3, n_tasks=3, latent_dim=2, n_samples=25, steps=2, seed=0)
+SETTING = Setting(BENCHMARKS["bottleneck"], (3,), 3, n_tasks=3, n_samples=25, epochs=2, seed=0)
+PEERS = {name: learner for name, learner in LEARNERS.items() if learner.group == "peers"}
 
 
 class Recorder(SupervisedPlugin):
