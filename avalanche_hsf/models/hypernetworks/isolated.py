@@ -32,10 +32,10 @@ class IsolatedHyperNetwork(TaskWeights):
     W += q (theta - W^T phi_t)^T / (q . phi_t),  q = phi_t minus its part in span{phi_k, k != t}
 
     so that h(e_t) = theta and h(e_k) is unchanged, up to rounding (relative to the weights about
-    6e-7 with 40 tasks, 4e-6 with 200, 3e-5 with 500). Exact; the price is a row of W,
-    a full set of weights, per task. A task's embedding is that of many random ones
-    whose phi_t lies farthest from the span of the others; capacity grows by a feature when there
-    are more tasks than features, or when even that one lies too close.
+    6e-7 with 40 tasks, 4e-6 with 200, 3e-5 with 500). Exact; the price is a row of W, a full set
+    of weights, per task. A task's embedding is that of many random ones whose phi_t lies farthest
+    from the span of the others; capacity grows by a feature when there are more tasks than
+    features, or when even that one lies too close.
 
     Drafts are committed when training moves on to other tasks, or by `commit`. A new task starts
     at the weights of the task before it. A task that was never trained is evaluated with the
@@ -63,23 +63,16 @@ class IsolatedHyperNetwork(TaskWeights):
     # A task is taken in only if at least this share of phi_t (squared) is new: below it, dividing
     # by q . phi_t would amplify rounding in the weights of all tasks.
     MIN_NEW = 0.01
-    # Relative change of finished tasks' weights beyond which a task is not taken in.
-    MAX_MOVED = 1e-3
-    # Of so many random embeddings a task gets the one that fits best.
-    N_TRIED = 100
-    # Columns of the read-out that a commit looks at together.
-    BLOCK = 4096
+    MAX_MOVED = 1e-3  # relative change of finished tasks' weights beyond which none is taken in
+    N_TRIED = 100  # random embeddings, of which a task gets the one that fits best
+    BLOCK = 4096  # columns of the read-out that a commit looks at together
 
     embeddings: Tensor
     features: Tensor
     readout: Tensor
 
     def __init__(
-        self,
-        initial: Mapping[str, Tensor],
-        *,
-        embedding_dim: int = 16,
-        seed: int | None = None,
+        self, initial: Mapping[str, Tensor], *, embedding_dim: int = 16, seed: int | None = None
     ) -> None:
         super().__init__()
         check_int("embedding_dim", embedding_dim, at_least=1)
