@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 
 from avalanche_hsf import __version__
@@ -135,7 +136,6 @@ def versions() -> dict[str, str]:
     Of Python major and minor version alone: no patch release has changed a number.
     """
     libraries = {
-        "torch": "torch",
         "avalanche": "avalanche-lib",
         "torchsde": "torchsde",
         "nflows": "nflows",
@@ -144,5 +144,9 @@ def versions() -> dict[str, str]:
         "numpy": "numpy",
         "scikit-learn": "scikit-learn",
     }
-    here = {"avalanche_hsf": __version__, "python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+    here = {
+        "avalanche_hsf": __version__,
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "torch": torch.__version__,  # with its build, which the package's metadata lacks
+    }
     return here | {name: version(package) for name, package in libraries.items()}
