@@ -29,7 +29,7 @@ def test_example(path):
 
 
 def test_the_pipelines_in_the_readme():
-    hsf, any_network, faster = re.findall(
+    hsf, any_network, of_their_own, faster = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
     assert "train_epochs=300" in hsf
@@ -42,6 +42,9 @@ def test_the_pipelines_in_the_readme():
     (accuracy,) = (v for k, v in names["metrics"].items() if "Top1_Acc_Stream" in k)
     assert accuracy > 0.8
     assert names["metrics"]["StreamForgetting/eval_phase/test_stream"] == 0
+    names = {}
+    exec(of_their_own, names)
+    assert set(names["frame"].learner) == {"mine", "ours"} and len(names["frame"]) == 2 * 2 * 15
     names = {}
     exec(faster, names)
     assert names["strategy"].model.encoder_sde.fast_tanh

@@ -50,8 +50,8 @@ def test_the_command_line_comes_first(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("benchmarks = 'digits'", "unknown key 'benchmarks'; did you mean benchmark?"),
-        ("seed = [1]", "unknown key 'seed'; did you mean seeds?"),
+        ("benchmarks = 'digits'", "unknown key 'benchmarks' (did you mean benchmark?)"),
+        ("seed = [1]", "unknown key 'seed' (did you mean seeds?)"),
         ("benchmark = 'digits'\nepochs = 'many'", "must be an integer, got 'many'"),
         ("benchmark = 'digits'\nfresh = 3", "fresh must be true or false, got 3"),
         ("benchmark = 'digits'\nepochs = true", "epochs must be a value, got true"),

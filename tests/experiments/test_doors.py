@@ -193,14 +193,14 @@ def test_another_loss_is_the_measure():
     ("words", "message"),
     [
         (["--benchmark", "their:make"], "there is no module their"),
-        (["--benchmark", "theirs:maker"], "theirs has no maker; did you mean make?"),
+        (["--benchmark", "theirs:maker"], "theirs has no maker (did you mean make?)"),
         (["--benchmark", "theirs:net"], "theirs:net must give an Avalanche benchmark"),
         (["--benchmark", "theirs:number"], "benchmark must be a name"),
         (["--network", "theirs:make"], "network failed: TypeError: make() missing 1"),
         (["--network", "theirs:number"], "network must be a function"),
         (["--strategies", "theirs:number"], "a learner must be a name, a function"),
         (["--strategies", "theirs:nothing"], "theirs has no nothing"),
-        (["--criterion", "torch.nn:BCELos"], "torch.nn has no BCELos; did you mean BCELoss?"),
+        (["--criterion", "torch.nn:BCELos"], "torch.nn has no BCELos (did you mean BCELoss?)"),
         (["--strategies", "hsf-compact"], "the target is not the input"),
     ],
 )

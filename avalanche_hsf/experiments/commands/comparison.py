@@ -153,7 +153,8 @@ def tune(
             for candidate in configurations
             if len(configurations) > 1
         ]
-        finished = iter(make(results, jobs, engine))
+        reasons: list[str] = []
+        finished = iter(make(results, jobs, engine, reasons))
         for name, configurations in candidates.items():
             if len(configurations) == 1:
                 best[name] = configurations[0]
@@ -165,7 +166,8 @@ def tune(
                 for run in (next(finished) for _ in configurations)
             ]
             if math.isinf(min(errors)):
-                failures.append(f"{name}: every configuration failed, left out")
+                why = [reason for reason in reasons if reason.startswith(f"{name} on ")][-1:]
+                failures.append("; ".join([f"{name}: every configuration failed, left out", *why]))
                 del best[name]
             else:
                 best[name] = configurations[errors.index(min(errors))]

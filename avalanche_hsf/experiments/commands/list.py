@@ -14,7 +14,8 @@ from avalanche_hsf.training import PRESETS
 
 def names() -> dict[str, dict[str, str]]:
     """A line about each benchmark, learner, group of learners, preset and metric, by its name."""
-    metrics = {name: getattr(evaluation, name) for name in evaluation.__all__}
+    public = {name: getattr(evaluation, name) for name in evaluation.__all__}
+    metrics = {name: thing for name, thing in public.items() if hasattr(thing, "__name__")}
     return {
         "benchmarks": {name: problem.about for name, problem in BENCHMARKS.items()},
         "learners": {name: learner.about for name, learner in LEARNERS.items()},

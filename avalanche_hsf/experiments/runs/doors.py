@@ -59,7 +59,7 @@ def is_address(name: Any) -> bool:
 def nearest(name: str, known: Any) -> str:
     """The known name that looks like a misspelled one, as the end of a message."""
     close = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def label_of(thing: Named) -> str:
@@ -113,8 +113,8 @@ def _problem(benchmark: Named, make_network: Any, make_loss: Any) -> Problem:
     if isinstance(thing, str):
         if thing not in BENCHMARKS:
             raise ValueError(
-                f"unknown benchmark {thing!r}; choose from {', '.join(BENCHMARKS)}, or give "
-                f"module:name{nearest(thing, BENCHMARKS)}"
+                f"unknown benchmark {thing!r}{nearest(thing, BENCHMARKS)}; choose from "
+                f"{', '.join(BENCHMARKS)}, or give module:name"
             )
         return BENCHMARKS[thing]
     if isinstance(thing, Problem):
@@ -159,8 +159,8 @@ def find_learner(learner: Named) -> Learner:
             raise ValueError(f"{thing} is not compared: Avalanche {UNSOUND[thing]}")
         if thing not in LEARNERS:
             raise ValueError(
-                f"unknown learner {thing!r}; choose from {', '.join(LEARNERS)}, or give "
-                f"module:name{nearest(thing, LEARNERS)}"
+                f"unknown learner {thing!r}{nearest(thing, LEARNERS)}; choose from "
+                f"{', '.join(LEARNERS)}, or give module:name"
             )
         return LEARNERS[thing]
     if not callable(thing):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -166,9 +168,19 @@ def finish(task: Task, expected: Mapping[str, str], *, progress: bool = False) -
                 inputs=key.inputs,
             )
         except Exception as error:
-            return Failure(" ".join(f"{type(error).__name__}: {error}".split("\n")[0].split()))
+            return Failure(_reason(error))
         finally:
             torch.set_num_threads(threads)
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line, with the place where a user's own code raised it."""
+    line = " ".join(f"{type(error).__name__}: {error}".split("\n")[0].split())
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(__file__).resolve().parents[2]
+    file = Path(place.filename).resolve()
+    is_theirs = not file.is_relative_to(ours) and "site-packages" not in file.parts
+    return f"{line} ({file.name}:{place.lineno})" if is_theirs else line
 
 
 def _held(results: ResultsFile, job: Job, key: Key) -> bool:

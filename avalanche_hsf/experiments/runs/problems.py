@@ -145,7 +145,13 @@ def _first_sample(name: str, benchmark: Any) -> tuple[Tensor, Any]:
     for stream in ("train_stream", "test_stream"):
         if not len(getattr(benchmark, stream, ())):
             raise ValueError(f"{name} must have a {stream} with at least one experience")
-    item = benchmark.train_stream[0].dataset[0]
+    try:
+        item = benchmark.train_stream[0].dataset[0]
+    except TypeError as error:
+        raise ValueError(
+            f"Avalanche cannot read the first sample of {name}: {error}; streams of vector targets "
+            "are made by avalanche_hsf.benchmarks.regression_benchmark"
+        ) from error
     if not isinstance(item[0], Tensor):
         raise TypeError(
             f"the inputs of {name} must be tensors, got {type(item[0]).__name__}; give the "

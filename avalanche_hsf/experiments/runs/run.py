@@ -15,6 +15,7 @@ from avalanche.logging import BaseLogger
 from avalanche.models import avalanche_forward
 from avalanche.training.determinism.rng_manager import RNGManager
 from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.templates.base import BaseTemplate
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -128,7 +129,7 @@ def silence_avalanche() -> None:
 
 
 def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
-    if not (hasattr(strategy, "train") and hasattr(strategy, "eval")):
+    if not isinstance(strategy, BaseTemplate):
         raise TypeError(
             "a learner must build an Avalanche strategy (a SupervisedTemplate), got "
             f"{type(strategy).__name__}"
