@@ -8,6 +8,7 @@ import re
 import site
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
@@ -51,7 +52,7 @@ def canonical(value: Any) -> str:
         )
     if isinstance(value, (set, frozenset)):
         return f"{{{', '.join(sorted(map(canonical, value)))}}}"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, deque)):
         return f"[{', '.join(map(canonical, value))}]"
     if isinstance(value, (Tensor, np.ndarray)):
         array = np.ascontiguousarray(value.detach().cpu() if isinstance(value, Tensor) else value)
@@ -69,7 +70,9 @@ def canonical(value: Any) -> str:
         return f"{_code(type(value))}({value!r}, {canonical(value.state_dict())})"
     if hasattr(value, "__func__"):  # a method
         return canonical([value.__func__, value.__self__])
-    return f"{_code(type(value))}({canonical(vars(value)) if hasattr(value, '__dict__') else ''})"
+    if hasattr(value, "__dict__"):
+        return f"{_code(type(value))}({canonical(vars(value))})"
+    return re.sub(r" at 0x[0-9a-f]+", "", f"{type(value).__qualname__} {value!r}")
 
 
 def _preset_inputs(name: str) -> Any:
