@@ -26,7 +26,7 @@ from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.report import Report
 from avalanche_hsf.experiments.runs.doors import find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
-from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
@@ -73,20 +73,6 @@ def jobs_of(
         for learner, configuration in learners
         for seed in seeds
     ]
-
-
-def diagnose(
-    results: ResultsFile,
-    learners: Sequence[tuple[str, Mapping[str, Any]]],
-    *,
-    benchmark: str = "synthetic",
-    seeds: Sequence[int],
-    epochs: int,
-    engine: Engine,
-) -> Runs:
-    """Runs learners on a stream and analyses each run, or takes what the file holds."""
-    jobs = jobs_of(learners, benchmark=benchmark, seeds=seeds, epochs=epochs)
-    return make_all(results, jobs, engine)
 
 
 def components_of(model: nn.Module) -> dict[str, list[str]] | None:

@@ -78,12 +78,11 @@ def canonical(value: Any) -> str:
 def _preset_inputs(name: str) -> Any:
     """A preset, and the defaults of all that it makes."""
     preset = get_preset(name)
-    plugins = [*preset.protections, *preset.hsf_protections]
     makers = [
         HypernetSDEFlow,
         HYPERNETWORKS[preset.hypernetwork["hypernetwork"]],
         OPTIMIZERS[preset.optimizer["name"]],
-        *(getattr(training, plugin) for plugin in plugins),
+        *(getattr(training, plugin) for plugin in preset.all_protections),
     ]
     return [preset, *makers]
 
