@@ -1,17 +1,26 @@
 """No stale run is taken: each kind of input of a run changes its key."""
 
+import importlib
 import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.transforms import Normalize
 
-from avalanche_hsf.benchmarks import regression_benchmark
+from avalanche_hsf.benchmarks import SplitDigits, regression_benchmark
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, compare
 from avalanche_hsf.experiments.runs import results as results_module
-from avalanche_hsf.experiments.runs.digest import canonical
+from avalanche_hsf.experiments.runs.canonical import canonical
 from avalanche_hsf.experiments.runs.engines import in_process
 from avalanche_hsf.experiments.runs.jobs import Job, make
 from avalanche_hsf.training import PRESETS, CosineRestartPlugin
@@ -91,17 +100,192 @@ def test_a_changed_preset_is_not_answered_from_the_file(tmp_path, monkeypatch):
     assert len(ResultsFile(tmp_path).runs) == 2  # nothing is lost
 
 
-def test_a_changed_array_or_closure_makes_new_runs():
-    def build(weight):
-        return lambda setting, **arguments: weight
+BUILD = "def build(setting, lr):\n    import lazy\n"
+FILES = {
+    "the module": ("mine.py", BUILD, f"{BUILD}    return lr\n", "mine"),
+    "a constant of a helper": ("helper.py", "import deeper\nWIDTH = 1\n", "WIDTH = 2\n", "mine"),
+    "a helper of a helper": ("deeper.py", "A = 1\n", "A = 2\n", "mine"),
+    "an import within a function": ("lazy.py", "A = 1\n", "A = 2\n", "mine"),
+    "a sibling folder": ("pack/data/load.py", "A = 1\n", "A = 2\n", "pack.models.net"),
+    "the package above": ("pack/__init__.py", "A = 1\n", "A = 2\n", "pack.models.net"),
+    "a relative import": ("pack/models/blocks.py", "A = 1\n", "A = 2\n", "pack.models.net"),
+    "a folder without __init__": ("space/tools.py", "A = 1\n", "A = 2\n", "mine"),
+}
 
-    x = torch.randn(4, 2)
-    same = [canonical(regression_benchmark([(x, x)])) for _ in range(2)]
-    assert same[0] == same[1]
-    assert canonical(regression_benchmark([(x, x + 1)])) != same[0]
-    assert canonical(build(1)) != canonical(build(2))
-    assert canonical(partial(torch.add, 1)) != canonical(partial(torch.add, 2))
+
+@pytest.mark.parametrize("what", FILES)
+def test_a_changed_file_that_is_imported_makes_new_runs(what, tmp_path, monkeypatch):
+    changed, before, after, name = FILES[what]
+    files = {
+        "mine.py": f"from helper import WIDTH\nimport space.tools\n{BUILD}",
+        "helper.py": "import deeper\nWIDTH = 1\n",
+        "pack/models/__init__.py": "",
+        "pack/models/net.py": f"from . import blocks\nfrom ..data.load import A\n{BUILD}",
+        "unrelated.py": "",
+    }
+    files |= {file: "A = WIDTH = 1\n" for file, *_ in FILES.values() if file not in files}
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def digest():
+        tops = {Path(file).parts[0].removesuffix(".py") for file in files}
+        for module in [m for m in sys.modules if m.partition(".")[0] in tops]:
+            monkeypatch.delitem(sys.modules, module)
+        importlib.invalidate_caches()
+        return canonical(importlib.import_module(name).build)
+
+    for file, text in (files | {changed: before}).items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text)
+    first = digest()
+    (tmp_path / "unrelated.py").write_text("A = 2\n")
+    assert digest() == first
+    (tmp_path / changed).write_text(after + " " * len(before))  # by size, not only by time
+    assert digest() != first
+
+
+def typed(text):
+    """What a prompt or a notebook makes of some text: code without a file."""
+    scope = {"__name__": "typed", "torch": torch, "nn": nn}
+    exec(text, scope)
+    return scope["build"]
+
+
+TYPED = {
+    "a number": ("A = 1\ndef build(): return A", "A = 2\ndef build(): return A"),
+    "a constant": ("def build(): return 1", "def build(): return 2"),
+    "a function": (
+        "def f(): return 1\ndef build(): return [f() for _ in range(3)]",
+        "def f(): return 2\ndef build(): return [f() for _ in range(3)]",
+    ),
+    "a method": (
+        "class A:\n def f(self): return 1\nbuild = lambda: A()",
+        "class A:\n def f(self): return 2\nbuild = lambda: A()",
+    ),
+    "a method of a base": (
+        "class A:\n def f(self): return 1\nclass B(A): pass\nbuild = lambda: B()",
+        "class A:\n def f(self): return 2\nclass B(A): pass\nbuild = lambda: B()",
+    ),
+    "a closure": (
+        "def make(a):\n class B:\n  def f(self): return a\n return B\nbuild = make(1)",
+        "def make(a):\n class B:\n  def f(self): return a\n return B\nbuild = make(2)",
+    ),
+    "a class attribute": ("class build:\n a = 1", "class build:\n a = 2"),
+    "a property": (
+        "class build:\n @property\n def a(self): return 1",
+        "class build:\n @property\n def a(self): return 2",
+    ),
+    "what a decorator hides": (
+        "import functools\n@functools.lru_cache\ndef build(): return 1",
+        "import functools\n@functools.lru_cache\ndef build(): return 2",
+    ),
+    "a default": ("def build(a=1): ...", "def build(a=2): ..."),
+    "a large default": (
+        "def build(a=torch.zeros(5000)): ...",
+        "x = torch.zeros(5000)\nx[2500] = 1\ndef build(a=x): ...",
+    ),
+    "a keyword's default": ("def build(*, a=(1,)): ...", "def build(*, a=(2,)): ..."),
+}
+
+
+@pytest.mark.parametrize("what", TYPED)
+def test_changed_code_without_a_file_makes_new_runs(what):
+    before, after = TYPED[what]
+    assert canonical(typed(before)) == canonical(typed(before))
+    assert canonical(typed(before)) != canonical(typed(after))
+
+
+def test_a_script_that_sets_its_globals_makes_new_runs(monkeypatch):
+    before = canonical(reads_a_global)
+    monkeypatch.setattr(ARGUMENTS, "width", 2)
+    assert canonical(reads_a_global) != before
+
+
+ARGUMENTS = SimpleNamespace(width=1)
+
+
+def reads_a_global(setting):
+    return ARGUMENTS.width
+
+
+def state_of(seed):
+    return np.random.default_rng(seed)
+
+
+class Slotted:
+    __slots__ = ("a",)
+
+    def __init__(self, a):
+        self.a = a
+
+
+x = torch.linspace(0, 1, 4000)[:, None]
+late = x.clone()
+late[2000] = 9
+OBJECTS = {
+    "arguments": (lambda: partial(torch.add, 1), lambda: partial(torch.add, 2)),
+    "function of torch": (lambda: partial(torch.add, 1), lambda: partial(torch.sub, 1)),
+    "loss": (nn.CrossEntropyLoss, lambda: nn.CrossEntropyLoss(label_smoothing=0.1)),
+    "network": (lambda: nn.BatchNorm1d(2), lambda: nn.BatchNorm1d(2, momentum=0.2)),
+    "tensor": (lambda: x, lambda: late),
+    "bfloat16": (lambda: x.bfloat16(), lambda: late.bfloat16()),
+    "sparse": (lambda: x[:4].to_sparse(), lambda: x[1:5].to_sparse()),
+    "frozen": (lambda: torch.ones(1), lambda: torch.ones(1, requires_grad=True)),
+    "array of objects": (lambda: np.array([1, "a"], object), lambda: np.array([1, "b"], object)),
+    "scalar of numpy": (lambda: np.float32(1), lambda: np.float64(1)),
+    "generator": (lambda: state_of(1), lambda: state_of(2)),
+    "slots": (lambda: Slotted(1), lambda: Slotted(2)),
+    "default factory": (lambda: defaultdict(int), lambda: defaultdict(list)),
+    "set": (lambda: {"a", "b", ("c", "d")}, lambda: {"a", "b", ("c", "e")}),
+    "transformation": (lambda: Normalize((0.1,), (1.0,)), lambda: Normalize((0.2,), (1.0,))),
+    "stream": (lambda: regression_benchmark([(x, x)]), lambda: regression_benchmark([(x, late)])),
+    "labels": (
+        lambda: SplitDigits(5, seed=1),
+        lambda: SplitDigits(5, seed=1, return_task_id=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OBJECTS)
+def test_a_changed_object_makes_new_runs(what):
+    before, after = OBJECTS[what]
+    assert canonical(before()) == canonical(before())
+    assert canonical(before()) != canonical(after())
+
+
+def test_a_stream_is_the_same_after_its_use():
+    benchmark = SplitDigits(5, seed=1)
+    before = canonical(benchmark)
+    for experience in benchmark.train_stream:
+        assert experience.dataset[0]
+        assert experience.dataset.targets.uniques
+    assert canonical(benchmark) == before
+
+
+def test_objects_that_hold_themselves_are_read():
+    loop = [1]
+    loop.append(loop)
+    assert canonical(loop) != canonical([1, 2])
     assert canonical({"b": 1, "a": {2, 3}}) == canonical({"a": {3, 2}, "b": 1})
+
+
+def test_text_from_standard_input_has_no_file(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "__file__", "<stdin>")
+    assert canonical(reads_a_global)
+
+
+def test_the_digest_is_the_same_in_another_process():
+    code = (
+        "from avalanche_hsf.benchmarks import SplitDigits\n"
+        "from avalanche_hsf.experiments.runs.canonical import canonical\n"
+        f"from {__name__.rpartition('.')[2]} import JOB\n"
+        "print(JOB.key.inputs, canonical(SplitDigits(5, seed=1)))"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parent)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    here = [JOB.key.inputs, canonical(SplitDigits(5, seed=1))]
+    assert said.stdout.split(maxsplit=1) == [here[0], here[1] + "\n"]
 
 
 def test_runs_of_an_older_file_are_read_with_one_sentence(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import OrderedDict
+from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,29 @@ def test_built_in_learners_on_a_users_stream(kind):
     assert {run.learner for run in runs} == set(learners) and not runs.failures
     measure = "error rate" if kind == "classification" else "MSE"
     assert find_problem(two_tasks(kind)).measure == measure
+
+
+SEEDED = {
+    "seed": (lambda seed: seed, 7),
+    "another name": (lambda s: s, 7),
+    "after other arguments": (lambda n=5, *, seed=0: seed, 7),
+    "none": (lambda: 0, 0),
+    "a default of another kind": (lambda n=0: n, 0),
+}
+
+
+@pytest.mark.parametrize("kind", SEEDED)
+def test_the_seed_goes_where_it_is_asked_for(kind):
+    asked, expected = SEEDED[kind]
+    shift = []
+
+    @wraps(asked)
+    def stream(*args, **named):
+        shift.append(asked(*args, **named))
+        return two_tasks("regression")
+
+    find_problem(stream).make(7)
+    assert shift[-1] == expected
 
 
 def test_a_users_network_on_a_built_in_stream():

@@ -80,8 +80,8 @@ def find_problem(
 
     Args:
         benchmark: A name in `BENCHMARKS`; or an address of, or itself: a function that makes an
-            Avalanche benchmark (called with the seed if it takes an argument), a benchmark, which
-            is then the same for all seeds, or a `Problem`.
+            Avalanche benchmark, called with the seed if it has an argument `seed` or one without a
+            default; a benchmark, which is then the same for all seeds; or a `Problem`.
         network: A function that makes the network of one task, or its address. Default: the
             problem's own.
         criterion: A function that makes the loss, or its address, such as
@@ -119,27 +119,25 @@ def _problem(benchmark: Named, make_network: Any, make_loss: Any) -> Problem:
         return BENCHMARKS[thing]
     if isinstance(thing, Problem):
         return thing
-    if isinstance(thing, CLScenario):
-        make = partial(_fixed, thing)
-    elif callable(thing):
-        make = partial(_made_with_seed if _takes_seed(thing) else _made_without_seed, thing)
-    else:
+    if not callable(thing) and not isinstance(thing, CLScenario):
         raise TypeError(
             "benchmark must be a name, an Avalanche benchmark or a function that makes one, got "
             f"{label_of(thing)}"
         )
-    return _problem_of(label_of(benchmark), thing, make)
+    return _problem_of(label_of(benchmark), thing)
 
 
-_made: dict[tuple[str, int], tuple[Any, Problem]] = {}
+_looked_at: dict[tuple[str, int], tuple[Any, Problem]] = {}
 
 
-def _problem_of(label: str, thing: Any, make: Callable[[int], CLScenario]) -> Problem:
-    """`problem_of`, which looks at the stream, once for each thing."""
+def _problem_of(label: str, thing: Any) -> Problem:
+    """`problem_of`, which makes a stream to look at it, once for each thing."""
     key = (label, id(thing))
-    if key not in _made:
-        _made[key] = thing, problem_of(label, make)  # the thing too, so that its id stays its own
-    return _made[key][1]
+    if key not in _looked_at:
+        make = partial(_fixed if isinstance(thing, CLScenario) else _called, thing)
+        # The thing too, so that its id stays its own.
+        _looked_at[key] = thing, problem_of(label, make)
+    return _looked_at[key][1]
 
 
 def find_learner(learner: Named) -> Learner:
@@ -180,17 +178,13 @@ def _loaded(thing: Named) -> Any:
     return load(thing) if is_address(thing) else thing
 
 
-def _takes_seed(make: Callable[..., Any]) -> bool:
-    arguments = inspect.signature(make).parameters.values()
-    return any(a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD) for a in arguments)
-
-
-def _made_with_seed(make: Callable[[int], Any], seed: int) -> Any:
-    return make(seed)
-
-
-def _made_without_seed(make: Callable[[], Any], seed: int) -> Any:
-    return make()
+def _called(make: Callable[..., Any], seed: int) -> Any:
+    """What a user's function makes: from the seed if it takes one, by name or as what it needs."""
+    arguments = inspect.signature(make).parameters
+    if "seed" in arguments:
+        return make(seed=seed)
+    needed = any(a.default is a.empty and a.kind < a.VAR_POSITIONAL for a in arguments.values())
+    return make(seed) if needed else make()
 
 
 def _fixed(benchmark: CLScenario, seed: int) -> CLScenario:
