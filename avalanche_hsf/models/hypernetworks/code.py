@@ -13,8 +13,7 @@ class TaskCode(nn.Module):
     """Named tensors of one task: parameters while it trains, packed into bits once it is done.
 
     Closing rounds each tensor to a grid of 2^bits - 1 steps between minus and plus its largest
-    entry. It is done before a task is evaluated, so rounding is part of what was learned and no
-    forgetting.
+    entry, before the task is evaluated: rounding is part of what was learned, not forgetting.
 
     Args:
         start: First value of each tensor, by name.

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.hypernetworks.embedding import TaskEmbedding
@@ -17,13 +17,7 @@ class EmbeddedWeights(TaskWeights):
 
     What a task owns is its embedding alone; training a new one moves the weights of the old ones
     unless something holds them. A task that was never trained is evaluated with the zero
-    embedding, see `TaskEmbedding`.
-
-    Args:
-        initial: Initial value of each tensor to write, by name.
-        embedding_dim: Size of a task embedding, at least 1.
-        embedding_std: Standard deviation of a new embedding, at least 0.
-        seed: Seed of the embeddings' draws; if None it is drawn from torch's global generator.
+    embedding, see `TaskEmbedding`. Arguments as in `HyperNetwork`.
     """
 
     def __init__(
@@ -47,8 +41,7 @@ class EmbeddedWeights(TaskWeights):
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
-        for label in (source, target):
-            self.check_known(label)
+        self.check_known(source, target)
         embeddings = self.task_embedding.embeddings
         embeddings[target].copy_(embeddings[source])
 
@@ -58,3 +51,11 @@ class EmbeddedWeights(TaskWeights):
     @abstractmethod
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         """The weights for k embeddings, a `k x embedding_dim` tensor; else as `forward`."""
+
+    def _by_name(self, networks: nn.ModuleList, x: Tensor, prefix: str) -> dict[str, Tensor]:
+        """What one network for each name makes of x, a `k x *` tensor."""
+        return {
+            name: network(x).view(-1, *shape)
+            for (name, shape), network in zip(self.shapes.items(), networks, strict=True)
+            if name.startswith(prefix)
+        }

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.base import HeldWeights
 from avalanche_hsf.models.noise import SeededNoise
-from avalanche_hsf.models.tasks.call import parameter_key
-from avalanche_hsf.models.tasks.per_task import PerTask
+from avalanche_hsf.models.tasks.per_task import PerTask, held, trainable
 
 _FIRST = -1  # the label of the draft before any task is known
 _WAY_OUT = (
@@ -22,7 +21,7 @@ _WAY_OUT = (
 )
 
 
-class IsolatedHyperNetwork(TaskWeights):
+class IsolatedHyperNetwork(HeldWeights):
     r"""A linear read-out of fixed random features of a fixed random embedding: h(e) = W^T phi(e).
 
     phi(e) = [tanh(A e + a), 1]; A, a and the embeddings are drawn once and never trained. A task
@@ -38,8 +37,8 @@ class IsolatedHyperNetwork(TaskWeights):
     features, or when even that one lies too close.
 
     Drafts are committed when training moves on to other tasks, or by `commit`. A new task starts
-    at the weights of the task before it. A task that was never trained is evaluated with the
-    weights of the first one.
+    at the weights of the task before it. A task that was never trained is evaluated with those of
+    the first one.
 
     Source: orthogonal weight modification, Zeng et al. 2019, https://arxiv.org/abs/1810.01256,
     applied to the read-out of a hypernetwork.
@@ -74,13 +73,10 @@ class IsolatedHyperNetwork(TaskWeights):
     def __init__(
         self, initial: Mapping[str, Tensor], *, embedding_dim: int = 16, seed: int | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(initial)
         check_int("embedding_dim", embedding_dim, at_least=1)
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
         self.noise = SeededNoise(seed, stream=2)
-        self.labels: list[int] = []
         self.drafts = PerTask(self._blank)
-        self._in_use = False
         self.register_buffer("embeddings", torch.zeros(0, embedding_dim))
         self.register_buffer("features", torch.zeros(0, embedding_dim + 1))
         n_weights = sum(prod(shape) for shape in self.shapes.values())
@@ -89,26 +85,11 @@ class IsolatedHyperNetwork(TaskWeights):
         # There from the start, so that an optimizer can be made before the first task is known.
         self._open(_FIRST, torch.cat([value.detach().flatten() for value in initial.values()]))
 
-    @property
-    def tasks(self) -> list[int]:
-        return list(self.labels)
-
     def trains(self, label: int) -> bool:
         return label in self.drafts
 
-    @property
-    def holds_old_tasks(self) -> bool:
-        return True
-
-    def add_task(self, label: int) -> None:
-        self.begin([label])
-
     def begin(self, labels: list[int]) -> None:
-        """Commits the drafts of all other tasks and opens drafts of these.
-
-        Drafts that no training pass has used stay open: Avalanche's `JointTraining` prepares a
-        model for one experience after the other before it trains on them all.
-        """
+        """Commits the drafts of all other tasks, if they were in use, and opens drafts of these."""
         if not self._in_use:
             labels = [*self._in_training, *labels]
         labels = [check_int("a task label", label, at_least=0) for label in labels]
@@ -128,17 +109,12 @@ class IsolatedHyperNetwork(TaskWeights):
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
-        for label in (source, target):
-            self.check_known(label)
+        self.check_known(source, target)
         if target not in self.drafts:
             raise ValueError(f"task {target} is not in training: its weights stay as they are")
         self._open(target, self._theta(source))
 
-    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
-        self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
-        if self.training:
-            for label in tasks:
-                self.check_known(label)
+    def _write(self, tasks: list[int], prefix: str) -> dict[str, Tensor]:
         first = next(iter(self.labels), _FIRST)
         labels = [label if label in self.labels else first for label in tasks]
         if len(labels) == 1 and labels[0] in self.drafts:
@@ -212,36 +188,29 @@ class IsolatedHyperNetwork(TaskWeights):
         """A row of all weights for each of some tasks or drafts, from one product with W."""
         rows = [self.labels.index(label) for label in labels if label not in self.drafts]
         finished = iter(self._phi(self.embeddings[rows]).to(self.readout.dtype) @ self.readout)
-        return torch.stack(
-            [
-                torch.cat([part.flatten() for part in self._draft(label).values()])
-                if label in self.drafts
-                else next(finished)
-                for label in labels
-            ]
-        )
+
+        def row(label: int) -> Tensor:
+            if label not in self.drafts:
+                return next(finished)
+            return torch.cat([part.flatten() for part in self._draft(label).values()])
+
+        return torch.stack([row(label) for label in labels])
 
     def _draft(self, label: int) -> dict[str, Tensor]:
-        draft = dict(self.drafts[label].named_parameters())
-        return {name: draft[parameter_key(name)] for name in self.shapes}
+        return held(self.drafts[label], self.shapes)
 
     @torch.no_grad()
     def _open(self, label: int, theta: Tensor) -> None:
         """Makes a draft, or overwrites it in place."""
-        if label not in self.drafts:
-            self.drafts[label] = self._draft_of(theta)
-            return
-        for name, part in self._split(theta.unsqueeze(0)).items():
-            self.drafts[label].get_parameter(parameter_key(name)).copy_(part[0])
-
-    def _draft_of(self, theta: Tensor) -> nn.Module:
-        draft = nn.Module()
-        for name, part in self._split(theta.unsqueeze(0)).items():
-            draft.register_parameter(parameter_key(name), nn.Parameter(part[0].clone()))
-        return draft
+        parts = {name: part[0] for name, part in self._split(theta.unsqueeze(0)).items()}
+        if label in self.drafts:
+            for name, parameter in self._draft(label).items():
+                parameter.copy_(parts[name])
+        else:
+            self.drafts[label] = trainable(parts)
 
     def _blank(self, label: int, names: set[str]) -> nn.Module:
-        return self._draft_of(self.readout.new_zeros(self.readout.shape[1]))
+        return trainable({n: self.readout.new_zeros(shape) for n, shape in self.shapes.items()})
 
     def _phi(self, embeddings: Tensor) -> Tensor:
         """phi of some embeddings, one row each, in float64."""
@@ -276,12 +245,6 @@ class IsolatedHyperNetwork(TaskWeights):
     def _draw(self, *shape: int) -> Tensor:
         device = self.embeddings.device
         return torch.randn(*shape, generator=self.noise.generator(device), device=device)
-
-    def get_extra_state(self) -> dict[str, Any]:
-        return {"labels": self.labels, "in_use": self._in_use}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.labels, self._in_use = list(state["labels"]), state["in_use"]
 
 
 def _resize(module: IsolatedHyperNetwork, state: Mapping[str, Any], prefix: str, *_: Any) -> None:

@@ -23,7 +23,8 @@ def call_per_task(
     """Runs a module on a batch of k tasks with some of its tensors given for each task.
 
     One task runs as the plain module would; several run side by side (`torch.vmap`), each on its
-    own rows. Tensors that are not given are the module's own, shared by all tasks.
+    own rows. Tensors that are not given are the module's own, shared by all tasks. The output is
+    what the module returns, in the order of the batch.
 
     Args:
         module: Any module whose forward maps tensors of n rows to tensors of n rows.
@@ -31,9 +32,6 @@ def call_per_task(
         groups: Which rows belong to which task.
         *inputs: `n x *` tensors.
         **options: Further arguments of the module, the same for all tasks.
-
-    Returns:
-        What the module returns, in the order of the batch.
 
     Raises:
         ValueError: The module does not return n rows.
@@ -69,10 +67,10 @@ def map_tensors(function: Callable[..., Any], *outputs: Any) -> Any:
     """Applies a function to corresponding leaves of nested dictionaries, lists and tuples."""
     first = outputs[0]
     if isinstance(first, dict):
-        changed = copy.copy(first)
+        mapped = copy.copy(first)
         for key in first:
-            changed[key] = map_tensors(function, *(out[key] for out in outputs))
-        return changed
+            mapped[key] = map_tensors(function, *(out[key] for out in outputs))
+        return mapped
     if isinstance(first, (list, tuple)):
         parts = [map_tensors(function, *group) for group in zip(*outputs, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
@@ -81,23 +79,16 @@ def map_tensors(function: Callable[..., Any], *outputs: Any) -> Any:
 
 def leaves(output: Any) -> list[Any]:
     """What nested dictionaries, lists and tuples hold."""
-    found: list[Any] = []
-    map_tensors(found.append, output)
-    return found
+    parts: list[Any] = []
+    map_tensors(parts.append, output)
+    return parts
 
 
 def release(module: nn.Module, name: str) -> Tensor:
-    """Takes a parameter out of a module, to be written by a hypernetwork from now on.
+    """Takes a parameter, by its name in a module, out of it and returns its values.
 
     In its place stays a buffer without memory of its own, so that the module moves between
-    devices and does not count, save or optimize what it no longer owns.
-
-    Args:
-        module: The module that the name starts from.
-        name: A parameter's name as `named_parameters` gives it.
-
-    Returns:
-        The parameter's values.
+    devices and does not count, save or optimize what a hypernetwork writes from now on.
     """
     *path, last = name.split(".")
     owner = module.get_submodule(".".join(path))

@@ -18,7 +18,7 @@ class TaskGroups:
     of the k distinct tasks, with m the size of the largest group: one batched matrix product
     instead of a loop over tasks, and weights written k times, not once per row.
 
-    Attributes:
+    Args:
         tasks: The k distinct task labels, ascending.
         rows: A `k x m` index: the batch row in each slot. Slots beyond a group's size repeat a
             row and are never read back. None if there is one task.

@@ -35,7 +35,7 @@ class TaskWhitening(nn.Module):
         super().__init__()
         self.dim = dim
         self.register_buffer("like", torch.zeros(0), persistent=False)  # of its device and type
-        self.of_task = PerTask(self._unset)
+        self.of_task = PerTask(self._blank)
 
     @property
     def labels(self) -> list[int]:
@@ -46,11 +46,7 @@ class TaskWhitening(nn.Module):
     def set_task(self, label: int, z0: Tensor) -> None:
         """Takes mean and standard deviation of a task from its latents, a `n x dim` tensor."""
         mean, std = z0.mean(dim=0), z0.std(dim=0, correction=0).clamp(min=self.MIN_STD)
-        if label in self.of_task:
-            self.of_task[label].mean.copy_(mean)
-            self.of_task[label].std.copy_(std)
-        else:
-            self.of_task[label] = holding({"mean": mean, "std": std})
+        self.of_task[label] = holding({"mean": mean, "std": std})
 
     def forward(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
         """Whitens the latents of a batch.
@@ -72,14 +68,16 @@ class TaskWhitening(nn.Module):
 
     def _rows(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
         """Mean and std for each row, or one row for all if there is one task."""
-        known = [self.of_task.get(task) for task in groups.tasks]
-        mean = torch.stack([z0.new_zeros(self.dim) if t is None else t.mean for t in known])
-        std = torch.stack([z0.new_ones(self.dim) if t is None else t.std for t in known])
+        statistics = [self.of_task.get(task) or self._unset(z0) for task in groups.tasks]
+        mean = torch.stack([task.mean for task in statistics])
+        std = torch.stack([task.std for task in statistics])
         if groups.of_row is None:
             return mean, std
         group = groups.of_row.to(z0.device)
         return mean[group], std[group]
 
-    def _unset(self, label: int, names: set[str]) -> nn.Module:
-        ones = self.like.new_ones(self.dim)
-        return holding({"mean": torch.zeros_like(ones), "std": ones})
+    def _unset(self, like: Tensor) -> nn.Module:
+        return holding({"mean": like.new_zeros(self.dim), "std": like.new_ones(self.dim)})
+
+    def _blank(self, label: int, names: set[str]) -> nn.Module:
+        return self._unset(self.like)
