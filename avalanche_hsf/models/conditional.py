@@ -36,13 +36,12 @@ class TaskConditional(TaskWritten):
     Other buffers are shared, and must not change in training unless `task_buffers` names them.
 
     An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
-    task. It classifies, regresses or reconstructs, whatever the module does. With scores for all
-    classes of a stream the last layer, written per task, is a head for each task.
+    task. With scores for all classes of a stream the last layer, written per task, is a head for
+    each task.
 
-    Cost against the plain module: of memory, the weights that are written exist once more for
-    each distinct task in a batch, and what the hypernetwork keeps per task; of time, writing
-    them, which does not depend on the batch (`IsolatedHyperNetwork`: nothing while a task is in
-    training).
+    Cost against the plain module: of memory, the written weights once more for each distinct task
+    in a batch, and what the hypernetwork keeps per task; of time, writing them, which does not
+    depend on the batch (`IsolatedHyperNetwork`: nothing while a task is in training).
 
     Args:
         module: Any module from one tensor of n rows to a tensor of n rows. It becomes part of the
@@ -55,8 +54,7 @@ class TaskConditional(TaskWritten):
             module that `torch.vmap` cannot run, such as one that branches on its data.
         task_buffers: Names of buffers that training changes, besides those of normalization
             layers: each task has its own, as the power iterations of spectral normalization need.
-        masking: For classifiers: leave each task the classes that it was trained on, see
-            `ClassMask`.
+        masking: Of class scores, leave each task those of its own classes, see `ClassMask`.
         seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
 
     Raises:
@@ -116,7 +114,8 @@ class TaskConditional(TaskWritten):
                 that all tasks share has changed in training.
         """
         super().adaptation(experience)
-        self._check_shared()
+        if self.training:
+            self._check_shared()
         for name, shape in self.hypernetwork.shapes.items():
             path, _, last = name.rpartition(".")
             value = getattr(self.module.get_submodule(path), last, None)
@@ -138,12 +137,8 @@ class TaskConditional(TaskWritten):
         }
 
     def _check_shared(self) -> None:
-        if not self.training:
-            return
-        before, self._shared = (
-            self._shared,
-            self._fingerprints(),
-        )  # reported once, then training may go on
+        # Reported once, then training may go on.
+        before, self._shared = self._shared, self._fingerprints()
         changed = [
             name
             for name, now in self._shared.items()
@@ -158,15 +153,7 @@ class TaskConditional(TaskWritten):
             )
 
     def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
-        """The module's output, each row with the weights of its task.
-
-        Args:
-            x: A `n x *` tensor.
-            task_labels: One integer for all rows, or an integer tensor of shape (n,), or None for
-                the output of every task, as in Avalanche.
-
-        Returns:
-            What the module returns for n rows; for None a dictionary of them by task label.
+        """The module's output, each row with the weights of its task; see `TaskModule.forward`.
 
         Raises:
             TypeError: Labels are no integers, or are not given at all.
@@ -181,9 +168,7 @@ class TaskConditional(TaskWritten):
                 "model(x), GenerativeReplayPlugin for one, know no tasks: use ReplayPlugin or "
                 "OutputRegularizerPlugin"
             )
-        if task_labels is None:
-            return self.forward_all_tasks(x)
-        return self._forward(x, task_labels)
+        return super().forward(x, task_labels)
 
     def forward_all_tasks(self, x: Tensor) -> dict[int, Any]:
         """`forward` for every task, by task label; no task's statistics learn from it."""
@@ -228,8 +213,7 @@ def _forget_shared(module: TaskConditional, *_: Any) -> None:
 def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:
     """The output of tasks that are held, as one that `backward` can start from, and ends at.
 
-    Their loss moves no weight. GEM and A-GEM, which ask for the gradient of old tasks alone, then
-    find that there is none, where torch would raise. A hook is called in `backward`.
+    GEM and A-GEM ask for the gradient of old tasks alone: they find none, where torch would raise.
     """
     if not isinstance(out, Tensor) or not out.is_floating_point():
         return out
@@ -249,9 +233,8 @@ def _refuse(gradient: Tensor) -> None:
 
 def _merged(outs: Sequence[Any], order: Tensor) -> Any:
     """The outputs of tasks one after the other, put in the order of the batch."""
-    shapes = [
-        [tuple(part.shape[1:]) for part in leaves(out) if isinstance(part, Tensor)] for out in outs
-    ]
+    tensors = [[part for part in leaves(out) if isinstance(part, Tensor)] for out in outs]
+    shapes = [[tuple(tensor.shape[1:]) for tensor in parts] for parts in tensors]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(
             f"the module's output for a row has another shape from task to task, {shapes}: in a "
@@ -268,15 +251,14 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters.values()):
         raise TypeError("the module has parameters without a shape yet: run a batch through it")
     for name in written or ():
-        if not any(other.startswith(name) for other in parameters):
+        if not any(parameter.startswith(name) for parameter in parameters):
             raise ValueError(
                 f"no parameter's name begins with {name!r}; choose from {', '.join(parameters)}"
             )
-    names = [
-        name
-        for name, p in parameters.items()
-        if (p.requires_grad if written is None else name.startswith(tuple(written)))
-    ]
+    if written is None:
+        names = [name for name, p in parameters.items() if p.requires_grad]
+    else:
+        names = [name for name in parameters if name.startswith(tuple(written))]
     if not names:
         raise ValueError("there is nothing to write: the module has no parameter to train")
     for name in names:

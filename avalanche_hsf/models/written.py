@@ -66,7 +66,7 @@ class TaskWritten(TaskModule):
         self.hypernetwork = make_hypernetwork(hypernetwork, initial, seed=seed, **(options or {}))
 
     def write(self, labels: Labels, n: int, prefix: str = "") -> Written:
-        """The weights for a batch of n rows, of all tensors whose name begins with the prefix.
+        """The weights for n rows, of all tensors whose name begins with the prefix.
 
         Weights that are written already are handed on as they are.
         """
@@ -78,8 +78,7 @@ class TaskWritten(TaskModule):
     def run(self, block: str, written: Written, *inputs: Tensor, **options: Any) -> Any:
         """Runs a submodule of the root, see `call_per_task`; "" is the root itself."""
         prefix = f"{block}." if block else ""
-        weights = {
-            name[len(prefix) :]: w for name, w in written.weights.items() if name.startswith(prefix)
-        }
+        named = written.weights.items()
+        weights = {name.removeprefix(prefix): w for name, w in named if name.startswith(prefix)}
         module = self.root.get_submodule(block)
         return call_per_task(module, weights, written.groups, *inputs, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -68,9 +70,9 @@ class TaskWhitening(nn.Module):
 
     def _rows(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
         """Mean and std for each row, or one row for all if there is one task."""
-        statistics = [self.of_task.get(task) or self._unset(z0) for task in groups.tasks]
-        mean = torch.stack([task.mean for task in statistics])
-        std = torch.stack([task.std for task in statistics])
+        statistics: list[Any] = [self.of_task.get(task) or self._unset(z0) for task in groups.tasks]
+        mean = torch.stack([statistic.mean for statistic in statistics])
+        std = torch.stack([statistic.std for statistic in statistics])
         if groups.of_row is None:
             return mean, std
         group = groups.of_row.to(z0.device)
