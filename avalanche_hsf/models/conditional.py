@@ -99,7 +99,7 @@ class TaskConditional(TaskWritten):
         self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
         self.hand_over(names, hypernetwork, hypernetwork_options, seed=resolve_seed(seed))
-        self._shared: dict[str, tuple[float, float]] | None = None
+        self._shared: dict[str, tuple[float, float]] = {}
         self.register_load_state_dict_pre_hook(_forget_shared)
 
     @property
@@ -127,23 +127,20 @@ class TaskConditional(TaskWritten):
                     "written="
                 )
 
-    def _fingerprints(self) -> dict[str, tuple[float, float]]:
-        """Two numbers for each buffer that all tasks share, to see whether it changes."""
+    def _check_shared(self) -> None:
+        """Compares two numbers of each buffer that all tasks share with those of the last call."""
         per_task = {*self.statistics.names, *self.hypernetwork.shapes}
-        return {
+        now = {
             name: (float(value.double().sum()), float(value.double().norm()))
             for name, value in self.module.named_buffers()
             if name not in per_task
         }
-
-    def _check_shared(self) -> None:
-        # Reported once, then training may go on.
-        before, self._shared = self._shared, self._fingerprints()
+        before, self._shared = self._shared, now  # reported once, then training may go on
+        # Roughly, since a move to another device or type changes the last digits.
         changed = [
             name
-            for name, now in self._shared.items()
-            # Roughly, since a move to another device or type changes the last digits.
-            if before is not None and not np.allclose(now, before[name], rtol=1e-3, atol=1e-6)
+            for name, value in now.items()
+            if name in before and not np.allclose(value, before[name], rtol=1e-3, atol=1e-6)
         ]
         if changed:
             raise ValueError(
@@ -177,13 +174,13 @@ class TaskConditional(TaskWritten):
     def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
         written = self.write(task_labels, len(x))
         groups = written.groups
-        out = self._run(x, task_labels, written, learn)
+        out = self._run(x, written, learn)
         if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
             hook = None if self._any_trains(self.tasks) else _refuse
             out = map_tensors(lambda part: _differentiable(part, hook), out)
         return out if self.mask is None else self.mask(out, groups)
 
-    def _run(self, x: Tensor, task_labels: Tensor | int, written: Written, learn: bool) -> Any:
+    def _run(self, x: Tensor, written: Written, learn: bool) -> Any:
         groups, weights = written.groups, written.weights
         if self.vectorized or len(groups.tasks) == 1:
             tensors = {**weights, **self._statistics(groups.tasks[0], learn)}
@@ -192,22 +189,20 @@ class TaskConditional(TaskWritten):
         for k, task in enumerate(groups.tasks):
             of_task = {name: w[k : k + 1] for name, w in weights.items()}
             of_task |= self._statistics(task, learn)
-            rows.append((task_labels == task).nonzero().flatten())  # type: ignore[union-attr]
+            rows.append((groups.of_row == k).nonzero().flatten())  # type: ignore[union-attr]
             outs.append(self.run("", Written(TaskGroups([task]), of_task), x[rows[-1]]))
         return _merged(outs, torch.cat(rows).argsort())
 
     def _statistics(self, task: int, learn: bool) -> dict[str, Tensor]:
-        if not self.statistics.names:
-            return {}
-        of_task = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
-        return {name: value.unsqueeze(0) for name, value in of_task.items()}
+        buffers = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
+        return {name: buffer.unsqueeze(0) for name, buffer in buffers.items()}
 
     def _any_trains(self, tasks: list[int]) -> bool:
         return any(self.hypernetwork.trains(task) for task in tasks)
 
 
 def _forget_shared(module: TaskConditional, *_: Any) -> None:
-    module._shared = None
+    module._shared = {}
 
 
 def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:

@@ -141,13 +141,9 @@ class HypernetSDEFlow(TaskWritten):
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
-        sde_arguments = {"hidden_dim": sde_hidden_dim, **sde_options}
-        self.encoder_sde = NeuralSDE(
-            latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **sde_arguments
-        )
-        self.decoder_sde = NeuralSDE(
-            latent_dim, horizon=decoder_horizon, n_steps=decoder_steps, **sde_arguments
-        )
+        sde = {"dim": latent_dim, "hidden_dim": sde_hidden_dim, **sde_options}
+        self.encoder_sde = NeuralSDE(horizon=encoder_horizon, n_steps=encoder_steps, **sde)
+        self.decoder_sde = NeuralSDE(horizon=decoder_horizon, n_steps=decoder_steps, **sde)
         self.decoder = nn.Sequential(
             OrderedDict(
                 hidden=nn.Linear(latent_dim, hidden_dim),

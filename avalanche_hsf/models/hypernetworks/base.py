@@ -45,11 +45,7 @@ class TaskWeights(DynamicModule, ABC):
 
     @abstractmethod
     def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
-        """Writes the weights of k tasks, for each name a `k x *shape` tensor.
-
-        Args:
-            tasks: k task labels.
-            prefix: Write only the tensors whose name begins so.
+        """Writes a `k x *shape` tensor for k tasks and each name that begins with the prefix.
 
         Raises:
             ValueError: In training mode, a task is not known. In evaluation mode such a task

@@ -14,7 +14,7 @@ from avalanche_hsf.models.hypernetworks.base import HeldWeights
 from avalanche_hsf.models.hypernetworks.code import TaskCode
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.tasks.call import parameter_key
-from avalanche_hsf.models.tasks.per_task import PerTask, held, trainable
+from avalanche_hsf.models.tasks.per_task import PerTask, held, holding
 
 
 class DeltaHyperNetwork(HeldWeights):
@@ -72,7 +72,7 @@ class DeltaHyperNetwork(HeldWeights):
             raise ValueError(f"bits must be from 2 to 16, or None, got {bits}")
         self.bits = bits
         self.noise = SeededNoise(seed, stream=3)
-        self.trunk = trainable(initial)
+        self.trunk = holding(initial, trainable=True)
         adapters: dict[str, Adapter] = {}
         for name, shape in self.shapes.items():
             if name.startswith(tuple(adapted)):

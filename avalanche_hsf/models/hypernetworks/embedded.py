@@ -21,16 +21,11 @@ class EmbeddedWeights(TaskWeights):
     """
 
     def __init__(
-        self,
-        initial: Mapping[str, Tensor],
-        *,
-        embedding_dim: int,
-        embedding_std: float,
-        seed: int | None,
+        self, initial: Mapping[str, Tensor], embedding_dim: int, std: float, seed: int | None
     ) -> None:
         super().__init__()
         self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
-        self.task_embedding = TaskEmbedding(embedding_dim, std=embedding_std, seed=seed)
+        self.task_embedding = TaskEmbedding(embedding_dim, std=std, seed=seed)
 
     @property
     def tasks(self) -> list[int]:

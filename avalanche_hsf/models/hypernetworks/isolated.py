@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.hypernetworks.base import HeldWeights
 from avalanche_hsf.models.noise import SeededNoise
-from avalanche_hsf.models.tasks.per_task import PerTask, held, trainable
+from avalanche_hsf.models.tasks.per_task import PerTask, held, holding
 
 _FIRST = -1  # the label of the draft before any task is known
 _WAY_OUT = (
@@ -207,10 +207,11 @@ class IsolatedHyperNetwork(HeldWeights):
             for name, parameter in self._draft(label).items():
                 parameter.copy_(parts[name])
         else:
-            self.drafts[label] = trainable(parts)
+            self.drafts[label] = holding(parts, trainable=True)
 
     def _blank(self, label: int, names: set[str]) -> nn.Module:
-        return trainable({n: self.readout.new_zeros(shape) for n, shape in self.shapes.items()})
+        zeros = {name: self.readout.new_zeros(shape) for name, shape in self.shapes.items()}
+        return holding(zeros, trainable=True)
 
     def _phi(self, embeddings: Tensor) -> Tensor:
         """phi of some embeddings, one row each, in float64."""

@@ -42,9 +42,7 @@ class MLPHyperNetwork(EmbeddedWeights):
         activation: Callable[[], nn.Module] = nn.ReLU,
         seed: int | None = None,
     ) -> None:
-        super().__init__(
-            initial, embedding_dim=embedding_dim, embedding_std=embedding_std, seed=seed
-        )
+        super().__init__(initial, embedding_dim, embedding_std, seed)
         if not hidden_dims:
             raise ValueError("hidden_dims must have at least one width, got none")
         widths = [embedding_dim, *(check_int("a hidden width", h, at_least=1) for h in hidden_dims)]

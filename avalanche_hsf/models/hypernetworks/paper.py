@@ -44,9 +44,7 @@ class HyperNetwork(EmbeddedWeights):
         embedding_std: float = 0.02,
         seed: int | None = None,
     ) -> None:
-        super().__init__(
-            initial, embedding_dim=embedding_dim, embedding_std=embedding_std, seed=seed
-        )
+        super().__init__(initial, embedding_dim, embedding_std, seed)
         self.generators = nn.ModuleList()
         h = 1
         for shape in self.shapes.values():

@@ -41,11 +41,7 @@ class TaskGroups:
 
     @classmethod
     def from_labels(cls, task_labels: Tensor | int, n: int) -> TaskGroups:
-        """Groups the n rows of a batch.
-
-        Args:
-            task_labels: One integer for the whole batch, or an integer tensor of shape (n,).
-            n: Rows of the batch, at least 1.
+        """Groups the n >= 1 rows of a batch by one label for all, or by a tensor of shape (n,).
 
         Raises:
             TypeError: The labels are no integers.

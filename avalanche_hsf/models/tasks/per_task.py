@@ -96,19 +96,15 @@ def check_has(label: int, labels: Collection[int], what: str) -> None:
         )
 
 
-def holding(tensors: Mapping[str, Tensor]) -> nn.Module:
-    """A module with these tensors as buffers."""
+def holding(tensors: Mapping[str, Tensor], *, trainable: bool = False) -> nn.Module:
+    """A module with these tensors as buffers, or with copies of them as parameters."""
     holder = nn.Module()
     for name, tensor in tensors.items():
-        holder.register_buffer(parameter_key(name), tensor)
-    return holder
-
-
-def trainable(tensors: Mapping[str, Tensor]) -> nn.Module:
-    """A module with copies of these tensors as parameters."""
-    holder = nn.Module()
-    for name, tensor in tensors.items():
-        holder.register_parameter(parameter_key(name), nn.Parameter(tensor.detach().clone()))
+        key = parameter_key(name)
+        if trainable:
+            holder.register_parameter(key, nn.Parameter(tensor.detach().clone()))
+        else:
+            holder.register_buffer(key, tensor)
     return holder
 
 

@@ -77,9 +77,7 @@ class TaskStatistics(DynamicModule):
     def forward(self, label: int, *, learn: bool = True) -> dict[str, Tensor]:
         """The buffers of one task, by name; a training pass through the module changes them.
 
-        Args:
-            label: The task.
-            learn: False: copies, which no pass reaches.
+        With `learn` False they are copies, which no pass reaches.
         """
         if self.training and learn:
             self.add_task(label)

@@ -51,15 +51,7 @@ class TaskWhitening(nn.Module):
         self.of_task[label] = holding({"mean": mean, "std": std})
 
     def forward(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
-        """Whitens the latents of a batch.
-
-        Args:
-            z0: A `n x dim` tensor.
-            groups: Which rows belong to which task.
-
-        Returns:
-            A `n x dim` tensor, and log |det| of the map in nats, shape (n,).
-        """
+        """The whitened latents, `n x dim` as z0, and log |det| of the map in nats, shape (n,)."""
         mean, std = self._rows(z0, groups)
         return (z0 - mean) / std, -std.log().sum(dim=1).expand(len(z0))
 
