@@ -59,9 +59,8 @@ class TaskConditional(TaskWritten):
 
     Raises:
         TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: An unknown name of a parameter or buffer (the message lists the valid ones),
-            nothing to write, a parameter shared by two layers, or one of a layer that grows by
-            itself.
+        ValueError: An unknown name of a parameter or buffer, nothing to write, a parameter shared
+            by two layers, or one of a layer that grows by itself.
 
     Example:
         >>> import torch
@@ -85,10 +84,8 @@ class TaskConditional(TaskWritten):
     ) -> None:
         super().__init__()
         if isinstance(module, MultiTaskModule):
-            raise TypeError(
-                f"{type(module).__name__} is a MultiTaskModule already: give the network of a "
-                "single task"
-            )
+            name = type(module).__name__
+            raise TypeError(f"{name} is a MultiTaskModule already: give the network of one task")
         names = _to_write(module, written)
         self.module = module
         buffers = dict(module.named_buffers())
@@ -98,7 +95,7 @@ class TaskConditional(TaskWritten):
         self.statistics = TaskStatistics(module, task_buffers)
         self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
-        self.hand_over(names, hypernetwork, hypernetwork_options, seed=resolve_seed(seed))
+        self.hand_over(names, hypernetwork, seed=resolve_seed(seed), **(hypernetwork_options or {}))
         self._shared: dict[str, tuple[float, float]] = {}
         self.register_load_state_dict_pre_hook(_forget_shared)
 
@@ -150,12 +147,11 @@ class TaskConditional(TaskWritten):
             )
 
     def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
-        """The module's output, each row with the weights of its task; see `TaskModule.forward`.
+        """As `TaskModule.forward`, each row with the weights of its task.
 
         Raises:
-            TypeError: Labels are no integers, or are not given at all.
-            ValueError: Labels are negative, of the wrong shape or, in training mode, not among the
-                tasks added so far; or the module does not return a row for each of x.
+            TypeError: Also if no labels are given at all.
+            ValueError: Also if the module does not return a row for each of x.
         """
         if task_labels is _NOT_GIVEN:
             raise TypeError(

@@ -153,9 +153,9 @@ class HypernetSDEFlow(TaskWritten):
         )
         if generated not in GENERATED:
             raise ValueError(f"unknown generated {generated!r}; choose from {', '.join(GENERATED)}")
-        prefixes = GENERATED[generated]
-        names = [name for name, _ in self.named_parameters() if name.startswith(prefixes)]
-        self.hand_over(names, hypernetwork, hypernetwork_options, seed=self.noise.seed)
+        parameters = dict(self.named_parameters())
+        names = [name for name in parameters if name.startswith(GENERATED[generated])]
+        self.hand_over(names, hypernetwork, seed=self.noise.seed, **(hypernetwork_options or {}))
 
     def _forward(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
         return self.forward_with_latents(x, task_labels).reconstruction

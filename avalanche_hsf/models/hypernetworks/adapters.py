@@ -13,11 +13,7 @@ KINDS = ("low-rank", "core", "scale", "shift")
 
 
 class Adapter(nn.Module, ABC):
-    """Turns a short code into a change of one tensor W of the main network.
-
-    Args:
-        shapes: Shape of each part of a code, by name.
-    """
+    """Turns a code, parts of the given shapes, into a change of one tensor W of the network."""
 
     def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
         super().__init__()

@@ -17,11 +17,8 @@ from avalanche_hsf.models.tasks.per_task import check_has
 class TaskWeights(DynamicModule, ABC):
     """Writes the named tensors of a main network for tasks that arrive one by one.
 
-    It knows only their names and shapes. As an Avalanche `DynamicModule` it grows by each new
+    It knows only their names and `shapes`. As an Avalanche `DynamicModule` it grows by each new
     task of the experience in training; in evaluation mode it never changes.
-
-    Attributes:
-        shapes: Shape of each tensor it writes, by name.
     """
 
     shapes: dict[str, tuple[int, ...]]

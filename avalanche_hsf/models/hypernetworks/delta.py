@@ -22,8 +22,7 @@ class DeltaHyperNetwork(HeldWeights):
 
     The first task trains theta_0, which is frozen when another task comes. Every later task
     trains nothing but its code e_t, and once finished keeps it: old tasks do not change, by
-    construction, and what a task costs is the length of its code times the bits of a number.
-
+    construction, and a task costs the length of its code, `code_size`, times the bits of a number.
     A task that was never trained is evaluated with theta_0.
 
     Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter per task as in
@@ -38,9 +37,6 @@ class DeltaHyperNetwork(HeldWeights):
             left them.
         seed: Seed of fixed bases and of codes' first values; if None it is drawn from torch's
             global generator.
-
-    Attributes:
-        code_size: Numbers kept for each task after the first.
 
     Raises:
         ValueError: No tensor would be changed, or the kind of adapter is unknown.

@@ -25,7 +25,7 @@ class IsolatedHyperNetwork(HeldWeights):
     r"""A linear read-out of fixed random features of a fixed random embedding: h(e) = W^T phi(e).
 
     phi(e) = [tanh(A e + a), 1]; A, a and the embeddings are drawn once and never trained. A task
-    in training owns a draft of its weights theta, an ordinary set of parameters. When the draft
+    in training owns a draft of its weights theta, ordinary parameters (`drafts`). When the draft
     is committed the read-out takes it in along a direction that no other task sees:
 
     W += q (theta - W^T phi_t)^T / (q . phi_t),  q = phi_t minus its part in span{phi_k, k != t}
@@ -47,9 +47,6 @@ class IsolatedHyperNetwork(HeldWeights):
         initial: Initial value of each tensor to write, by name; the first task starts there.
         embedding_dim: Size of a task embedding, at least 1.
         seed: Seed of all draws; if None it is drawn from torch's global generator.
-
-    Attributes:
-        drafts: The weights in training, by task label.
 
     Example:
         >>> hypernetwork = IsolatedHyperNetwork({"weight": torch.ones(64, 3)}, seed=0)

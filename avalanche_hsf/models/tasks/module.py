@@ -13,10 +13,7 @@ class TaskModule(MultiTaskModule):
 
     Avalanche 0.6's own base class looks for class labels, which regression streams lack, and
     writes all outputs into one matrix of class scores. A subclass here defines `_forward`, or
-    overrides `forward` whole.
-
-    Attributes:
-        known_train_tasks_labels: The labels of all tasks trained so far.
+    overrides `forward` whole. `known_train_tasks_labels` are those of all tasks trained so far.
     """
 
     known_train_tasks_labels: set[int]  # set by Avalanche's base class

@@ -16,9 +16,7 @@ class PerTask(nn.Module, MutableMapping[int, Any]):
 
     Loading a `state_dict` makes the tasks that it names and drops the others. Those that are there
     already with tensors of the same names are filled in place, so that their optimizer goes on.
-
-    Args:
-        make: Makes what a loaded task lacks, from its label and the names of its stored tensors.
+    What a loaded task lacks is made by `make(label, names of its stored tensors)`.
 
     Example:
         >>> layers = PerTask(lambda label, names: nn.Linear(3, 1))

@@ -27,9 +27,6 @@ class TaskStatistics(DynamicModule):
     Args:
         module: Its layers with a `running_mean`, as `BatchNorm` and `InstanceNorm` have, are meant.
         further: Names of other buffers that training changes, to be kept apart too.
-
-    Attributes:
-        names: Names of the buffers, as in the module.
     """
 
     def __init__(self, module: nn.Module, further: Sequence[str] = ()) -> None:

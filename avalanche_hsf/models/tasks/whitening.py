@@ -12,14 +12,11 @@ from avalanche_hsf.models.tasks.per_task import PerTask, holding
 
 
 class TaskWhitening(nn.Module):
-    """(z0 - mean_t) / std_t, per task and dimension.
+    """(z0 - mean_t) / std_t, per task and dimension, for z0 of size dim.
 
     The likelihood of z0 can be raised without end by shrinking z0; whitened latents have unit
     spread whatever the encoder does. A task whose statistics were never set is left as it is.
     It keeps 2 * dim numbers per task.
-
-    Args:
-        dim: Size of z0.
 
     Example:
         >>> whitening = TaskWhitening(2)
@@ -28,8 +25,7 @@ class TaskWhitening(nn.Module):
         tensor([[0., 0.]])
     """
 
-    # Keeps a dimension that carries nothing from being blown up.
-    MIN_STD = 1e-3
+    MIN_STD = 1e-3  # keeps a dimension that carries nothing from being blown up
 
     like: Tensor
 
