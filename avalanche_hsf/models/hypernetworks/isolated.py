@@ -144,9 +144,9 @@ class IsolatedHyperNetwork(HeldWeights):
         phi = self._phi(self.embeddings)
         q = _outside(phi[task], torch.cat((phi[:task], phi[task + 1 :])))
         q = q / (q @ phi[task])
-        others = phi[[k for k, other in enumerate(self.labels) if other not in self.drafts]]
-        others = others.to(self.readout.dtype)  # as they are read
-        moved, size = phi.new_zeros(len(others)), phi.new_zeros(len(others))
+        finished = phi[[k for k, label_k in enumerate(self.labels) if label_k not in self.drafts]]
+        finished = finished.to(self.readout.dtype)  # as they are read
+        moved, size = phi.new_zeros(len(finished)), phi.new_zeros(len(finished))
         theta, taken_in = self._theta(label), torch.empty_like(self.readout)
         # A column needs no other; in blocks they need little memory besides the read-out.
         for start in range(0, len(theta), self.BLOCK):
@@ -154,9 +154,9 @@ class IsolatedHyperNetwork(HeldWeights):
             W = self.readout[:, columns]
             gap = theta[columns].double() - phi[task] @ W.double()
             taken_in[:, columns] = W.double() + torch.outer(q, gap)
-            size += (others @ W).double().square().sum(dim=1)
+            size += (finished @ W).double().square().sum(dim=1)
             change = taken_in[:, columns].double() - W.double()
-            moved += (others.double() @ change).square().sum(dim=1)
+            moved += (finished.double() @ change).square().sum(dim=1)
         share = (moved / size.clamp(min=1e-30)).sqrt()
         if not bool((share <= self.MAX_MOVED).all()):  # NaN is not below either
             raise ValueError(
@@ -217,23 +217,21 @@ class IsolatedHyperNetwork(HeldWeights):
         return torch.cat((hidden, hidden.new_ones(len(hidden), 1)), dim=1)
 
     def _place_task(self) -> None:
-        """Chooses the embedding of one more task, and adds features if none will do."""
+        """Chooses the embedding of one more task, and adds features while none will do."""
         if len(self.labels) > len(self.features):
             self._add_feature()
-        embedding, share = self._most_new_embedding()
-        while share < self.MIN_NEW:
+        while (embedding := self._new_embedding()) is None:
             self._add_feature()
-            embedding, share = self._most_new_embedding()
         self.embeddings = torch.cat((self.embeddings, embedding))
 
-    def _most_new_embedding(self) -> tuple[Tensor, float]:
-        """Of `N_TRIED` draws the one farthest, in phi, from all tasks; its new squared share."""
+    def _new_embedding(self) -> Tensor | None:
+        """Of `N_TRIED` draws the one farthest, in phi, from all tasks; None if too close."""
         tried = self._draw(self.N_TRIED, self.embeddings.shape[1])
         phi = self._phi(tried)
         q = _outside(phi, self._phi(self.embeddings))
         shares = q.square().sum(dim=1) / phi.square().sum(dim=1)
         best = int(shares.argmax())
-        return tried[best : best + 1], float(shares[best])
+        return None if shares[best] < self.MIN_NEW else tried[best : best + 1]
 
     def _add_feature(self) -> None:
         """One more random feature; its row of the read-out is zero, so no output changes."""
@@ -252,9 +250,9 @@ def _resize(module: IsolatedHyperNetwork, state: Mapping[str, Any], prefix: str,
             setattr(module, name, module.readout.new_empty(state[f"{prefix}{name}"].shape))
 
 
-def _outside(phi: Tensor, others: Tensor) -> Tensor:
-    """The part of phi, a vector or the rows of a matrix, outside the span of the others' rows."""
-    basis = torch.linalg.qr(others.T).Q
+def _outside(phi: Tensor, spanning: Tensor) -> Tensor:
+    """The part of phi, a vector or the rows of a matrix, outside the span of some rows."""
+    basis = torch.linalg.qr(spanning.T).Q
     for _ in range(2):  # once more, against what rounding left of the first projection
         phi = phi - phi @ basis @ basis.T
     return phi
