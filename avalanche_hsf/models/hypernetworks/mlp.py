@@ -9,7 +9,7 @@ from math import prod
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.hypernetworks.embedded import EmbeddedWeights
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
 
 
 class MLPHyperNetwork(EmbeddedWeights):

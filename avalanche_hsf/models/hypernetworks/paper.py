@@ -7,7 +7,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from avalanche_hsf.models.hypernetworks.embedded import EmbeddedWeights
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
 
 
 class HyperNetwork(EmbeddedWeights):
