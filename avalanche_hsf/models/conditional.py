@@ -11,7 +11,7 @@ from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
-from avalanche_hsf.models.tasks.call import leaves, map_tensors
+from avalanche_hsf.models.tasks.call import map_tensors, tensors_of
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
@@ -224,8 +224,7 @@ def _refuse(gradient: Tensor) -> None:
 
 def _merged(outs: Sequence[Any], order: Tensor) -> Any:
     """The outputs of tasks one after the other, put in the order of the batch."""
-    tensors = [[part for part in leaves(out) if isinstance(part, Tensor)] for out in outs]
-    shapes = [[tuple(tensor.shape[1:]) for tensor in parts] for parts in tensors]
+    shapes = [[tuple(part.shape[1:]) for part in tensors_of(out)] for out in outs]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(
             f"the module's output for a row has another shape from task to task, {shapes}: in a "

@@ -47,8 +47,8 @@ def call_per_task(
 
     def one_task(tensors: dict[str, Tensor], *rows: Tensor) -> Any:
         out = functional_call(module, tensors, rows, options, tie_weights=False)
-        for part in leaves(out):
-            if isinstance(part, Tensor) and part.shape[:1] != rows[0].shape[:1]:
+        for part in tensors_of(out):
+            if part.shape[:1] != rows[0].shape[:1]:
                 raise ValueError(
                     f"{type(module).__name__} returned shape {tuple(part.shape)} for "
                     f"{len(rows[0])} rows: a module with weights for each task must return one "
@@ -77,11 +77,11 @@ def map_tensors(function: Callable[..., Any], *outputs: Any) -> Any:
     return function(*outputs)
 
 
-def leaves(output: Any) -> list[Any]:
-    """What nested dictionaries, lists and tuples hold."""
-    parts: list[Any] = []
-    map_tensors(parts.append, output)
-    return parts
+def tensors_of(output: Any) -> list[Tensor]:
+    """The tensors that nested dictionaries, lists and tuples hold."""
+    leaves: list[Any] = []
+    map_tensors(leaves.append, output)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def release(module: nn.Module, name: str) -> Tensor:

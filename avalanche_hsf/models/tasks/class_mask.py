@@ -14,12 +14,10 @@ from avalanche_hsf.models.tasks.groups import TaskGroups
 class ClassMask(DynamicModule):
     """Sets the scores of classes that are not a task's own to a large negative number.
 
-    In a task-incremental stream the task label says which classes are possible. So a masked
-    output is a head for each task, as Avalanche's `MultiHeadClassifier` has them, with its value
-    for what is masked. A task's classes are those it was trained on; a task that was never
-    trained is not masked.
-
-    As an Avalanche `DynamicModule` it learns of classes from each experience in training.
+    So the output is a head for each task, as Avalanche's `MultiHeadClassifier` has them, with its
+    value for what is masked. A task's classes are those it was trained on; a task that was never
+    trained is not masked. As an Avalanche `DynamicModule` it learns of classes from each
+    experience in training.
 
     Example:
         >>> mask = ClassMask()

@@ -17,9 +17,8 @@ class TaskStatistics(DynamicModule):
 
     Shared statistics forget whatever the weights do: each new task moves the mean and variance
     that old tasks are normalized with. A new task starts from the statistics that the module was
-    given with. A task that was never trained has those of the first one.
-
-    As an Avalanche `DynamicModule` it grows by each new task of the experience in training.
+    given with. A task that was never trained has those of the first one. As an Avalanche
+    `DynamicModule` it grows by each new task of the experience in training.
 
     Source: Bilen and Vedaldi 2017, https://arxiv.org/abs/1701.07275, for normalization apart by
     domain.
