@@ -11,7 +11,7 @@ from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
-from avalanche_hsf.models.tasks.call import leaves, map_tensors
+from avalanche_hsf.models.tasks.call import map_tensors, tensors_of
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
@@ -36,13 +36,12 @@ class TaskConditional(TaskWritten):
     Other buffers are shared, and must not change in training unless `task_buffers` names them.
 
     An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
-    task. It classifies, regresses or reconstructs, whatever the module does. With scores for all
-    classes of a stream the last layer, written per task, is a head for each task.
+    task. With scores for all classes of a stream the last layer, written per task, is a head for
+    each task.
 
-    Cost against the plain module: of memory, the weights that are written exist once more for
-    each distinct task in a batch, and what the hypernetwork keeps per task; of time, writing
-    them, which does not depend on the batch (`IsolatedHyperNetwork`: nothing while a task is in
-    training).
+    Cost against the plain module: of memory, the written weights once more for each distinct task
+    in a batch, and what the hypernetwork keeps per task; of time, writing them, which does not
+    depend on the batch (`IsolatedHyperNetwork`: nothing while a task is in training).
 
     Args:
         module: Any module from one tensor of n rows to a tensor of n rows. It becomes part of the
@@ -55,15 +54,13 @@ class TaskConditional(TaskWritten):
             module that `torch.vmap` cannot run, such as one that branches on its data.
         task_buffers: Names of buffers that training changes, besides those of normalization
             layers: each task has its own, as the power iterations of spectral normalization need.
-        masking: For classifiers: leave each task the classes that it was trained on, see
-            `ClassMask`.
+        masking: Of class scores, leave each task those of its own classes, see `ClassMask`.
         seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
 
     Raises:
         TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: An unknown name of a parameter or buffer (the message lists the valid ones),
-            nothing to write, a parameter shared by two layers, or one of a layer that grows by
-            itself.
+        ValueError: An unknown name of a parameter or buffer, nothing to write, a parameter shared
+            by two layers, or one of a layer that grows by itself.
 
     Example:
         >>> import torch
@@ -87,10 +84,8 @@ class TaskConditional(TaskWritten):
     ) -> None:
         super().__init__()
         if isinstance(module, MultiTaskModule):
-            raise TypeError(
-                f"{type(module).__name__} is a MultiTaskModule already: give the network of a "
-                "single task"
-            )
+            name = type(module).__name__
+            raise TypeError(f"{name} is a MultiTaskModule already: give the network of one task")
         names = _to_write(module, written)
         self.module = module
         buffers = dict(module.named_buffers())
@@ -100,8 +95,8 @@ class TaskConditional(TaskWritten):
         self.statistics = TaskStatistics(module, task_buffers)
         self.mask = ClassMask() if masking else None
         self.vectorized = vectorized and not self.statistics.names
-        self.hand_over(names, hypernetwork, hypernetwork_options, seed=resolve_seed(seed))
-        self._shared: dict[str, tuple[float, float]] | None = None
+        self.hand_over(names, hypernetwork, seed=resolve_seed(seed), **(hypernetwork_options or {}))
+        self._shared: dict[str, tuple[float, float]] = {}
         self.register_load_state_dict_pre_hook(_forget_shared)
 
     @property
@@ -116,7 +111,8 @@ class TaskConditional(TaskWritten):
                 that all tasks share has changed in training.
         """
         super().adaptation(experience)
-        self._check_shared()
+        if self.training:
+            self._check_shared()
         for name, shape in self.hypernetwork.shapes.items():
             path, _, last = name.rpartition(".")
             value = getattr(self.module.get_submodule(path), last, None)
@@ -128,27 +124,20 @@ class TaskConditional(TaskWritten):
                     "written="
                 )
 
-    def _fingerprints(self) -> dict[str, tuple[float, float]]:
-        """Two numbers for each buffer that all tasks share, to see whether it changes."""
+    def _check_shared(self) -> None:
+        """Compares two numbers of each buffer that all tasks share with those of the last call."""
         per_task = {*self.statistics.names, *self.hypernetwork.shapes}
-        return {
+        now = {
             name: (float(value.double().sum()), float(value.double().norm()))
             for name, value in self.module.named_buffers()
             if name not in per_task
         }
-
-    def _check_shared(self) -> None:
-        if not self.training:
-            return
-        before, self._shared = (
-            self._shared,
-            self._fingerprints(),
-        )  # reported once, then training may go on
+        before, self._shared = self._shared, now  # reported once, then training may go on
+        # Roughly, since a move to another device or type changes the last digits.
         changed = [
             name
-            for name, now in self._shared.items()
-            # Roughly, since a move to another device or type changes the last digits.
-            if before is not None and not np.allclose(now, before[name], rtol=1e-3, atol=1e-6)
+            for name, value in now.items()
+            if name in before and not np.allclose(value, before[name], rtol=1e-3, atol=1e-6)
         ]
         if changed:
             raise ValueError(
@@ -158,20 +147,11 @@ class TaskConditional(TaskWritten):
             )
 
     def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
-        """The module's output, each row with the weights of its task.
-
-        Args:
-            x: A `n x *` tensor.
-            task_labels: One integer for all rows, or an integer tensor of shape (n,), or None for
-                the output of every task, as in Avalanche.
-
-        Returns:
-            What the module returns for n rows; for None a dictionary of them by task label.
+        """As `TaskModule.forward`, each row with the weights of its task.
 
         Raises:
-            TypeError: Labels are no integers, or are not given at all.
-            ValueError: Labels are negative, of the wrong shape or, in training mode, not among the
-                tasks added so far; or the module does not return a row for each of x.
+            TypeError: Also if no labels are given at all.
+            ValueError: Also if the module does not return a row for each of x.
         """
         if task_labels is _NOT_GIVEN:
             raise TypeError(
@@ -181,9 +161,7 @@ class TaskConditional(TaskWritten):
                 "model(x), GenerativeReplayPlugin for one, know no tasks: use ReplayPlugin or "
                 "OutputRegularizerPlugin"
             )
-        if task_labels is None:
-            return self.forward_all_tasks(x)
-        return self._forward(x, task_labels)
+        return super().forward(x, task_labels)
 
     def forward_all_tasks(self, x: Tensor) -> dict[int, Any]:
         """`forward` for every task, by task label; no task's statistics learn from it."""
@@ -192,13 +170,13 @@ class TaskConditional(TaskWritten):
     def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
         written = self.write(task_labels, len(x))
         groups = written.groups
-        out = self._run(x, task_labels, written, learn)
+        out = self._run(x, written, learn)
         if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
             hook = None if self._any_trains(self.tasks) else _refuse
             out = map_tensors(lambda part: _differentiable(part, hook), out)
         return out if self.mask is None else self.mask(out, groups)
 
-    def _run(self, x: Tensor, task_labels: Tensor | int, written: Written, learn: bool) -> Any:
+    def _run(self, x: Tensor, written: Written, learn: bool) -> Any:
         groups, weights = written.groups, written.weights
         if self.vectorized or len(groups.tasks) == 1:
             tensors = {**weights, **self._statistics(groups.tasks[0], learn)}
@@ -207,29 +185,26 @@ class TaskConditional(TaskWritten):
         for k, task in enumerate(groups.tasks):
             of_task = {name: w[k : k + 1] for name, w in weights.items()}
             of_task |= self._statistics(task, learn)
-            rows.append((task_labels == task).nonzero().flatten())  # type: ignore[union-attr]
+            rows.append((groups.of_row == k).nonzero().flatten())  # type: ignore[union-attr]
             outs.append(self.run("", Written(TaskGroups([task]), of_task), x[rows[-1]]))
         return _merged(outs, torch.cat(rows).argsort())
 
     def _statistics(self, task: int, learn: bool) -> dict[str, Tensor]:
-        if not self.statistics.names:
-            return {}
-        of_task = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
-        return {name: value.unsqueeze(0) for name, value in of_task.items()}
+        buffers = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
+        return {name: buffer.unsqueeze(0) for name, buffer in buffers.items()}
 
     def _any_trains(self, tasks: list[int]) -> bool:
         return any(self.hypernetwork.trains(task) for task in tasks)
 
 
 def _forget_shared(module: TaskConditional, *_: Any) -> None:
-    module._shared = None
+    module._shared = {}
 
 
 def _differentiable(out: Any, hook: Callable[[Tensor], None] | None) -> Any:
     """The output of tasks that are held, as one that `backward` can start from, and ends at.
 
-    Their loss moves no weight. GEM and A-GEM, which ask for the gradient of old tasks alone, then
-    find that there is none, where torch would raise. A hook is called in `backward`.
+    GEM and A-GEM ask for the gradient of old tasks alone: they find none, where torch would raise.
     """
     if not isinstance(out, Tensor) or not out.is_floating_point():
         return out
@@ -249,9 +224,7 @@ def _refuse(gradient: Tensor) -> None:
 
 def _merged(outs: Sequence[Any], order: Tensor) -> Any:
     """The outputs of tasks one after the other, put in the order of the batch."""
-    shapes = [
-        [tuple(part.shape[1:]) for part in leaves(out) if isinstance(part, Tensor)] for out in outs
-    ]
+    shapes = [[tuple(part.shape[1:]) for part in tensors_of(out)] for out in outs]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(
             f"the module's output for a row has another shape from task to task, {shapes}: in a "
@@ -268,15 +241,14 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters.values()):
         raise TypeError("the module has parameters without a shape yet: run a batch through it")
     for name in written or ():
-        if not any(other.startswith(name) for other in parameters):
+        if not any(parameter.startswith(name) for parameter in parameters):
             raise ValueError(
                 f"no parameter's name begins with {name!r}; choose from {', '.join(parameters)}"
             )
-    names = [
-        name
-        for name, p in parameters.items()
-        if (p.requires_grad if written is None else name.startswith(tuple(written)))
-    ]
+    if written is None:
+        names = [name for name, p in parameters.items() if p.requires_grad]
+    else:
+        names = [name for name in parameters if name.startswith(tuple(written))]
     if not names:
         raise ValueError("there is nothing to write: the module has no parameter to train")
     for name in names:

@@ -26,11 +26,7 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
 }
 """Which tensors of the main network the hypernetwork writes: prefixes of their names."""
 
-GENTLE_SDE: Mapping[str, Any] = {
-    "diffusion_scale": 0.1,
-    "diffusion_bias": -5.0,
-    "drift_gain": 0.1,
-}
+GENTLE_SDE: Mapping[str, Any] = {"diffusion_scale": 0.1, "diffusion_bias": -5.0, "drift_gain": 0.1}
 """Options of an SDE that starts close to the identity."""
 
 
@@ -38,8 +34,7 @@ class HSFOutput(NamedTuple):
     """What one pass through `HypernetSDEFlow` computes, for a batch of n samples.
 
     Attributes:
-        reconstruction: In the shape of x; with an `output_dim`, what the model gives instead,
-            `n x output_dim`.
+        reconstruction: In the shape of x; with an `output_dim`, `n x output_dim` instead.
         z0: The encoder's output, `n x latent_dim`.
         z_T: z0 after the first SDE, `n x latent_dim`.
         written: The weights of the pass, which further methods take in place of task labels.
@@ -63,7 +58,8 @@ class HypernetSDEFlow(TaskWritten):
     everything else is shared by all tasks. In the paper these are W_1, W_2, W_3 and their biases.
 
     An Avalanche `MultiTaskModule`: a strategy passes it task labels and grows it when a new task
-    arrives. Evaluating a task that was never trained is allowed; see the hypernetwork's class for
+    arrives; any strategy can train it, since `forward` returns the reconstruction, or output,
+    alone. Evaluating a task that was never trained is allowed; see the hypernetwork's class for
     the weights used. A pass draws noise, in evaluation too; see `SeededNoise` for its source.
     Initial weights come from torch's global generator, as usual.
 
@@ -71,14 +67,12 @@ class HypernetSDEFlow(TaskWritten):
 
     Args:
         input_dim: Number of features of one sample, all dimensions but the first multiplied.
-        output_dim: None: the model reconstructs its input. A number: the same decoder returns that
-            many values instead, class scores or regression targets.
-        masking: For class scores: leave each task the classes that it was trained on, see
-            `ClassMask`.
+        output_dim: None: the model reconstructs its input. A number: the decoder returns that many
+            values instead, class scores or regression targets.
+        masking: Of class scores, leave each task those of its own classes, see `ClassMask`.
         hidden_dim: Width of encoder and decoder.
         latent_dim: Size of z0, at least 2 (the flow needs two halves).
-        generated: A name in `GENERATED`: "paper", "autoencoder" (encoder and decoder),
-            "all-but-sdes" or "all".
+        generated: A name in `GENERATED`: "paper", "autoencoder", "all-but-sdes" or "all".
         hypernetwork: A name in `HYPERNETWORKS`, or a class or function like those there.
         hypernetwork_options: Its further arguments.
         flow_layers: Number of affine couplings.
@@ -89,8 +83,8 @@ class HypernetSDEFlow(TaskWritten):
         encoder_steps: Euler-Maruyama steps of the encoder's SDE.
         decoder_steps: Of the decoder's.
         sde_options: Further arguments of both `NeuralSDE`s; {}: the paper's.
-        seed: Seed of the SDE's noise and of the hypernetwork's draws for new tasks, at least 0; if
-            None it is drawn from torch's global generator.
+        seed: Seed of the SDEs' noise and of the hypernetwork's draws, at least 0; if None it is
+            drawn from torch's global generator.
 
     Raises:
         ValueError: A name is unknown, or a number is out of its range.
@@ -126,11 +120,8 @@ class HypernetSDEFlow(TaskWritten):
         super().__init__()
         self.input_dim = check_int("input_dim", input_dim, at_least=1)
         self.reconstructs = output_dim is None
-        self.output_dim = (
-            self.input_dim
-            if output_dim is None
-            else check_int("output_dim", output_dim, at_least=1)
-        )
+        output_dim = input_dim if output_dim is None else output_dim
+        self.output_dim = check_int("output_dim", output_dim, at_least=1)
         if masking and self.reconstructs:
             raise ValueError("masking is for class scores: give output_dim, the number of classes")
         self.mask = ClassMask() if masking else None
@@ -150,13 +141,9 @@ class HypernetSDEFlow(TaskWritten):
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
-        sde_arguments = {"hidden_dim": sde_hidden_dim, **sde_options}
-        self.encoder_sde = NeuralSDE(
-            latent_dim, horizon=encoder_horizon, n_steps=encoder_steps, **sde_arguments
-        )
-        self.decoder_sde = NeuralSDE(
-            latent_dim, horizon=decoder_horizon, n_steps=decoder_steps, **sde_arguments
-        )
+        sde = {"dim": latent_dim, "hidden_dim": sde_hidden_dim, **sde_options}
+        self.encoder_sde = NeuralSDE(horizon=encoder_horizon, n_steps=encoder_steps, **sde)
+        self.decoder_sde = NeuralSDE(horizon=decoder_horizon, n_steps=decoder_steps, **sde)
         self.decoder = nn.Sequential(
             OrderedDict(
                 hidden=nn.Linear(latent_dim, hidden_dim),
@@ -166,42 +153,33 @@ class HypernetSDEFlow(TaskWritten):
         )
         if generated not in GENERATED:
             raise ValueError(f"unknown generated {generated!r}; choose from {', '.join(GENERATED)}")
-        prefixes = GENERATED[generated]
-        names = [name for name, _ in self.named_parameters() if name.startswith(prefixes)]
-        self.hand_over(names, hypernetwork, hypernetwork_options, seed=self.noise.seed)
+        parameters = dict(self.named_parameters())
+        names = [name for name in parameters if name.startswith(GENERATED[generated])]
+        self.hand_over(names, hypernetwork, seed=self.noise.seed, **(hypernetwork_options or {}))
 
-    def forward(self, x: Tensor, task_labels: Tensor | int | None) -> Any:
-        """The reconstruction, or output, alone, so that any Avalanche strategy can train the model.
-
-        Args:
-            x: A `n x *features` tensor with `input_dim` features per sample.
-            task_labels: One integer for all samples, or an integer tensor of shape (n,), or None
-                for the reconstruction under every trained task, as in Avalanche.
-
-        Returns:
-            A tensor in the shape of x, or `n x output_dim`; for None a dictionary of them by task
-            label.
-
-        Raises:
-            TypeError: Labels are no integers.
-            ValueError: x has another number of features, or labels are negative, of the wrong
-                shape, or, in training mode, not among the tasks added so far.
-        """
-        if task_labels is None:
-            return self.forward_all_tasks(x)
+    def _forward(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
         return self.forward_with_latents(x, task_labels).reconstruction
 
     def forward_with_latents(self, x: Tensor, task_labels: Tensor | int) -> HSFOutput:
-        """The reconstruction and the latents on the way to it; arguments as in `forward`."""
+        """The reconstruction and the latents on the way to it.
+
+        Args:
+            x: A `n x *features` tensor with `input_dim` features per sample.
+            task_labels: One integer for all samples, or an integer tensor of shape (n,).
+
+        Raises:
+            TypeError: Labels are no integers, or x is not of the model's type.
+            ValueError: As in `forward`.
+        """
         flat = self._flattened(x)
         written = self.write(task_labels, len(flat))
         z0 = self.run("encoder", written, flat)
-        z_T = self._solve("encoder_sde", written, z0)
-        out = self._decode(written, z_T)
+        z_T = self.evolve(z0, written)
+        out = self.decode(z_T, written)
         return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T, written)
 
     def encode(self, x: Tensor, task_labels: Labels) -> Tensor:
-        """z0, a `n x latent_dim` tensor; arguments as in `forward`."""
+        """z0, a `n x latent_dim` tensor; x as in `forward_with_latents`."""
         flat = self._flattened(x)
         return self.run("encoder", self.write(task_labels, len(flat), "encoder."), flat)
 
@@ -212,7 +190,9 @@ class HypernetSDEFlow(TaskWritten):
 
     def decode(self, z_T: Tensor, task_labels: Labels) -> Tensor:
         """From z_T, `n x latent_dim`, to a flat reconstruction or output, `n x output_dim`."""
-        return self._decode(self.write(task_labels, len(z_T), "decoder"), z_T)
+        written = self.write(task_labels, len(z_T), "decoder")
+        out = self.run("decoder", written, self._solve("decoder_sde", written, z_T))
+        return out if self.mask is None else self.mask(out, written.groups)
 
     def flow_of(self, z0: Tensor, task_labels: Labels) -> tuple[Tensor, Tensor]:
         """u, `n x latent_dim`, and log |det du/dz0| in nats, shape (n,), for the z0 of some tasks.
@@ -235,10 +215,6 @@ class HypernetSDEFlow(TaskWritten):
 
         A density over the latent z0, not over x: the encoder is not invertible, so equation (2)
         of the paper, which calls it log p(x), lacks the encoder's volume term.
-
-        Args:
-            x: A `n x *features` tensor.
-            task: Task labels as in `forward`.
         """
         u, log_det = self.flow_of(self.encode(x, task), task)
         return self.flow.base.log_prob(u) + log_det
@@ -247,15 +223,12 @@ class HypernetSDEFlow(TaskWritten):
     def sample(
         self, n: int, task: Tensor | int, *, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draws samples of a task: u ~ N(0, I), z0 = F^-1(u), both SDEs, decoder.
+        """Draws n samples of a task, `n x output_dim`: u ~ N(0, I), z0 = F^-1(u), SDEs, decoder.
 
         Args:
-            n: Number of samples, at least 1.
+            n: At least 1.
             task: One task label, or an integer tensor of shape (n,).
             generator: Source of u; the model's own if None. The SDEs draw from the model's own.
-
-        Returns:
-            A `n x output_dim` tensor.
         """
         check_int("n", n, at_least=1)
         written = self.write(task, n)
@@ -268,8 +241,7 @@ class HypernetSDEFlow(TaskWritten):
     @property
     def _like(self) -> Tensor:
         """A tensor of the model's device and type, whatever is written."""
-        layer: Any = self.decoder.to_output
-        return layer.weight
+        return self.get_submodule("decoder.to_output").weight
 
     @property
     def _generator(self) -> torch.Generator:
@@ -284,14 +256,9 @@ class HypernetSDEFlow(TaskWritten):
             )
         if len(x) == 0 or not x.is_floating_point():
             check_samples("x", x)  # raises with the reason
-        dtype = self._like.dtype
-        if x.dtype != dtype:
-            raise TypeError(f"x must be {dtype} as the model, got {x.dtype}")
+        if x.dtype != self._like.dtype:
+            raise TypeError(f"x must be {self._like.dtype} as the model, got {x.dtype}")
         return flat
-
-    def _decode(self, written: Written, z_T: Tensor) -> Tensor:
-        out = self.run("decoder", written, self._solve("decoder_sde", written, z_T))
-        return out if self.mask is None else self.mask(out, written.groups)
 
     def _solve(self, block: str, written: Written, z: Tensor) -> Tensor:
         sde: Any = self.get_submodule(block)

@@ -18,12 +18,7 @@ from avalanche_hsf.models.tasks.module import TaskModule
 
 @dataclass(frozen=True)
 class Written:
-    """A batch's rows by task, and the weights of those tasks.
-
-    Attributes:
-        groups: Which rows belong to which task.
-        weights: For each name a `k x *shape` tensor.
-    """
+    """A batch's rows by task, and the weights of its k tasks: by name a `k x *shape` tensor."""
 
     groups: TaskGroups
     weights: Mapping[str, Tensor]
@@ -34,12 +29,7 @@ Labels = Tensor | int | Written
 
 
 class TaskWritten(TaskModule):
-    """A `TaskModule` whose tensors, all or some, a hypernetwork writes for each task.
-
-    Attributes:
-        hypernetwork: Writes them.
-        mask: Masks the scores of classes that a task never had; None: there is no masking.
-    """
+    """A `TaskModule` whose tensors, all or some, a hypernetwork writes for each task."""
 
     hypernetwork: TaskWeights
     mask: ClassMask | None
@@ -54,22 +44,14 @@ class TaskWritten(TaskModule):
         return self.hypernetwork.tasks
 
     def hand_over(
-        self,
-        names: Sequence[str],
-        hypernetwork: str | Callable[..., TaskWeights],
-        options: Mapping[str, Any] | None,
-        *,
-        seed: int,
+        self, names: Sequence[str], kind: str | Callable[..., TaskWeights], /, **options: Any
     ) -> None:
-        """Makes the hypernetwork and leaves it the parameters of these names."""
+        """Makes a hypernetwork of a kind and leaves it the parameters of these names."""
         initial = {name: release(self.root, name) for name in names}
-        self.hypernetwork = make_hypernetwork(hypernetwork, initial, seed=seed, **(options or {}))
+        self.hypernetwork = make_hypernetwork(kind, initial, **options)
 
     def write(self, labels: Labels, n: int, prefix: str = "") -> Written:
-        """The weights for a batch of n rows, of all tensors whose name begins with the prefix.
-
-        Weights that are written already are handed on as they are.
-        """
+        """The weights for n rows, unless written yet: tensors whose name begins with the prefix."""
         if isinstance(labels, Written):
             return labels
         groups = TaskGroups.from_labels(labels, n)
@@ -78,8 +60,7 @@ class TaskWritten(TaskModule):
     def run(self, block: str, written: Written, *inputs: Tensor, **options: Any) -> Any:
         """Runs a submodule of the root, see `call_per_task`; "" is the root itself."""
         prefix = f"{block}." if block else ""
-        weights = {
-            name[len(prefix) :]: w for name, w in written.weights.items() if name.startswith(prefix)
-        }
+        named = written.weights.items()
+        weights = {name.removeprefix(prefix): w for name, w in named if name.startswith(prefix)}
         module = self.root.get_submodule(block)
         return call_per_task(module, weights, written.groups, *inputs, **options)

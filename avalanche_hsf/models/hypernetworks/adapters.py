@@ -13,42 +13,31 @@ KINDS = ("low-rank", "core", "scale", "shift")
 
 
 class Adapter(nn.Module, ABC):
-    """Turns a short code into a change of one tensor W of the main network.
+    """Turns a code, parts of the given shapes, into a change of one tensor W of the network."""
 
-    Attributes:
-        shapes: Shape of each part of a code, by name.
-    """
-
-    shapes: dict[str, tuple[int, ...]]
+    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.shapes = shapes
 
     @property
     def size(self) -> int:
         """Numbers in a code."""
         return sum(prod(shape) for shape in self.shapes.values())
 
-    def start(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """The parts of a code that changes nothing, and from which training can start."""
-        return {name: torch.zeros(shape) for name, shape in self.shapes.items()}
+    def start(self, like: Tensor, generator: torch.Generator | None) -> dict[str, Tensor]:
+        """The parts of a code that changes nothing; training can start if there is a generator."""
+        return {name: like.new_zeros(shape) for name, shape in self.shapes.items()}
 
     @abstractmethod
     def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
-        """The tensors of k tasks.
-
-        Args:
-            code: For each part a `k x *shape` tensor.
-            W: The tensor to change, of any shape.
-
-        Returns:
-            A `k x *shape` tensor.
-        """
+        """W for k tasks, `k x *W.shape`, from a `k x *shape` tensor for each part of the code."""
 
 
 class Shift(Adapter):
     """W + b: a number for each entry. For biases, and small matrices."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.shapes = {"b": shape}
+        super().__init__({"b": shape})
 
     def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
         return W + code["b"]
@@ -63,12 +52,14 @@ class LowRank(Adapter):
     """
 
     def __init__(self, shape: tuple[int, ...], rank: int) -> None:
-        super().__init__()
-        self.shapes = {"A": (shape[0], rank), "B": (rank, prod(shape[1:]))}
+        super().__init__({"A": (shape[0], rank), "B": (rank, prod(shape[1:]))})
 
-    def start(self, generator: torch.Generator) -> dict[str, Tensor]:
-        B = torch.randn(self.shapes["B"], generator=generator) / sqrt(self.shapes["B"][1])
-        return {"A": torch.zeros(self.shapes["A"]), "B": B}
+    def start(self, like: Tensor, generator: torch.Generator | None) -> dict[str, Tensor]:
+        code = super().start(like, generator)
+        if generator is not None:
+            B = torch.randn(self.shapes["B"], generator=generator) / sqrt(self.shapes["B"][1])
+            code["B"] = B.to(like)
+        return code
 
     def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
         return W + (code["A"] @ code["B"]).view(-1, *W.shape)
@@ -81,38 +72,31 @@ class Scale(Adapter):
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.shapes = {"s": (shape[0],)}
+        super().__init__({"s": (shape[0],)})
 
     def forward(self, code: Mapping[str, Tensor], W: Tensor) -> Tensor:
         return W * (1 + code["s"]).view(-1, *self.shapes["s"], *[1] * (W.dim() - 1))
 
 
 class Core(Adapter):
-    """W + P C Q with a small C between two fixed random bases; for a vector, W + P c.
+    """W + P C Q with C of at most `size` numbers, kept per task; for a vector, W + P c.
 
-    P and Q are orthonormal and the same for all tasks; only C is stored per task.
+    P and Q are orthonormal random bases, the same for all tasks.
 
     Source: Balazy et al. 2024 (LoRA-XS), https://arxiv.org/abs/2405.17604, with random bases
     instead of singular vectors; Li et al. 2018, https://arxiv.org/abs/1804.08838, for how few
     random directions a task needs.
-
-    Args:
-        shape: Of the tensor.
-        size: Numbers in C at most, at least 1.
-        generator: Source of the bases.
     """
 
     P: Tensor
     Q: Tensor
 
     def __init__(self, shape: tuple[int, ...], size: int, generator: torch.Generator) -> None:
-        super().__init__()
         n_out, n_in = shape[0], prod(shape[1:])
         size = min(size, n_out * n_in)
         p = min(n_out, max(int(sqrt(size)), size // n_in))
         q = min(n_in, size // p)
-        self.shapes = {"C": (p, q)}
+        super().__init__({"C": (p, q)})
         self.register_buffer("P", _orthonormal(n_out, p, generator))
         self.register_buffer("Q", _orthonormal(n_in, q, generator).T)
 
@@ -136,8 +120,8 @@ def make_adapter(
             numbers, vectors by a sixteenth of that. "scale": matrices by a factor for each
             output unit, vectors entry by entry. "shift": vectors alone, entry by entry.
         shape: Of the tensor.
-        size: See there; at least 1.
-        generator: Source of fixed random bases.
+        size: At least 1.
+        generator: Source of the bases of a core.
 
     Raises:
         ValueError: The kind is unknown; the message lists the valid ones.
@@ -146,10 +130,8 @@ def make_adapter(
         raise ValueError(f"unknown adapter {kind!r}; choose from {', '.join(KINDS)}")
     if kind == "core":
         return Core(shape, size if len(shape) > 1 else max(size // 16, 1), generator)
-    shift = Shift(shape)
     if len(shape) == 1:
-        return shift
+        return Shift(shape)
     if kind == "low-rank":
-        low_rank = LowRank(shape, size)
-        return low_rank if low_rank.size < shift.size else shift
+        return min(Shift(shape), LowRank(shape, size), key=lambda adapter: adapter.size)
     return Scale(shape) if kind == "scale" else None

@@ -1,26 +1,25 @@
-"""What every hypernetwork has in common."""
+"""What every hypernetwork has in common, and the two families: learned embeddings, held weights."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from avalanche.models import DynamicModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.hypernetworks.embedding import TaskEmbedding
 from avalanche_hsf.models.tasks.per_task import check_has
 
 
 class TaskWeights(DynamicModule, ABC):
     """Writes the named tensors of a main network for tasks that arrive one by one.
 
-    It knows nothing of the main network but the names and shapes of what it writes. As an
-    Avalanche `DynamicModule` it grows by each new task of the experience that is trained; in
-    evaluation mode it never changes.
-
-    Attributes:
-        shapes: Shape of each tensor it writes, by name.
+    It knows only their names and `shapes`. As an Avalanche `DynamicModule` it grows by each new
+    task of the experience in training; in evaluation mode it never changes.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -44,14 +43,7 @@ class TaskWeights(DynamicModule, ABC):
 
     @abstractmethod
     def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
-        """Writes the weights of k tasks.
-
-        Args:
-            tasks: k task labels.
-            prefix: Write only the tensors whose name begins so.
-
-        Returns:
-            For each name a `k x *shape` tensor.
+        """Writes a `k x *shape` tensor for k tasks and each name that begins with the prefix.
 
         Raises:
             ValueError: In training mode, a task is not known. In evaluation mode such a task
@@ -93,6 +85,92 @@ class TaskWeights(DynamicModule, ABC):
         for label in labels:
             self.add_task(label)
 
-    def check_known(self, label: int) -> None:
-        """Raises ValueError if the task is not known."""
-        check_has(label, self.tasks, "weights")
+    def check_known(self, *labels: int) -> None:
+        """Raises ValueError if a task is not known."""
+        for label in labels:
+            check_has(label, self.tasks, "weights")
+
+
+class EmbeddedWeights(TaskWeights):
+    """Writes weights from a learned task embedding, with a network that all tasks share.
+
+    What a task owns is its embedding alone; training a new one moves the weights of the old ones
+    unless something holds them. A task that was never trained is evaluated with the zero
+    embedding, see `TaskEmbedding`. Arguments as in `HyperNetwork`.
+    """
+
+    def __init__(
+        self, initial: Mapping[str, Tensor], embedding_dim: int, std: float, seed: int | None
+    ) -> None:
+        super().__init__()
+        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.task_embedding = TaskEmbedding(embedding_dim, std=std, seed=seed)
+
+    @property
+    def tasks(self) -> list[int]:
+        return self.task_embedding.tasks
+
+    def add_task(self, label: int) -> None:
+        self.task_embedding.add_task(label)
+
+    @torch.no_grad()
+    def copy_task(self, source: int, target: int) -> None:
+        self.check_known(source, target)
+        embeddings = self.task_embedding.embeddings
+        embeddings[target].copy_(embeddings[source])
+
+    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        return self.write(self.task_embedding(tasks), prefix)
+
+    @abstractmethod
+    def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
+        """The weights for k embeddings, a `k x embedding_dim` tensor; else as `forward`."""
+
+    def _by_name(self, networks: nn.ModuleList, x: Tensor, prefix: str) -> dict[str, Tensor]:
+        """What one network for each name makes of x, a `k x *` tensor."""
+        return {
+            name: network(x).view(-1, *shape)
+            for (name, shape), network in zip(self.shapes.items(), networks, strict=True)
+            if name.startswith(prefix)
+        }
+
+
+class HeldWeights(TaskWeights):
+    """Holds finished tasks by construction: `begin` ends the training of all other tasks.
+
+    Tasks that no training pass has used stay in training: Avalanche's `JointTraining` prepares a
+    model for one experience after the other before it trains on them all.
+    """
+
+    def __init__(self, initial: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.labels: list[int] = []
+        self._in_use = False  # by a training pass since the last `begin`
+
+    @property
+    def tasks(self) -> list[int]:
+        return list(self.labels)
+
+    @property
+    def holds_old_tasks(self) -> bool:
+        return True
+
+    def add_task(self, label: int) -> None:
+        self.begin([label])
+
+    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
+        self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
+        if self.training:
+            self.check_known(*tasks)
+        return self._write(tasks, prefix)
+
+    @abstractmethod
+    def _write(self, tasks: list[int], prefix: str) -> dict[str, Tensor]:
+        """`forward`, of tasks that may be unknown."""
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"labels": self.labels, "in_use": self._in_use}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.labels, self._in_use = list(state["labels"]), state["in_use"]

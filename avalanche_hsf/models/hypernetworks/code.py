@@ -13,8 +13,7 @@ class TaskCode(nn.Module):
     """Named tensors of one task: parameters while it trains, packed into bits once it is done.
 
     Closing rounds each tensor to a grid of 2^bits - 1 steps between minus and plus its largest
-    entry. It is done before a task is evaluated, so rounding is part of what was learned and no
-    forgetting.
+    entry, before the task is evaluated: rounding is part of what was learned, not forgetting.
 
     Args:
         start: First value of each tensor, by name.
@@ -89,13 +88,13 @@ class TaskCode(nn.Module):
 
 def _packed(numbers: Tensor, bits: int) -> Tensor:
     """Integers from 0 to 2^bits - 1, one after the other, in as few bytes as they need."""
-    one_by_one = (numbers.unsqueeze(1) >> torch.arange(bits, device=numbers.device)) & 1
-    flat = nn.functional.pad(one_by_one.flatten(), (0, -one_by_one.numel() % 8))
+    digits = (numbers.unsqueeze(1) >> torch.arange(bits, device=numbers.device)) & 1
+    flat = nn.functional.pad(digits.flatten(), (0, -digits.numel() % 8))
     return (flat.view(-1, 8) << torch.arange(8, device=numbers.device)).sum(dim=1).to(torch.uint8)
 
 
 def _unpacked(packed: Tensor, bits: int, n: int) -> Tensor:
     """The n integers of `_packed`."""
-    one_by_one = (packed.long().unsqueeze(1) >> torch.arange(8, device=packed.device)) & 1
-    numbers = one_by_one.flatten()[: n * bits].view(n, bits)
+    digits = (packed.long().unsqueeze(1) >> torch.arange(8, device=packed.device)) & 1
+    numbers = digits.flatten()[: n * bits].view(n, bits)
     return (numbers << torch.arange(bits, device=packed.device)).sum(dim=1)

@@ -10,22 +10,20 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.hypernetworks.adapters import Adapter, make_adapter
-from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.base import HeldWeights
 from avalanche_hsf.models.hypernetworks.code import TaskCode
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.tasks.call import parameter_key
-from avalanche_hsf.models.tasks.per_task import PerTask
+from avalanche_hsf.models.tasks.per_task import PerTask, held, holding
 
 
-class DeltaHyperNetwork(TaskWeights):
+class DeltaHyperNetwork(HeldWeights):
     r"""theta_t = theta_0 + delta(e_t): the weights of the first task, changed by a short code.
 
     The first task trains theta_0, which is frozen when another task comes. Every later task
     trains nothing but its code e_t, and once finished keeps it: old tasks do not change, by
-    construction, and what a task costs is the length of its code times the bits of a number.
-
-    An `Adapter` defines how a code changes a tensor. A task that was never trained is evaluated
-    with theta_0.
+    construction, and a task costs the length of its code, `code_size`, times the bits of a number.
+    A task that was never trained is evaluated with theta_0.
 
     Source: Hu et al. 2021, https://arxiv.org/abs/2106.09685, one adapter per task as in
     adapter-based continual learning; here the adapters' numbers are the task's embedding.
@@ -39,9 +37,6 @@ class DeltaHyperNetwork(TaskWeights):
             left them.
         seed: Seed of fixed bases and of codes' first values; if None it is drawn from torch's
             global generator.
-
-    Attributes:
-        code_size: Numbers kept for each task after the first.
 
     Raises:
         ValueError: No tensor would be changed, or the kind of adapter is unknown.
@@ -67,16 +62,13 @@ class DeltaHyperNetwork(TaskWeights):
         adapted: tuple[str, ...] = ("",),
         seed: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(initial)
         check_int("size of the adapters", size, at_least=1)
         if bits is not None and not 2 <= check_int("bits", bits, at_least=2) <= 16:
             raise ValueError(f"bits must be from 2 to 16, or None, got {bits}")
         self.bits = bits
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
         self.noise = SeededNoise(seed, stream=3)
-        self.trunk = nn.Module()
-        for name, value in initial.items():
-            self.trunk.register_parameter(parameter_key(name), nn.Parameter(value.detach().clone()))
+        self.trunk = holding(initial, trainable=True)
         adapters: dict[str, Adapter] = {}
         for name, shape in self.shapes.items():
             if name.startswith(tuple(adapted)):
@@ -91,30 +83,17 @@ class DeltaHyperNetwork(TaskWeights):
         self.adapters: Any = nn.ModuleDict(adapters)
         self.code_size = sum(change.size for change in adapters.values())
         self.codes = PerTask(self._blank)
-        self.labels: list[int] = []
         self._current: list[int] = []
-        self._in_use = False
-
-    @property
-    def tasks(self) -> list[int]:
-        return list(self.labels)
 
     def trains(self, label: int) -> bool:
         if label in self.codes:
             return self.codes[label].is_open
         return label in self._current and self._trunk_is_trained
 
-    @property
-    def holds_old_tasks(self) -> bool:
-        return True
-
-    def add_task(self, label: int) -> None:
-        self.begin([label])
-
     def begin(self, labels: list[int]) -> None:
         """Freezes what other tasks rely on and makes the codes of these trainable."""
         labels = [check_int("a task label", label, at_least=0) for label in labels]
-        if not self._in_use:  # Avalanche's JointTraining prepares all experiences, then trains
+        if not self._in_use:
             labels = list(dict.fromkeys([*self._current, *labels]))
         if any(label not in labels for label in self.labels):
             self.trunk.requires_grad_(False)
@@ -123,7 +102,7 @@ class DeltaHyperNetwork(TaskWeights):
             # The very first task has no code: it trains the trunk itself.
             has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
             if label not in self.codes and not has_trunk:
-                self.codes[label] = TaskCode(self._start(), bits=self.bits)
+                self.codes[label] = TaskCode(self._start(draw=True), bits=self.bits)
             if label not in self.labels:
                 self.labels.append(label)
         for label, code in self.codes.items():
@@ -140,76 +119,56 @@ class DeltaHyperNetwork(TaskWeights):
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
-        for label in (source, target):
-            self.check_known(label)
+        self.check_known(source, target)
         if target not in self.codes or not self.codes[target].is_open:
             raise ValueError(f"task {target} is not in training: its weights stay as they are")
         # A task without a code has the trunk's weights, where every new code starts.
-        code = self._parts(source) if source in self.codes else self._start()
-        for part, value in code.items():
+        for part, value in self._parts(source, draw=True).items():
             self.codes[target].get_parameter(part).copy_(value)
 
-    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
-        self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
-        if self.training:
-            for label in tasks:
-                self.check_known(label)
-        chosen = {name: parameter_key(name) for name in self.shapes if name.startswith(prefix)}
-        trunk = dict(self.trunk.named_parameters())
-        written = {n: trunk[key].expand(len(tasks), *self.shapes[n]) for n, key in chosen.items()}
-        changed = {name: key for name, key in chosen.items() if key in self.adapters}
+    def _write(self, tasks: list[int], prefix: str) -> dict[str, Tensor]:
+        trunk = held(self.trunk, (name for name in self.shapes if name.startswith(prefix)))
+        written = {name: W.expand(len(tasks), *W.shape) for name, W in trunk.items()}
+        changed = [name for name in trunk if parameter_key(name) in self.adapters]
         if changed and any(label in self.codes for label in tasks):
             codes = [self._parts(label) for label in tasks]
-            for name, key in changed.items():
+            for name in changed:
+                key = parameter_key(name)
                 adapter = self.adapters[key]
-                parts = {
-                    part: torch.stack([code[f"{key}/{part}"] for code in codes])
-                    for part in adapter.shapes
-                }
-                written[name] = adapter(parts, trunk[key])
+                parts = {p: torch.stack([c[f"{key}/{p}"] for c in codes]) for p in adapter.shapes}
+                written[name] = adapter(parts, trunk[name])
         return written
 
     @property
     def _trunk_is_trained(self) -> bool:
         return any(parameter.requires_grad for parameter in self.trunk.parameters())
 
-    def _parts(self, label: int) -> dict[str, Tensor]:
-        """The code of a task by tensor and part; one that changes nothing if it has none."""
-        return self.codes[label].values() if label in self.codes else self._zeros()
+    def _parts(self, label: int, *, draw: bool = False) -> dict[str, Tensor]:
+        """The code of a task by tensor and part; a first code if it has none."""
+        return self.codes[label].values() if label in self.codes else self._start(draw=draw)
 
-    def _zeros(self) -> dict[str, Tensor]:
+    def _start(self, *, draw: bool) -> dict[str, Tensor]:
+        """A code that changes nothing; training can start from one that is drawn."""
+        generator = self.noise.generator("cpu") if draw else None
         like = next(self.trunk.parameters())
         return {
-            f"{key}/{part}": like.new_zeros(shape)
+            f"{key}/{part}": value
             for key, adapter in self.adapters.items()
-            for part, shape in adapter.shapes.items()
-        }
-
-    def _start(self) -> dict[str, Tensor]:
-        generator = self.noise.generator("cpu")
-        like = next(self.trunk.parameters())
-        return {
-            f"{key}/{part}": value.to(like)
-            for key, adapter in self.adapters.items()
-            for part, value in adapter.start(generator).items()
+            for part, value in adapter.start(like, generator).items()
         }
 
     def _blank(self, label: int, names: set[str]) -> TaskCode:
         """A code to be loaded, closed if its tensors are those of a closed one."""
-        code = TaskCode(self._zeros(), bits=self.bits)
+        code = TaskCode(self._start(draw=False), bits=self.bits)
         if "kept" in names:
             code.close()
         return code
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {
-            "labels": self.labels,
-            "current": self._current,
-            "open": self._trunk_is_trained,
-            "in_use": self._in_use,
-        }
+        state = super().get_extra_state()
+        return state | {"current": self._current, "open": self._trunk_is_trained}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.labels, self._current = list(state["labels"]), list(state["current"])
-        self._in_use = state["in_use"]
+        super().set_extra_state(state)
+        self._current = list(state["current"])
         self.trunk.requires_grad_(state["open"])

@@ -18,9 +18,8 @@ class TaskEmbedding(nn.Module):
     parameter of its own, so an optimizer that learns of a new one keeps its state for the old
     ones, and a finished one can be frozen alone.
 
-    A task that was never trained has no embedding: in training mode asking for it raises, in
-    evaluation mode it is represented by the mean of the prior, the zero vector. So a stream
-    with tasks still to come can be evaluated, deterministically and without growing the model.
+    A task that was never trained has no embedding: in evaluation mode the zero vector, the mean
+    of the prior, stands for it, so that a stream with tasks still to come can be evaluated.
 
     Source: section 2.2 of the paper; von Oswald et al. 2020, https://arxiv.org/abs/1906.00695
 
@@ -46,7 +45,7 @@ class TaskEmbedding(nn.Module):
         self.std = check_non_negative("std", std)
         self.noise = SeededNoise(seed, stream=1)
         self.register_buffer("untrained", torch.zeros(embedding_dim))
-        self.embeddings = PerTask(self._unset)
+        self.embeddings = PerTask(self._blank)
 
     @property
     def tasks(self) -> list[int]:
@@ -62,25 +61,15 @@ class TaskEmbedding(nn.Module):
             self.embeddings[label] = nn.Parameter(e)
 
     def forward(self, tasks: list[int]) -> Tensor:
-        """The embeddings of k tasks.
-
-        Args:
-            tasks: k task labels.
-
-        Returns:
-            A `k x embedding_dim` tensor.
+        """The embeddings of k tasks, a `k x embedding_dim` tensor.
 
         Raises:
             ValueError: In training mode, a task has no embedding.
         """
-        return torch.stack([self._embedding(label) for label in tasks])
-
-    def _embedding(self, label: int) -> Tensor:
-        if label in self.embeddings:
-            return self.embeddings[label]
         if self.training:
-            check_has(label, self.tasks, "embedding")
-        return self.untrained
+            for label in tasks:
+                check_has(label, self.tasks, "embedding")
+        return torch.stack([self.embeddings.get(label, self.untrained) for label in tasks])
 
-    def _unset(self, label: int, names: set[str]) -> nn.Parameter:
+    def _blank(self, label: int, names: set[str]) -> nn.Parameter:
         return nn.Parameter(torch.zeros_like(self.untrained))

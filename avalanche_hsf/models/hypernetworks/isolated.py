@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.base import HeldWeights
 from avalanche_hsf.models.noise import SeededNoise
-from avalanche_hsf.models.tasks.call import parameter_key
-from avalanche_hsf.models.tasks.per_task import PerTask
+from avalanche_hsf.models.tasks.per_task import PerTask, held, holding
 
 _FIRST = -1  # the label of the draft before any task is known
 _WAY_OUT = (
@@ -22,11 +21,11 @@ _WAY_OUT = (
 )
 
 
-class IsolatedHyperNetwork(TaskWeights):
+class IsolatedHyperNetwork(HeldWeights):
     r"""A linear read-out of fixed random features of a fixed random embedding: h(e) = W^T phi(e).
 
     phi(e) = [tanh(A e + a), 1]; A, a and the embeddings are drawn once and never trained. A task
-    in training owns a draft of its weights theta, an ordinary set of parameters. When the draft
+    in training owns a draft of its weights theta, ordinary parameters (`drafts`). When the draft
     is committed the read-out takes it in along a direction that no other task sees:
 
     W += q (theta - W^T phi_t)^T / (q . phi_t),  q = phi_t minus its part in span{phi_k, k != t}
@@ -38,8 +37,8 @@ class IsolatedHyperNetwork(TaskWeights):
     features, or when even that one lies too close.
 
     Drafts are committed when training moves on to other tasks, or by `commit`. A new task starts
-    at the weights of the task before it. A task that was never trained is evaluated with the
-    weights of the first one.
+    at the weights of the task before it. A task that was never trained is evaluated with those of
+    the first one.
 
     Source: orthogonal weight modification, Zeng et al. 2019, https://arxiv.org/abs/1810.01256,
     applied to the read-out of a hypernetwork.
@@ -48,9 +47,6 @@ class IsolatedHyperNetwork(TaskWeights):
         initial: Initial value of each tensor to write, by name; the first task starts there.
         embedding_dim: Size of a task embedding, at least 1.
         seed: Seed of all draws; if None it is drawn from torch's global generator.
-
-    Attributes:
-        drafts: The weights in training, by task label.
 
     Example:
         >>> hypernetwork = IsolatedHyperNetwork({"weight": torch.ones(64, 3)}, seed=0)
@@ -74,13 +70,10 @@ class IsolatedHyperNetwork(TaskWeights):
     def __init__(
         self, initial: Mapping[str, Tensor], *, embedding_dim: int = 16, seed: int | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(initial)
         check_int("embedding_dim", embedding_dim, at_least=1)
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
         self.noise = SeededNoise(seed, stream=2)
-        self.labels: list[int] = []
         self.drafts = PerTask(self._blank)
-        self._in_use = False
         self.register_buffer("embeddings", torch.zeros(0, embedding_dim))
         self.register_buffer("features", torch.zeros(0, embedding_dim + 1))
         n_weights = sum(prod(shape) for shape in self.shapes.values())
@@ -89,26 +82,11 @@ class IsolatedHyperNetwork(TaskWeights):
         # There from the start, so that an optimizer can be made before the first task is known.
         self._open(_FIRST, torch.cat([value.detach().flatten() for value in initial.values()]))
 
-    @property
-    def tasks(self) -> list[int]:
-        return list(self.labels)
-
     def trains(self, label: int) -> bool:
         return label in self.drafts
 
-    @property
-    def holds_old_tasks(self) -> bool:
-        return True
-
-    def add_task(self, label: int) -> None:
-        self.begin([label])
-
     def begin(self, labels: list[int]) -> None:
-        """Commits the drafts of all other tasks and opens drafts of these.
-
-        Drafts that no training pass has used stay open: Avalanche's `JointTraining` prepares a
-        model for one experience after the other before it trains on them all.
-        """
+        """Commits the drafts of all other tasks, if they were in use, and opens drafts of these."""
         if not self._in_use:
             labels = [*self._in_training, *labels]
         labels = [check_int("a task label", label, at_least=0) for label in labels]
@@ -128,17 +106,12 @@ class IsolatedHyperNetwork(TaskWeights):
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
-        for label in (source, target):
-            self.check_known(label)
+        self.check_known(source, target)
         if target not in self.drafts:
             raise ValueError(f"task {target} is not in training: its weights stay as they are")
         self._open(target, self._theta(source))
 
-    def forward(self, tasks: list[int], prefix: str = "") -> dict[str, Tensor]:
-        self._in_use = self._in_use or (self.training and torch.is_grad_enabled())
-        if self.training:
-            for label in tasks:
-                self.check_known(label)
+    def _write(self, tasks: list[int], prefix: str) -> dict[str, Tensor]:
         first = next(iter(self.labels), _FIRST)
         labels = [label if label in self.labels else first for label in tasks]
         if len(labels) == 1 and labels[0] in self.drafts:
@@ -171,9 +144,9 @@ class IsolatedHyperNetwork(TaskWeights):
         phi = self._phi(self.embeddings)
         q = _outside(phi[task], torch.cat((phi[:task], phi[task + 1 :])))
         q = q / (q @ phi[task])
-        others = phi[[k for k, other in enumerate(self.labels) if other not in self.drafts]]
-        others = others.to(self.readout.dtype)  # as they are read
-        moved, size = phi.new_zeros(len(others)), phi.new_zeros(len(others))
+        finished = phi[[k for k, label_k in enumerate(self.labels) if label_k not in self.drafts]]
+        finished = finished.to(self.readout.dtype)  # as they are read
+        moved, size = phi.new_zeros(len(finished)), phi.new_zeros(len(finished))
         theta, taken_in = self._theta(label), torch.empty_like(self.readout)
         # A column needs no other; in blocks they need little memory besides the read-out.
         for start in range(0, len(theta), self.BLOCK):
@@ -181,9 +154,9 @@ class IsolatedHyperNetwork(TaskWeights):
             W = self.readout[:, columns]
             gap = theta[columns].double() - phi[task] @ W.double()
             taken_in[:, columns] = W.double() + torch.outer(q, gap)
-            size += (others @ W).double().square().sum(dim=1)
+            size += (finished @ W).double().square().sum(dim=1)
             change = taken_in[:, columns].double() - W.double()
-            moved += (others.double() @ change).square().sum(dim=1)
+            moved += (finished.double() @ change).square().sum(dim=1)
         share = (moved / size.clamp(min=1e-30)).sqrt()
         if not bool((share <= self.MAX_MOVED).all()):  # NaN is not below either
             raise ValueError(
@@ -212,36 +185,30 @@ class IsolatedHyperNetwork(TaskWeights):
         """A row of all weights for each of some tasks or drafts, from one product with W."""
         rows = [self.labels.index(label) for label in labels if label not in self.drafts]
         finished = iter(self._phi(self.embeddings[rows]).to(self.readout.dtype) @ self.readout)
-        return torch.stack(
-            [
-                torch.cat([part.flatten() for part in self._draft(label).values()])
-                if label in self.drafts
-                else next(finished)
-                for label in labels
-            ]
-        )
+
+        def row(label: int) -> Tensor:
+            if label not in self.drafts:
+                return next(finished)
+            return torch.cat([part.flatten() for part in self._draft(label).values()])
+
+        return torch.stack([row(label) for label in labels])
 
     def _draft(self, label: int) -> dict[str, Tensor]:
-        draft = dict(self.drafts[label].named_parameters())
-        return {name: draft[parameter_key(name)] for name in self.shapes}
+        return held(self.drafts[label], self.shapes)
 
     @torch.no_grad()
     def _open(self, label: int, theta: Tensor) -> None:
         """Makes a draft, or overwrites it in place."""
-        if label not in self.drafts:
-            self.drafts[label] = self._draft_of(theta)
-            return
-        for name, part in self._split(theta.unsqueeze(0)).items():
-            self.drafts[label].get_parameter(parameter_key(name)).copy_(part[0])
-
-    def _draft_of(self, theta: Tensor) -> nn.Module:
-        draft = nn.Module()
-        for name, part in self._split(theta.unsqueeze(0)).items():
-            draft.register_parameter(parameter_key(name), nn.Parameter(part[0].clone()))
-        return draft
+        parts = {name: part[0] for name, part in self._split(theta.unsqueeze(0)).items()}
+        if label in self.drafts:
+            for name, parameter in self._draft(label).items():
+                parameter.copy_(parts[name])
+        else:
+            self.drafts[label] = holding(parts, trainable=True)
 
     def _blank(self, label: int, names: set[str]) -> nn.Module:
-        return self._draft_of(self.readout.new_zeros(self.readout.shape[1]))
+        zeros = {name: self.readout.new_zeros(shape) for name, shape in self.shapes.items()}
+        return holding(zeros, trainable=True)
 
     def _phi(self, embeddings: Tensor) -> Tensor:
         """phi of some embeddings, one row each, in float64."""
@@ -250,23 +217,21 @@ class IsolatedHyperNetwork(TaskWeights):
         return torch.cat((hidden, hidden.new_ones(len(hidden), 1)), dim=1)
 
     def _place_task(self) -> None:
-        """Chooses the embedding of one more task, and adds features if none will do."""
+        """Chooses the embedding of one more task, and adds features while none will do."""
         if len(self.labels) > len(self.features):
             self._add_feature()
-        embedding, share = self._most_new_embedding()
-        while share < self.MIN_NEW:
+        while (embedding := self._new_embedding()) is None:
             self._add_feature()
-            embedding, share = self._most_new_embedding()
         self.embeddings = torch.cat((self.embeddings, embedding))
 
-    def _most_new_embedding(self) -> tuple[Tensor, float]:
-        """Of `N_TRIED` draws the one farthest, in phi, from all tasks; its new squared share."""
+    def _new_embedding(self) -> Tensor | None:
+        """Of `N_TRIED` draws the one farthest, in phi, from all tasks; None if too close."""
         tried = self._draw(self.N_TRIED, self.embeddings.shape[1])
         phi = self._phi(tried)
         q = _outside(phi, self._phi(self.embeddings))
         shares = q.square().sum(dim=1) / phi.square().sum(dim=1)
         best = int(shares.argmax())
-        return tried[best : best + 1], float(shares[best])
+        return None if shares[best] < self.MIN_NEW else tried[best : best + 1]
 
     def _add_feature(self) -> None:
         """One more random feature; its row of the read-out is zero, so no output changes."""
@@ -277,12 +242,6 @@ class IsolatedHyperNetwork(TaskWeights):
         device = self.embeddings.device
         return torch.randn(*shape, generator=self.noise.generator(device), device=device)
 
-    def get_extra_state(self) -> dict[str, Any]:
-        return {"labels": self.labels, "in_use": self._in_use}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.labels, self._in_use = list(state["labels"]), state["in_use"]
-
 
 def _resize(module: IsolatedHyperNetwork, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
     """Makes room for what is to be loaded."""
@@ -291,9 +250,9 @@ def _resize(module: IsolatedHyperNetwork, state: Mapping[str, Any], prefix: str,
             setattr(module, name, module.readout.new_empty(state[f"{prefix}{name}"].shape))
 
 
-def _outside(phi: Tensor, others: Tensor) -> Tensor:
-    """The part of phi, a vector or the rows of a matrix, outside the span of the others' rows."""
-    basis = torch.linalg.qr(others.T).Q
+def _outside(phi: Tensor, spanning: Tensor) -> Tensor:
+    """The part of phi, a vector or the rows of a matrix, outside the span of some rows."""
+    basis = torch.linalg.qr(spanning.T).Q
     for _ in range(2):  # once more, against what rounding left of the first projection
         phi = phi - phi @ basis @ basis.T
     return phi

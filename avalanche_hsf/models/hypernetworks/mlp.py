@@ -9,7 +9,7 @@ from math import prod
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.hypernetworks.embedded import EmbeddedWeights
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
 
 
 class MLPHyperNetwork(EmbeddedWeights):
@@ -20,13 +20,9 @@ class MLPHyperNetwork(EmbeddedWeights):
     Source: von Oswald et al. 2020, https://arxiv.org/abs/1906.00695, without chunks.
 
     Args:
-        initial: Initial value of each tensor to write, by name. Only names and shapes are used:
-            the first weights are whatever the MLP's own draws give.
-        embedding_dim: Size of a task embedding, at least 1.
-        embedding_std: Standard deviation of a new embedding, at least 0.
+        initial, embedding_dim, embedding_std, seed: As in `HyperNetwork`.
         hidden_dims: Widths of the hidden layers of g, at least one.
         activation: Makes the nonlinearity after each of them.
-        seed: Seed of the embeddings' draws; if None it is drawn from torch's global generator.
 
     Example:
         >>> import torch
@@ -46,28 +42,19 @@ class MLPHyperNetwork(EmbeddedWeights):
         activation: Callable[[], nn.Module] = nn.ReLU,
         seed: int | None = None,
     ) -> None:
-        super().__init__(
-            initial, embedding_dim=embedding_dim, embedding_std=embedding_std, seed=seed
-        )
+        super().__init__(initial, embedding_dim, embedding_std, seed)
         if not hidden_dims:
             raise ValueError("hidden_dims must have at least one width, got none")
         widths = [embedding_dim, *(check_int("a hidden width", h, at_least=1) for h in hidden_dims)]
         self.trunk = nn.Sequential()
         for n_in, n_out in pairwise(widths):
             self.trunk.extend([nn.Linear(n_in, n_out), activation()])
-        self.heads = nn.ModuleList(
-            [nn.Linear(widths[-1], prod(shape)) for shape in self.shapes.values()]
-        )
+        heads = [nn.Linear(widths[-1], prod(shape)) for shape in self.shapes.values()]
+        self.heads = nn.ModuleList(heads)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
-        """The weights for k embeddings, a `k x embedding_dim` tensor; else as `forward`."""
-        hidden = self.trunk(e)
-        return {
-            name: head(hidden).view(-1, *shape)
-            for (name, shape), head in zip(self.shapes.items(), self.heads, strict=True)
-            if name.startswith(prefix)
-        }
+        return self._by_name(self.heads, self.trunk(e), prefix)

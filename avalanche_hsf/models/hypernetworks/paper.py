@@ -7,17 +7,16 @@ from math import prod
 
 from torch import Tensor, nn
 
-from avalanche_hsf.models.hypernetworks.embedded import EmbeddedWeights
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
 
 
 class HyperNetwork(EmbeddedWeights):
     r"""Writes every named tensor of a main network from a learned task embedding.
 
     theta_name(e) = V ReLU(U e + a) + c, with U, a, V, c of its own for each name and
-    h = (embedding_dim + numel) // 4 hidden units for a matrix, half of that for its bias. So it
-    is larger than what it writes, by far: the author's sizes.
-
-    U, a, V, c are shared by all tasks, see `EmbeddedWeights`.
+    h = (embedding_dim + numel) // 4 hidden units for a matrix, half of that for its bias: the
+    author's sizes, which make it far larger than what it writes. U, a, V, c are shared by all
+    tasks, see `EmbeddedWeights`.
 
     Source: Ha et al. 2016, https://arxiv.org/abs/1609.09106; section 2.2 of the paper; sizes
     from the author's public code.
@@ -45,26 +44,14 @@ class HyperNetwork(EmbeddedWeights):
         embedding_std: float = 0.02,
         seed: int | None = None,
     ) -> None:
-        super().__init__(
-            initial, embedding_dim=embedding_dim, embedding_std=embedding_std, seed=seed
-        )
+        super().__init__(initial, embedding_dim, embedding_std, seed)
         self.generators = nn.ModuleList()
         h = 1
         for shape in self.shapes.values():
             # The bias of a layer follows its weight and has half the hidden units.
             h = (embedding_dim + prod(shape)) // 4 if len(shape) > 1 else h // 2
-            self.generators.append(
-                nn.Sequential(
-                    nn.Linear(embedding_dim, max(h, 1)),
-                    nn.ReLU(),
-                    nn.Linear(max(h, 1), prod(shape)),
-                )
-            )
+            hidden, out = nn.Linear(embedding_dim, max(h, 1)), nn.Linear(max(h, 1), prod(shape))
+            self.generators.append(nn.Sequential(hidden, nn.ReLU(), out))
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
-        """The weights for k embeddings, a `k x embedding_dim` tensor; else as `forward`."""
-        return {
-            name: generator(e).view(-1, *shape)
-            for (name, shape), generator in zip(self.shapes.items(), self.generators, strict=True)
-            if name.startswith(prefix)
-        }
+        return self._by_name(self.generators, e, prefix)

@@ -25,12 +25,7 @@ HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
 def make_hypernetwork(
     kind: str | Callable[..., TaskWeights], initial: Mapping[str, Tensor], **options: Any
 ) -> TaskWeights:
-    """A hypernetwork of a kind.
-
-    Args:
-        kind: A name in `HYPERNETWORKS`, or a class or function like those there.
-        initial: Initial value of each tensor to write, by name.
-        **options: Further arguments of that kind.
+    """A hypernetwork by a name in `HYPERNETWORKS`, or by a class or function like those there.
 
     Raises:
         ValueError: The name is unknown; the message lists the valid ones.

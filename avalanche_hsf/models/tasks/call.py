@@ -23,7 +23,8 @@ def call_per_task(
     """Runs a module on a batch of k tasks with some of its tensors given for each task.
 
     One task runs as the plain module would; several run side by side (`torch.vmap`), each on its
-    own rows. Tensors that are not given are the module's own, shared by all tasks.
+    own rows. Tensors that are not given are the module's own, shared by all tasks. The output is
+    what the module returns, in the order of the batch.
 
     Args:
         module: Any module whose forward maps tensors of n rows to tensors of n rows.
@@ -31,9 +32,6 @@ def call_per_task(
         groups: Which rows belong to which task.
         *inputs: `n x *` tensors.
         **options: Further arguments of the module, the same for all tasks.
-
-    Returns:
-        What the module returns, in the order of the batch.
 
     Raises:
         ValueError: The module does not return n rows.
@@ -49,8 +47,8 @@ def call_per_task(
 
     def one_task(tensors: dict[str, Tensor], *rows: Tensor) -> Any:
         out = functional_call(module, tensors, rows, options, tie_weights=False)
-        for part in leaves(out):
-            if isinstance(part, Tensor) and part.shape[:1] != rows[0].shape[:1]:
+        for part in tensors_of(out):
+            if part.shape[:1] != rows[0].shape[:1]:
                 raise ValueError(
                     f"{type(module).__name__} returned shape {tuple(part.shape)} for "
                     f"{len(rows[0])} rows: a module with weights for each task must return one "
@@ -69,35 +67,28 @@ def map_tensors(function: Callable[..., Any], *outputs: Any) -> Any:
     """Applies a function to corresponding leaves of nested dictionaries, lists and tuples."""
     first = outputs[0]
     if isinstance(first, dict):
-        changed = copy.copy(first)
+        mapped = copy.copy(first)
         for key in first:
-            changed[key] = map_tensors(function, *(out[key] for out in outputs))
-        return changed
+            mapped[key] = map_tensors(function, *(out[key] for out in outputs))
+        return mapped
     if isinstance(first, (list, tuple)):
         parts = [map_tensors(function, *group) for group in zip(*outputs, strict=True)]
         return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
     return function(*outputs)
 
 
-def leaves(output: Any) -> list[Any]:
-    """What nested dictionaries, lists and tuples hold."""
-    found: list[Any] = []
-    map_tensors(found.append, output)
-    return found
+def tensors_of(output: Any) -> list[Tensor]:
+    """The tensors that nested dictionaries, lists and tuples hold."""
+    leaves: list[Any] = []
+    map_tensors(leaves.append, output)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
 
 def release(module: nn.Module, name: str) -> Tensor:
-    """Takes a parameter out of a module, to be written by a hypernetwork from now on.
+    """Takes a parameter, by its name in a module, out of it and returns its values.
 
     In its place stays a buffer without memory of its own, so that the module moves between
-    devices and does not count, save or optimize what it no longer owns.
-
-    Args:
-        module: The module that the name starts from.
-        name: A parameter's name as `named_parameters` gives it.
-
-    Returns:
-        The parameter's values.
+    devices and does not count, save or optimize what a hypernetwork writes from now on.
     """
     *path, last = name.split(".")
     owner = module.get_submodule(".".join(path))

@@ -14,12 +14,10 @@ from avalanche_hsf.models.tasks.groups import TaskGroups
 class ClassMask(DynamicModule):
     """Sets the scores of classes that are not a task's own to a large negative number.
 
-    In a task-incremental stream the task label says which classes are possible. So a masked
-    output is a head for each task, as Avalanche's `MultiHeadClassifier` has them, with its value
-    for what is masked. A task's classes are those it was trained on; a task that was never
-    trained is not masked.
-
-    As an Avalanche `DynamicModule` it learns of classes from each experience that is trained.
+    So the output is a head for each task, as Avalanche's `MultiHeadClassifier` has them, with its
+    value for what is masked. A task's classes are those it was trained on; a task that was never
+    trained is not masked. As an Avalanche `DynamicModule` it learns of classes from each
+    experience in training.
 
     Example:
         >>> mask = ClassMask()
@@ -58,14 +56,7 @@ class ClassMask(DynamicModule):
             self.add_classes(label, [y])
 
     def forward(self, scores: Tensor, groups: TaskGroups) -> Tensor:
-        """Masks the scores of a batch.
-
-        Args:
-            scores: A `n x n_classes` tensor.
-            groups: Which rows belong to which task.
-
-        Returns:
-            A tensor of the same shape.
+        """Masks the scores of a batch, a `n x n_classes` tensor.
 
         Raises:
             ValueError: Scores are no matrix, or have too few columns for a class of their task.
@@ -74,21 +65,22 @@ class ClassMask(DynamicModule):
             raise ValueError(
                 f"masking needs scores of shape (n, n_classes), got {tuple(scores.shape)}"
             )
-        masked = torch.stack([self._foreign(task, scores) for task in groups.tasks])
+        masked = torch.stack([self._foreign(task, scores.shape[1]) for task in groups.tasks])
+        masked = masked.to(scores.device)
         if groups.of_row is not None:
             masked = masked[groups.of_row.to(scores.device)]
         return scores.masked_fill(masked, self.VALUE)
 
-    def _foreign(self, label: int, scores: Tensor) -> Tensor:
-        classes = sorted(self.classes_of.get(label, range(scores.shape[1])))
-        if classes and classes[-1] >= scores.shape[1]:
+    def _foreign(self, label: int, n_classes: int) -> Tensor:
+        classes = sorted(self.classes_of.get(label, range(n_classes)))
+        if classes and classes[-1] >= n_classes:
             raise ValueError(
-                f"task {label} has class {classes[-1]}, but the module gives "
-                f"{scores.shape[1]} scores: it needs one per class of the stream"
+                f"task {label} has class {classes[-1]}, but the module gives {n_classes} scores: "
+                "it needs one per class of the stream"
             )
-        foreign = torch.ones(scores.shape[1], dtype=torch.bool)
+        foreign = torch.ones(n_classes, dtype=torch.bool)
         foreign[classes] = False
-        return foreign.to(scores.device)
+        return foreign
 
     def get_extra_state(self) -> dict[int, list[int]]:
         return {label: sorted(classes) for label, classes in self.classes_of.items()}

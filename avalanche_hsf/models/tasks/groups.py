@@ -18,7 +18,7 @@ class TaskGroups:
     of the k distinct tasks, with m the size of the largest group: one batched matrix product
     instead of a loop over tasks, and weights written k times, not once per row.
 
-    Attributes:
+    Args:
         tasks: The k distinct task labels, ascending.
         rows: A `k x m` index: the batch row in each slot. Slots beyond a group's size repeat a
             row and are never read back. None if there is one task.
@@ -41,11 +41,7 @@ class TaskGroups:
 
     @classmethod
     def from_labels(cls, task_labels: Tensor | int, n: int) -> TaskGroups:
-        """Groups the n rows of a batch.
-
-        Args:
-            task_labels: One integer for the whole batch, or an integer tensor of shape (n,).
-            n: Rows of the batch, at least 1.
+        """Groups the n >= 1 rows of a batch by one label for all, or by a tensor of shape (n,).
 
         Raises:
             TypeError: The labels are no integers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,19 +14,13 @@ from avalanche_hsf.models.tasks.call import parameter_key
 class PerTask(nn.Module, MutableMapping[int, Any]):
     """Modules, or parameters, by task label, in order of arrival.
 
-    Loading a `state_dict` makes the tasks that it names and drops the others. What is there
-    already, and holds tensors of the same names, is filled in place, so that an optimizer of its
-    parameters goes on.
-
-    Args:
-        make: Makes what a loaded task lacks, from its label and the names of the tensors that are
-            stored for it.
+    Loading a `state_dict` makes the tasks that it names and drops the others. Those that are there
+    already with tensors of the same names are filled in place, so that their optimizer goes on.
+    What a loaded task lacks is made by `make(label, names of its stored tensors)`.
 
     Example:
         >>> layers = PerTask(lambda label, names: nn.Linear(3, 1))
         >>> layers[7] = nn.Linear(3, 1)
-        >>> layers.labels, 2 in layers
-        ([7], False)
         >>> other = PerTask(lambda label, names: nn.Linear(3, 1))
         >>> other.load_state_dict(layers.state_dict())
         <All keys matched successfully>
@@ -100,9 +94,18 @@ def check_has(label: int, labels: Collection[int], what: str) -> None:
         )
 
 
-def holding(tensors: Mapping[str, Tensor]) -> nn.Module:
-    """A module with these tensors as buffers."""
+def holding(tensors: Mapping[str, Tensor], *, trainable: bool = False) -> nn.Module:
+    """A module with these tensors as buffers, or with copies of them as parameters."""
     holder = nn.Module()
     for name, tensor in tensors.items():
-        holder.register_buffer(parameter_key(name), tensor)
+        key = parameter_key(name)
+        if trainable:
+            holder.register_parameter(key, nn.Parameter(tensor.detach().clone()))
+        else:
+            holder.register_buffer(key, tensor)
     return holder
+
+
+def held(holder: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
+    """The tensors of such a module by the names that they were given with."""
+    return {name: getattr(holder, parameter_key(name)) for name in names}

@@ -9,8 +9,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.tasks.call import parameter_key
-from avalanche_hsf.models.tasks.per_task import PerTask, check_has, holding
+from avalanche_hsf.models.tasks.per_task import PerTask, check_has, held, holding
 
 
 class TaskStatistics(DynamicModule):
@@ -18,9 +17,8 @@ class TaskStatistics(DynamicModule):
 
     Shared statistics forget whatever the weights do: each new task moves the mean and variance
     that old tasks are normalized with. A new task starts from the statistics that the module was
-    given with. A task that was never trained has those of the first one.
-
-    As an Avalanche `DynamicModule` it grows by each new task of the experience that is trained.
+    given with. A task that was never trained has those of the first one. As an Avalanche
+    `DynamicModule` it grows by each new task of the experience in training.
 
     Source: Bilen and Vedaldi 2017, https://arxiv.org/abs/1701.07275, for normalization apart by
     domain.
@@ -28,22 +26,19 @@ class TaskStatistics(DynamicModule):
     Args:
         module: Its layers with a `running_mean`, as `BatchNorm` and `InstanceNorm` have, are meant.
         further: Names of other buffers that training changes, to be kept apart too.
-
-    Attributes:
-        names: Names of the buffers, as in the module.
     """
 
     def __init__(self, module: nn.Module, further: Sequence[str] = ()) -> None:
         super().__init__()
-        initial = {
-            f"{path}.{name}" if path else name: value.detach().clone()
+        names = [
+            f"{path}.{name}" if path else name
             for path, layer in module.named_modules()
             if isinstance(getattr(layer, "running_mean", None), Tensor)
-            for name, value in layer.named_buffers(recurse=False)
-        }
-        initial |= {name: module.get_buffer(name).detach().clone() for name in further}
-        self.names = list(initial)
-        self.initial = holding(initial)
+            for name, _ in layer.named_buffers(recurse=False)
+        ]
+        self.names = list(dict.fromkeys([*names, *further]))
+        buffers = {name: module.get_buffer(name).detach().clone() for name in self.names}
+        self.initial = holding(buffers)
         self.of_task = PerTask(self._new)
 
     @property
@@ -63,12 +58,10 @@ class TaskStatistics(DynamicModule):
         Raises:
             ValueError: One of the tasks has none.
         """
-        for label in (source, target):
-            if self.names:
+        if self.names:
+            for label in (source, target):
                 check_has(label, self.tasks, "statistics")
-        for name in self.names:
-            of_source = self.of_task[source].get_buffer(parameter_key(name))
-            self.of_task[target].get_buffer(parameter_key(name)).copy_(of_source)
+            self.of_task[target].load_state_dict(self.of_task[source].state_dict())
 
     def adaptation(self, experience: Any) -> None:
         """Called by Avalanche before each experience, in training and in evaluation."""
@@ -80,20 +73,17 @@ class TaskStatistics(DynamicModule):
     def forward(self, label: int, *, learn: bool = True) -> dict[str, Tensor]:
         """The buffers of one task, by name; a training pass through the module changes them.
 
-        Args:
-            label: The task.
-            learn: False: copies, which no pass reaches.
+        With `learn` False they are copies, which no pass reaches.
         """
         if self.training and learn:
             self.add_task(label)
-        if label in self.of_task:
-            return self._read(self.of_task[label], copy=not learn)
-        first = self.of_task[self.tasks[0]] if self.tasks else self.initial
-        return self._read(first, copy=True)
+        if label in self.of_task and learn:
+            return held(self.of_task[label], self.names)
+        first = next(iter(self.of_task.values()), self.initial)
+        return self._copied(self.of_task.get(label, first))
 
-    def _read(self, holder: nn.Module, *, copy: bool = False) -> dict[str, Tensor]:
-        tensors = {name: holder.get_buffer(parameter_key(name)) for name in self.names}
-        return {name: t.clone() for name, t in tensors.items()} if copy else tensors
+    def _copied(self, holder: nn.Module) -> dict[str, Tensor]:
+        return {name: buffer.clone() for name, buffer in held(holder, self.names).items()}
 
     def _new(self, *_: Any) -> nn.Module:
-        return holding(self._read(self.initial, copy=True))
+        return holding(self._copied(self.initial))

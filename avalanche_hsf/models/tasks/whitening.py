@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,14 +12,11 @@ from avalanche_hsf.models.tasks.per_task import PerTask, holding
 
 
 class TaskWhitening(nn.Module):
-    """(z0 - mean_t) / std_t, per task and dimension.
+    """(z0 - mean_t) / std_t, per task and dimension, for z0 of size dim.
 
     The likelihood of z0 can be raised without end by shrinking z0; whitened latents have unit
     spread whatever the encoder does. A task whose statistics were never set is left as it is.
     It keeps 2 * dim numbers per task.
-
-    Args:
-        dim: Size of z0.
 
     Example:
         >>> whitening = TaskWhitening(2)
@@ -26,8 +25,7 @@ class TaskWhitening(nn.Module):
         tensor([[0., 0.]])
     """
 
-    # Keeps a dimension that carries nothing from being blown up.
-    MIN_STD = 1e-3
+    MIN_STD = 1e-3  # keeps a dimension that carries nothing from being blown up
 
     like: Tensor
 
@@ -35,7 +33,7 @@ class TaskWhitening(nn.Module):
         super().__init__()
         self.dim = dim
         self.register_buffer("like", torch.zeros(0), persistent=False)  # of its device and type
-        self.of_task = PerTask(self._unset)
+        self.of_task = PerTask(self._blank)
 
     @property
     def labels(self) -> list[int]:
@@ -46,22 +44,10 @@ class TaskWhitening(nn.Module):
     def set_task(self, label: int, z0: Tensor) -> None:
         """Takes mean and standard deviation of a task from its latents, a `n x dim` tensor."""
         mean, std = z0.mean(dim=0), z0.std(dim=0, correction=0).clamp(min=self.MIN_STD)
-        if label in self.of_task:
-            self.of_task[label].mean.copy_(mean)
-            self.of_task[label].std.copy_(std)
-        else:
-            self.of_task[label] = holding({"mean": mean, "std": std})
+        self.of_task[label] = holding({"mean": mean, "std": std})
 
     def forward(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
-        """Whitens the latents of a batch.
-
-        Args:
-            z0: A `n x dim` tensor.
-            groups: Which rows belong to which task.
-
-        Returns:
-            A `n x dim` tensor, and log |det| of the map in nats, shape (n,).
-        """
+        """The whitened latents, `n x dim` as z0, and log |det| of the map in nats, shape (n,)."""
         mean, std = self._rows(z0, groups)
         return (z0 - mean) / std, -std.log().sum(dim=1).expand(len(z0))
 
@@ -72,14 +58,16 @@ class TaskWhitening(nn.Module):
 
     def _rows(self, z0: Tensor, groups: TaskGroups) -> tuple[Tensor, Tensor]:
         """Mean and std for each row, or one row for all if there is one task."""
-        known = [self.of_task.get(task) for task in groups.tasks]
-        mean = torch.stack([z0.new_zeros(self.dim) if t is None else t.mean for t in known])
-        std = torch.stack([z0.new_ones(self.dim) if t is None else t.std for t in known])
+        statistics: list[Any] = [self.of_task.get(task) or self._unset(z0) for task in groups.tasks]
+        mean = torch.stack([statistic.mean for statistic in statistics])
+        std = torch.stack([statistic.std for statistic in statistics])
         if groups.of_row is None:
             return mean, std
         group = groups.of_row.to(z0.device)
         return mean[group], std[group]
 
-    def _unset(self, label: int, names: set[str]) -> nn.Module:
-        ones = self.like.new_ones(self.dim)
-        return holding({"mean": torch.zeros_like(ones), "std": ones})
+    def _unset(self, like: Tensor) -> nn.Module:
+        return holding({"mean": like.new_zeros(self.dim), "std": like.new_ones(self.dim)})
+
+    def _blank(self, label: int, names: set[str]) -> nn.Module:
+        return self._unset(self.like)
