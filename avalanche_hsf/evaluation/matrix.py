@@ -11,9 +11,8 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import phase_and_task, stream_type
 from torch import Tensor
 
-from avalanche_hsf.evaluation.error_rate import MisclassificationRate
+from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-from avalanche_hsf.evaluation.mse import MeanSquaredError
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
@@ -24,15 +23,14 @@ class ErrorMatrix(PluginMetric[Tensor]):
     One matrix per evaluated stream.
 
     Args:
-        measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
-        higher_is_better: See `Measurement`.
-
-    Raises:
-        TypeError, ValueError: See `Measurement`.
+        measure, higher_is_better: See `Measurement`, also for the errors raised.
 
     Example:
+        >>> from avalanche.training.plugins import EvaluationPlugin
         >>> from torchmetrics.classification import MulticlassF1Score
-        >>> ErrorMatrix(MulticlassF1Score(num_classes=10)).higher_is_better
+        >>> matrix = ErrorMatrix(MulticlassF1Score(num_classes=10))
+        >>> evaluator = EvaluationPlugin(matrix, loggers=[])
+        >>> matrix.higher_is_better
         True
     """
 
@@ -43,7 +41,6 @@ class ErrorMatrix(PluginMetric[Tensor]):
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether forgetting makes the measure smaller."""
         return self._measurement.higher_is_better
 
     def reset(self) -> None:
@@ -100,13 +97,7 @@ class ErrorMatrix(PluginMetric[Tensor]):
 
 
 class MSEMatrix(ErrorMatrix):
-    """`ErrorMatrix` of the MSE.
-
-    Example:
-        >>> from avalanche.training.plugins import EvaluationPlugin
-        >>> matrix = MSEMatrix()
-        >>> evaluator = EvaluationPlugin(matrix, loggers=[])
-    """
+    """`ErrorMatrix` of the MSE."""
 
     def __init__(self) -> None:
         super().__init__(MeanSquaredError())

@@ -13,7 +13,7 @@ from avalanche.evaluation import Metric, PluginMetric
 from torch import Tensor, nn
 from torchmetrics import Metric as TorchMetric
 
-NAN = float("nan")
+from avalanche_hsf.evaluation.errors import MeanError
 
 
 class UpdatedMetric(Protocol):
@@ -37,7 +37,7 @@ class Measurement(Metric[float]):
 
     A loss is averaged over minibatches, weighted by their rows, in float64. One with
     `reduction="sum"` is divided by the rows; one value per row, as with `reduction="none"`, is
-    averaged. (A mean with class weights still depends on the minibatches; use "none".)
+    averaged. (A mean with class weights depends on the minibatches; use "none".)
 
     Args:
         measure: Copied, so that several metrics can share one object.
@@ -49,8 +49,7 @@ class Measurement(Metric[float]):
 
     Raises:
         TypeError: It is none of the three, or higher_is_better is no bool.
-        ValueError: The measure does not say whether higher is better, and neither does
-            `higher_is_better`.
+        ValueError: Neither the measure nor `higher_is_better` says whether higher is better.
 
     Example:
         >>> error = Measurement(nn.L1Loss())
@@ -75,20 +74,15 @@ class Measurement(Metric[float]):
 
     @torch.no_grad()
     def update(self, output: Tensor, target: Tensor) -> None:
-        """Adds a minibatch."""
         if isinstance(self._metric, nn.Module):
             self._metric.to(output.device)
         self._metric.update(output, target)
         self._is_empty = False
 
     def result(self) -> float:
-        """The value since the last reset; NaN if there was no minibatch.
-
-        Raises:
-            TypeError: The measure gives no scalar.
-        """
+        """The value since the last reset, NaN without a minibatch; TypeError if it is no scalar."""
         if self._is_empty:
-            return NAN
+            return float("nan")
         is_torch = isinstance(self._metric, TorchMetric)
         value = self._metric.compute() if is_torch else self._metric.result()
         try:
@@ -104,16 +98,12 @@ class Measurement(Metric[float]):
         self._is_empty = True
 
 
-class _MeanLoss:
-    """The mean of a loss over minibatches."""
-
-    higher_is_better = False
-
+class _MeanLoss(MeanError):
     def __init__(self, loss: Callable[[Tensor, Tensor], Any], name: str) -> None:
         self._loss = deepcopy(loss) if isinstance(loss, nn.Module) else loss
         self._name = name
         self._is_sum = getattr(loss, "reduction", None) == "sum"
-        self.reset()
+        super().__init__()
 
     def update(self, output: Tensor, target: Tensor) -> None:
         if isinstance(self._loss, nn.Module):
@@ -125,8 +115,8 @@ class _MeanLoss:
                 f"{self._name} must give a scalar or one value per row, got {tuple(value.shape)} "
                 f"for {n} rows"
             )
-        self._total += float(value.sum() if self._is_sum else value.mean() * n)
-        self._rows += n
+        self._sum += float(value.sum() if self._is_sum else value.mean() * n)
+        self._count += n
 
     def _value(self, output: Tensor, target: Tensor) -> Any:
         same_size = target.is_floating_point() and output.numel() == target.numel()
@@ -143,15 +133,9 @@ class _MeanLoss:
             except UserWarning:
                 raise ValueError(message) from None
 
-    def result(self) -> float:
-        return self._total / self._rows
-
-    def reset(self) -> None:
-        self._total, self._rows = 0.0, 0
-
 
 def _updatable(measure: Measure, name: str) -> Any:
-    """A copy that starts empty, with the methods of its kind."""
+    """A copy that starts empty."""
     if isinstance(measure, type):
         raise TypeError(f"a measure must be an instance, got the class {name}; give {name}(...)")
     if isinstance(measure, PluginMetric):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from avalanche.evaluation import GenericPluginMetric
 
 from avalanche_hsf.evaluation.measures import Measure, Measurement
+
+M = TypeVar("M")
 
 SPANS: dict[str, tuple[str, str, str]] = {
     "minibatch": ("MB", "iteration", "train"),
@@ -18,13 +21,7 @@ SPANS: dict[str, tuple[str, str, str]] = {
 
 
 class MeasureOver(GenericPluginMetric):
-    """A measure over each span of a run, as `<name>_MB`, `_Epoch`, `_Exp` or `_Stream`.
-
-    Args:
-        measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
-        span: A name in `SPANS`.
-        higher_is_better: See `Measurement`.
-    """
+    """A measure over each span of a run, a name in `SPANS`; see `measure_metrics`."""
 
     def __init__(
         self, measure: Measure, span: str, *, higher_is_better: bool | None = None
@@ -53,8 +50,7 @@ def measure_metrics(
     """The chosen metrics of a measure, to be passed to Avalanche's `EvaluationPlugin`.
 
     Args:
-        measure: See `Measurement`.
-        higher_is_better: See `Measurement`.
+        measure, higher_is_better: See `Measurement`.
         minibatch: `<name>_MB`, after each training iteration.
         epoch: `<name>_Epoch`, after each training epoch.
         experience: `<name>_Exp`, after the evaluation of each experience.
@@ -71,3 +67,8 @@ def measure_metrics(
         for span, wanted in chosen.items()
         if wanted
     ]
+
+
+def make_chosen(chosen: Mapping[Callable[..., M], bool], *args: Any, **kwargs: Any) -> list[M]:
+    """New metrics, of the classes that are chosen."""
+    return [metric(*args, **kwargs) for metric, wanted in chosen.items() if wanted]

@@ -23,10 +23,10 @@ class LatentReplayPlugin(_Replay):
 
     replay = mean over m drawn samples of criterion(decode(z_T, t), y), with y = x in the paper
 
-    After each experience some of its samples are stored as (y, z_T, t), with z_T as the model
-    encoded them then, in Avalanche's own `ExperienceBalancedBuffer`. Every few epochs some are
-    drawn and decoded. Only the decoder rehearses: encoder, flow and first SDE never see an old
-    sample again. That is the paper's replay, faults included.
+    After each experience some of its samples are stored as (y, z_T, t), with z_T as encoded then,
+    in Avalanche's `ExperienceBalancedBuffer`. Every few epochs some are drawn and decoded. Only
+    the decoder rehearses: encoder, flow and first SDE never see an old sample again. That is the
+    paper's replay, faults included.
 
     For any supervised strategy whose model is a `LatentAutoencoder`.
 
@@ -58,9 +58,9 @@ class LatentReplayPlugin(_Replay):
             )
 
     def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        model, on_device = strategy.model, task_labels.to(strategy.device)
-        z0 = model.encode(x.to(strategy.device), on_device)
-        return model.evolve(z0, on_device).cpu()
+        task_labels = task_labels.to(strategy.device)
+        z0 = strategy.model.encode(x.to(strategy.device), task_labels)
+        return strategy.model.evolve(z0, task_labels).cpu()
 
     def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
         return strategy.model.decode(stored, task_labels)

@@ -102,12 +102,8 @@ def _ahead(strategy: Any, hypernetwork: nn.Module) -> dict[str, Tensor]:
     The gradient passes through where it is now, not through the step. Embeddings stay: those of
     old tasks do not take the step.
     """
-    embeddings = {
-        id(p)
-        for m in hypernetwork.modules()
-        if isinstance(m, TaskEmbedding)
-        for p in m.parameters()
-    }
+    modules = [m for m in hypernetwork.modules() if isinstance(m, TaskEmbedding)]
+    embeddings = {id(p) for module in modules for p in module.parameters()}
     named = {
         name: p
         for name, p in hypernetwork.named_parameters()
