@@ -23,10 +23,7 @@ def curves_benchmark(
     test: Literal["train", "midpoints"],
     return_task_id: bool,
 ) -> CLScenario:
-    """One reconstruction experience per curve, sampled on x = linspace(-4, 4, n_samples).
-
-    The arguments are those of `SyntheticManifolds`.
-    """
+    """One reconstruction experience per curve; arguments as of `SyntheticManifolds`."""
     check_int("n_samples", n_samples, at_least=2)
     if test not in ("train", "midpoints"):
         raise ValueError(f'test must be "train" or "midpoints", got {test!r}')

@@ -26,7 +26,7 @@ def RandomManifolds(
     test: Literal["train", "midpoints"] = "train",
     return_task_id: bool = True,
 ) -> CLScenario:
-    """Any number of reconstruction tasks of the kind of the paper's, one experience each.
+    """Any number of reconstruction tasks of the paper's kind, one experience each.
 
     Task t is sampled on the grid x = linspace(-4, 4, n_samples); a sample is the 3-vector
     (f_0(x), f_1(x), f_2(x)) with
@@ -37,17 +37,12 @@ def RandomManifolds(
     and phases p in [0, 2 pi] are drawn for each task from `(seed, t)` alone: a longer stream
     starts with the tasks of a shorter one, and no global generator is read or moved.
 
-    Source: this package's, for streams longer than the five tasks of `SyntheticManifolds`, whose
-    conventions it keeps.
+    Source: this package's.
 
     Args:
         n_experiences: Number of tasks, at least 1.
-        n_samples: Samples per task, at least 2.
+        n_samples, test, return_task_id: See `SyntheticManifolds`.
         seed: Which stream, at least 0.
-        test: The contents of the test stream: "train", the training points themselves, or
-            "midpoints", the `n_samples - 1` unseen points halfway between them.
-        return_task_id: True gives experience t the task label t; False gives all of them the
-            label 0, for learners that must do without.
 
     Returns:
         A `CLScenario` of `n_experiences` experiences with items `[x, y, t]`, y = x, x of shape
@@ -63,12 +58,8 @@ def RandomManifolds(
     """
     check_int("n_experiences", n_experiences, at_least=1)
     check_int("seed", seed, at_least=0)
-    return curves_benchmark(
-        [_random_curve(seed, task) for task in range(n_experiences)],
-        n_samples=n_samples,
-        test=test,
-        return_task_id=return_task_id,
-    )
+    curves = [_random_curve(seed, task) for task in range(n_experiences)]
+    return curves_benchmark(curves, n_samples=n_samples, test=test, return_task_id=return_task_id)
 
 
 def _random_curve(seed: int, task: int) -> Curve:

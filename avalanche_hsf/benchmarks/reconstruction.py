@@ -29,9 +29,8 @@ def reconstruction_benchmark(
 ) -> CLScenario:
     """A stream of autoencoding experiences: items `[x, y, t]` with `y = x`.
 
-    Every built-in Avalanche strategy with `MSELoss` runs on it unchanged. Avalanche's own
-    `tensors_benchmark` and `as_classification_dataset` expect one class index per sample and
-    fail on vector targets (Avalanche 0.6.0), hence this function.
+    Every built-in Avalanche strategy with `MSELoss` runs on it unchanged. (Avalanche 0.6's own
+    `tensors_benchmark` expects one class index per sample and fails on vector targets.)
 
     Args:
         train: One `n_i x *features` floating-point tensor per experience. The number of samples
@@ -60,30 +59,23 @@ def reconstruction_benchmark(
         1
     """
     streams = check_streams("", train, test)
-    return train_and_test(
-        streams,
-        streams,
-        task_labels=task_labels,
-        test_task_labels=test_task_labels,
-        dtype=dtype,
-    )
+    return train_and_test(streams, streams, task_labels, test_task_labels, dtype)
 
 
 def as_reconstruction(benchmark: CLScenario) -> CLScenario:
     """Any Avalanche benchmark as a stream of autoencoding experiences: items `[x, x, t]`.
 
     For training built-in strategies with `MSELoss` to reconstruct what was made for
-    classification. Every stream is kept, with its experiences, samples and task labels in their
-    order.
+    classification; `HSFStrategy` does not need it. Every stream is kept, with its experiences,
+    samples and task labels in their order.
 
     Each input is transformed and read once, here: those of the train stream by their "train"
     transformations, all others by "eval". So the streams lie in memory, and a random augmentation
     is drawn once per sample instead of once per epoch.
 
-    What Avalanche knows of the targets is lost: the class indices, `targets`,
-    `classes_in_this_experience` and the like, so class-balanced buffers and class metrics do not
-    work; so are transformation groups, collate functions, and attributes of the benchmark itself.
-    `HSFStrategy` does not need this function: it reconstructs whatever the target is.
+    What Avalanche knows of the targets is lost, such as `classes_in_this_experience`, so
+    class-balanced buffers and class metrics do not work; so are transformation groups, collate
+    functions, and attributes of the benchmark itself.
 
     Args:
         benchmark: Its items are `[x, ..., t]` with the task label last, or `[x, y]` without one,
@@ -112,9 +104,9 @@ def as_reconstruction(benchmark: CLScenario) -> CLScenario:
     inputs: dict[str, list[Tensor]] = {}
     labels: dict[str, list[LabelsOfExperience]] = {}
     for name, stream in benchmark.streams.items():
-        read = [_read(f"{name}[{i}]", e, train=name == "train") for i, e in enumerate(stream)]
-        inputs[name] = check_stream(name, [x for x, _ in read])
-        labels[name] = [t for _, t in read]
+        pairs = [_read(f"{name}[{i}]", e, train=name == "train") for i, e in enumerate(stream)]
+        inputs[name] = check_stream(name, [x for x, _ in pairs])
+        labels[name] = [t for _, t in pairs]
     shapes = {name: tuple(tensors[0].shape[1:]) for name, tensors in inputs.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"all streams must have the same feature shape, got {shapes}")
@@ -141,10 +133,8 @@ def _read(name: str, experience: Any, *, train: bool) -> tuple[Tensor, LabelsOfE
             )
         _check_input(f"x of {name}.dataset[{k}]", item[0], items[0][0])
     x = torch.stack([item[0].detach() for item in items])
-    attribute = getattr(dataset, "targets_task_labels", None)
-    if attribute is not None:
-        labels = list(attribute)
-    else:
+    labels = getattr(dataset, "targets_task_labels", None)
+    if labels is None:
         labels = [item[-1] if len(item) > 2 else 0 for item in items]
     labels = [label.item() if isinstance(label, Tensor) else label for label in labels]
     return x, labels[0] if len(set(labels)) == 1 else labels

@@ -27,28 +27,18 @@ def regression_benchmark(
 ) -> CLScenario:
     """A stream of regression experiences: items `[x, y, t]` with a vector y.
 
-    Every Avalanche strategy that is sound on vector targets runs on it with `MSELoss`. For y = x
-    use `reconstruction_benchmark`.
+    As `reconstruction_benchmark`, which is for y = x: the other arguments and errors are the same.
+    Every Avalanche strategy that is sound on vector targets runs on it with `MSELoss`.
 
     Args:
-        train: One pair for each experience: x, a `n_i x *features` tensor, and y, a
-            `n_i x *outputs` tensor, both floating point. Shapes after the first dimension are
-            the same in all experiences.
-        test: The same for the test stream, one pair for each training experience. Default: the
+        train: One pair per experience: x, a `n_i x *features` tensor, and y, a `n_i x *outputs`
+            tensor, both floating point. Shapes after the first dimension are the same in all
+            experiences.
+        test: The same for the test stream, one pair per training experience. Default: the
             training samples.
-        task_labels: Per experience either one task label or one for each sample; labels may
-            repeat. Default: experience i has label i.
-        test_task_labels: The same for the test stream. Default: `task_labels`, which then must
-            hold one label per experience if `test` is given.
-        dtype: Floating-point type of the streams.
-
-    Returns:
-        A `CLScenario` with a `train_stream` and a `test_stream`.
 
     Raises:
-        TypeError: A tensor is not floating point, or a label is no integer.
-        ValueError: No experience, an empty one, NaN or infinite entries, shapes that differ, x
-            and y of different lengths, or a number of labels that does not fit.
+        ValueError: Also x and y of different lengths.
 
     Example:
         >>> x = torch.linspace(-1, 1, 20).view(20, 1)
@@ -62,13 +52,7 @@ def regression_benchmark(
         for i, (x, y) in enumerate(zip(inputs[name], targets[name], strict=True)):
             if len(x) != len(y):
                 raise ValueError(f"{name}[{i}] has {len(x)} x but {len(y)} y")
-    return train_and_test(
-        inputs,
-        targets,
-        task_labels=task_labels,
-        test_task_labels=test_task_labels,
-        dtype=dtype,
-    )
+    return train_and_test(inputs, targets, task_labels, test_task_labels, dtype)
 
 
 def _column(

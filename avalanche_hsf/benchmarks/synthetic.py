@@ -46,8 +46,8 @@ def SyntheticManifolds(
 
     Args:
         n_samples: Samples per task, at least 2.
-        test: The contents of the test stream: "train", the training points themselves, as the paper
-            evaluates; or "midpoints", the `n_samples - 1` unseen points halfway between them.
+        test: The test stream: "train", the training points themselves, as the paper evaluates; or
+            "midpoints", the `n_samples - 1` unseen points halfway between them.
         return_task_id: True gives experience t the task label t; False gives all of them the
             label 0, for learners that must do without.
 
@@ -62,12 +62,8 @@ def SyntheticManifolds(
         >>> len(benchmark.train_stream), len(benchmark.test_stream[0].dataset)
         (5, 299)
     """
-    return curves_benchmark(
-        [partial(_curve, task) for task in PAPER_MANIFOLDS],
-        n_samples=n_samples,
-        test=test,
-        return_task_id=return_task_id,
-    )
+    curves = [partial(_curve, task) for task in PAPER_MANIFOLDS]
+    return curves_benchmark(curves, n_samples=n_samples, test=test, return_task_id=return_task_id)
 
 
 def _curve(task: tuple[Callable[[Tensor], Tensor], ...], x: Tensor) -> Tensor:

@@ -60,7 +60,6 @@ def check_streams(
 def train_and_test(
     inputs: Mapping[str, list[Tensor]],
     targets: Mapping[str, list[Tensor]],
-    *,
     task_labels: Sequence[LabelsOfExperience] | None,
     test_task_labels: Sequence[LabelsOfExperience] | None,
     dtype: torch.dtype,
@@ -76,12 +75,9 @@ def train_and_test(
                 "task_labels gives a label for each training sample: give test_task_labels for test"
             )
         test_task_labels = task_labels
-    labels = {"task_labels": task_labels, "test_task_labels": test_task_labels}
-    streams = {
-        name: datasets(argument, inputs[name], targets[name], labels[argument], dtype)
-        for name, argument in (("train", "task_labels"), ("test", "test_task_labels"))
-    }
-    return with_task_labels(benchmark_from_datasets(**streams))
+    train = datasets("task_labels", inputs["train"], targets["train"], task_labels, dtype)
+    test = datasets("test_task_labels", inputs["test"], targets["test"], test_task_labels, dtype)
+    return with_task_labels(benchmark_from_datasets(train=train, test=test))
 
 
 def _is_per_sample(label: LabelsOfExperience) -> bool:
@@ -100,18 +96,12 @@ def datasets(
         raise ValueError(
             f"{name} must have one entry per experience: {len(inputs)}, got {len(labels)}"
         )
+    converted = f"a tensor converted to {dtype}"
     experiences = []
-    for i, (x, y, label) in enumerate(zip(inputs, targets, labels, strict=True)):
-        x, y = (
-            check_samples(f"a tensor converted to {dtype}", tensor.detach().to(dtype))
-            for tensor in (x, y)
-        )
-        experiences.append(
-            AvalancheDataset(
-                [TensorDataset(x, y)],
-                data_attributes=[TaskLabels(_labels_of(f"{name}[{i}]", label, len(x)))],
-            )
-        )
+    for i, (*pair, label) in enumerate(zip(inputs, targets, labels, strict=True)):
+        x, y = (check_samples(converted, tensor.detach().to(dtype)) for tensor in pair)
+        task_labels = TaskLabels(_labels_of(f"{name}[{i}]", label, len(x)))
+        experiences.append(AvalancheDataset([TensorDataset(x, y)], data_attributes=[task_labels]))
     return experiences
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from avalanche.evaluation import GenericPluginMetric
 
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-
-M = TypeVar("M")
 
 SPANS: dict[str, tuple[str, str, str]] = {
     "minibatch": ("MB", "iteration", "train"),
@@ -69,6 +67,6 @@ def measure_metrics(
     ]
 
 
-def make_chosen(chosen: Mapping[Callable[..., M], bool], *args: Any, **kwargs: Any) -> list[M]:
-    """New metrics, of the classes that are chosen."""
+def make_chosen(chosen: Mapping[Any, bool], *args: Any, **kwargs: Any) -> list[Any]:
+    """New metrics of the classes that are chosen."""
     return [metric(*args, **kwargs) for metric, wanted in chosen.items() if wanted]
