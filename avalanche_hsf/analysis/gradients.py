@@ -30,10 +30,8 @@ def loss_on(
     """A model's loss on samples of an experience, as a tensor to differentiate.
 
     Args:
-        experience: With items `[x, y, t]`.
-        criterion: Of output and y. Default: the cross entropy for class targets, else the MSE.
+        experience, criterion, n_passes: See `error_on`.
         n_samples: Samples at most, evenly spaced.
-        n_passes: Passes whose mean is taken, for models that draw noise.
 
     Returns:
         A function from a model to a scalar. It draws the same noise at every call, and leaves the
@@ -63,8 +61,7 @@ def gradient_conflict(
 
     Args:
         model: Any module.
-        loss: Of the task in training, see `loss_on`.
-        other: Of an old task.
+        loss, other: Of the task in training and of an old one, see `loss_on`.
         components: See `find_components`.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}

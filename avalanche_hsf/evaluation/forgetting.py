@@ -69,12 +69,11 @@ class _OfMeasure:
 
 
 class ExperienceForgetting(_OfMeasure, GenericExperienceForgetting):
-    """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j], or its negative where
-    higher is better. Positive is worse.
+    """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j]. Positive is worse.
 
-    R[i, j] is the measure on the evaluation experience j after training experience i. Reported for
-    experiences trained before the last one, per stream; an experience that is trained again counts
-    from then on, as in Avalanche.
+    R[i, j] is the measure on the evaluation experience j after training experience i; where higher
+    is better, F_j has the other sign. Reported for experiences trained before the last one, per
+    stream; an experience that is trained again counts from then on, as in Avalanche.
 
     Args:
         measure, higher_is_better: See `Measurement`.

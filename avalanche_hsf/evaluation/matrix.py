@@ -44,7 +44,6 @@ class ErrorMatrix(PluginMetric[Tensor]):
         return self._measurement.higher_is_better
 
     def reset(self) -> None:
-        """Forgets everything that was measured."""
         self._row = -1
         self._cells: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
 
@@ -55,9 +54,8 @@ class ErrorMatrix(PluginMetric[Tensor]):
             ValueError: No such stream was evaluated; the message lists those that were.
         """
         if stream not in self._cells:
-            raise ValueError(
-                f"no stream {stream!r} was evaluated after training, only {sorted(self._cells)}"
-            )
+            evaluated = sorted(self._cells)
+            raise ValueError(f"no stream {stream!r} was evaluated after training, only {evaluated}")
         cells = self._cells[stream]
         shape = self._row + 1, max(j for _, j in cells) + 1
         matrix = torch.full(shape, float("nan"), dtype=torch.float64)
@@ -111,7 +109,7 @@ class ErrorRateMatrix(ErrorMatrix):
 
 
 def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
-    """F[j] = R[last, j] - R[j, j] per task, or its negative where higher is better.
+    """F[j] = R[last, j] - R[j, j] per task, shape (T,), or its negative where higher is better.
 
     Positive is worse; the last task's is 0.
 
@@ -119,9 +117,6 @@ def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
         matrix: R, a square `T x T` tensor; above the diagonal anything. Its i-th row must be
             that of experience i: the stream was trained once, in order.
         higher_is_better: False for errors, True for accuracies and the like.
-
-    Returns:
-        A tensor of shape (T,).
 
     Raises:
         ValueError: The matrix is not square.
@@ -131,9 +126,7 @@ def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
         tensor([0.3000, 0.0000])
     """
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(
-            "forgetting needs one row and one column of R per task, got shape "
-            f"{tuple(matrix.shape)}"
-        )
+        shape = tuple(matrix.shape)
+        raise ValueError(f"forgetting needs one row and one column of R per task, got {shape}")
     last, learned = matrix[-1], matrix.diagonal()
     return learned - last if higher_is_better else last - learned

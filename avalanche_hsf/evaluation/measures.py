@@ -93,7 +93,6 @@ class Measurement(Metric[float]):
             ) from None
 
     def reset(self) -> None:
-        """Forgets all minibatches."""
         self._metric.reset()
         self._is_empty = True
 
@@ -120,18 +119,16 @@ class _MeanLoss(MeanError):
 
     def _value(self, output: Tensor, target: Tensor) -> Any:
         same_size = target.is_floating_point() and output.numel() == target.numel()
-        message = (
-            f"{self._name} needs outputs in the shape of their targets, got {tuple(output.shape)} "
-            f"and {tuple(target.shape)}"
-        )
-        if same_size and output.shape != target.shape:
-            raise ValueError(message)  # (n, 1) and (n,) would be broadcast to (n, n)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "Using a target size")  # torch warns and broadcasts
-            try:
+        try:
+            if same_size and output.shape != target.shape:
+                raise UserWarning  # (n, 1) and (n,) would be broadcast to (n, n)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", "Using a target size")  # torch only warns
                 return self._loss(output, target)
-            except UserWarning:
-                raise ValueError(message) from None
+        except UserWarning:
+            shapes = f"{tuple(output.shape)} and {tuple(target.shape)}"
+            message = f"{self._name} needs outputs in the shape of their targets, got {shapes}"
+            raise ValueError(message) from None
 
 
 def _updatable(measure: Measure, name: str) -> Any:

@@ -36,19 +36,16 @@ from avalanche_hsf.training.terms import noted
 class HSFStrategy(SupervisedTemplate):
     r"""Trains a `HypernetSDEFlow` with L = recon + beta * nll + gamma * replay + delta * sep.
 
-    recon is the criterion between reconstruction and input, whatever the benchmark's y is, so
-    the strategy runs on classification benchmarks too: `mb_y`, the target every plugin and
-    metric sees, is the input. A model with an `output_dim` classifies or regresses instead: the
-    target is the benchmark's y, and recon the criterion between output and y. In evaluation the
-    loss is recon alone, so that Avalanche's loss metrics report the plain criterion.
+    recon is the criterion between reconstruction and input, whatever the benchmark's y is:
+    `mb_y`, the target every plugin and metric sees, is the input. A model with an `output_dim`
+    classifies or regresses instead: the target is the benchmark's y. In evaluation the loss is
+    recon alone, so that Avalanche's loss metrics report the plain criterion.
 
     By default it trains on recon alone, with no protection against forgetting and Avalanche's
     minibatches of 1 and single epoch; `from_preset` makes the named configurations. replay and
     sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their weight is
     above 0. A `CommitPlugin` is always added, so that a task's weights are final when its
-    experience ends.
-
-    The training loop is Avalanche's; every hook of every plugin fires.
+    experience ends. The training loop is Avalanche's; every hook of every plugin fires.
 
     Source: section 2.5, equation (3) of the paper.
 
@@ -167,16 +164,14 @@ class HSFStrategy(SupervisedTemplate):
         Args:
             name: A name in `PRESETS`.
             input_dim: Number of features of one sample.
-            seed: Seed of the SDE's noise, of the weights of new tasks and of the replay memory's
-                draws; if None it is drawn from torch's global generator, as the initial weights
-                are.
+            seed: Seed of the SDE's noise, of the weights of new tasks and of the replay memory;
+                None: drawn from torch's global generator, as the initial weights always are.
             model_options: Arguments of `HypernetSDEFlow` that replace the preset's, those among
                 `sde_options` one by one; another `hypernetwork` comes with its own
                 `hypernetwork_options`.
             optimizer_options: Arguments of the optimizer that replace the preset's; with a
                 `name`, all of them.
-            **overrides: Arguments of this class that replace the preset's; None leaves those the
-                preset has.
+            **overrides: Arguments of this class that replace the preset's; None leaves its own.
 
         Raises:
             ValueError: The preset is unknown; the message lists the valid names.

@@ -30,9 +30,9 @@ class LatentReplayPlugin(_Replay):
 
     For any supervised strategy whose model is a `LatentAutoencoder`.
 
-    Source: section 2.5 of the paper; sizes and schedule from the author's public code, whose
-    memory drops its oldest samples when full where this one keeps experiences balanced (the two
-    agree up to ten experiences at the default sizes).
+    Source: section 2.5 of the paper; sizes and schedule from the author's public code, whose full
+    memory drops its oldest samples, where this one keeps experiences balanced (the same up to ten
+    experiences at the default sizes).
 
     Args:
         weight: gamma, at least 0; the paper's final experiments use 2.
