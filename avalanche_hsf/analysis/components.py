@@ -39,7 +39,10 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         >>> find_components(nn.Linear(2, 3), ["bias"])
         {'bias': ['bias'], 'rest': ['weight']}
     """
-    named = _named_tensors(model)
+    # Parameters and buffers that hold numbers, each under all its names.
+    parameters = model.named_parameters(remove_duplicate=False)
+    tensors = chain(parameters, model.named_buffers(remove_duplicate=False))
+    named = [(name, tensor) for name, tensor in tensors if tensor.numel() > 0]
     if not named:
         raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
     if components is None:
@@ -56,14 +59,6 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         parts[REST] = rest
     _check_shared(named, owner | dict.fromkeys(rest, REST))
     return parts
-
-
-def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Parameters and buffers that hold numbers, each under all its names."""
-    named = chain(
-        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
-    )
-    return [(name, tensor) for name, tensor in named if tensor.numel() > 0]
 
 
 def _owners(

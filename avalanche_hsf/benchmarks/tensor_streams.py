@@ -42,17 +42,16 @@ def check_streams(
     """Train and test tensors: as many experiences, one feature shape; without test, train twice."""
     streams = {"train": check_stream(f"{prefix}train", train)}
     streams["test"] = streams["train"] if test is None else check_stream(f"{prefix}test", test)
-    lengths = {name: len(stream) for name, stream in streams.items()}
-    if lengths["test"] != lengths["train"]:
+    n_train, n_test = map(len, streams.values())
+    if n_test != n_train:
         raise ValueError(
-            f"{prefix}test must have one tensor per training experience: {lengths['train']}, got "
-            f"{lengths['test']}"
+            f"{prefix}test must have one tensor per training experience: {n_train}, got {n_test}"
         )
-    shapes = {name: tuple(stream[0].shape[1:]) for name, stream in streams.items()}
-    if shapes["test"] != shapes["train"]:
+    shape, test_shape = (tuple(stream[0].shape[1:]) for stream in streams.values())
+    if test_shape != shape:
         raise ValueError(
-            f"{prefix}train and {prefix}test must have the same feature shape, got "
-            f"{shapes['train']} and {shapes['test']}"
+            f"{prefix}train and {prefix}test must have the same feature shape, got {shape} and "
+            f"{test_shape}"
         )
     return streams
 

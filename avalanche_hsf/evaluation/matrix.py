@@ -127,6 +127,6 @@ def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
     """
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
         shape = tuple(matrix.shape)
-        raise ValueError(f"forgetting needs one row and one column of R per task, got {shape}")
+        raise ValueError(f"forgetting needs a row and a column of R per task, got shape {shape}")
     last, learned = matrix[-1], matrix.diagonal()
     return learned - last if higher_is_better else last - learned

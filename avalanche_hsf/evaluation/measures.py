@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import torch
 from avalanche.evaluation import Metric, PluginMetric
@@ -15,21 +15,10 @@ from torchmetrics import Metric as TorchMetric
 
 from avalanche_hsf.evaluation.errors import MeanError
 
-
-class UpdatedMetric(Protocol):
-    """An Avalanche metric of outputs and targets, such as `avalanche.evaluation.metrics.Accuracy`.
-
-    It may say `higher_is_better`, and a `name` for loggers.
-    """
-
-    def update(self, output: Tensor, target: Tensor, /) -> None: ...
-    def result(self) -> Any: ...
-    def reset(self) -> None: ...
-
-
-Measure = TorchMetric | UpdatedMetric | Callable[[Tensor, Tensor], Tensor]
+Measure: TypeAlias = TorchMetric | Metric | Callable[[Tensor, Tensor], Tensor]
 """A torchmetrics metric, a loss (a module or a function of output and target), or an Avalanche
-metric with update, result and reset. See `Measurement`."""
+metric such as `Accuracy`: `update(output, target)`, `result()`, `reset()`, and perhaps a `name`
+for loggers and `higher_is_better`. See `Measurement`."""
 
 
 class Measurement(Metric[float]):
@@ -118,17 +107,19 @@ class _MeanLoss(MeanError):
         self._count += n
 
     def _value(self, output: Tensor, target: Tensor) -> Any:
+        message = (
+            f"{self._name} needs outputs in the shape of their targets, got {tuple(output.shape)} "
+            f"and {tuple(target.shape)}"
+        )
         same_size = target.is_floating_point() and output.numel() == target.numel()
-        try:
-            if same_size and output.shape != target.shape:
-                raise UserWarning  # (n, 1) and (n,) would be broadcast to (n, n)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("error", "Using a target size")  # torch only warns
+        if same_size and output.shape != target.shape:
+            raise ValueError(message)  # (n, 1) and (n,) would be broadcast to (n, n)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Using a target size")  # torch warns and broadcasts
+            try:
                 return self._loss(output, target)
-        except UserWarning:
-            shapes = f"{tuple(output.shape)} and {tuple(target.shape)}"
-            message = f"{self._name} needs outputs in the shape of their targets, got {shapes}"
-            raise ValueError(message) from None
+            except UserWarning:
+                raise ValueError(message) from None
 
 
 def _updatable(measure: Measure, name: str) -> Any:

@@ -54,13 +54,8 @@ def values_of(name: str) -> dict[str, float]:
 def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `HSFStrategy.from_preset` that set some hyperparameters of a preset.
 
-    Args:
-        name: A name in `PRESETS`.
-        varied: Values by name in `FACTORS`, epochs excepted. beta is the last value of its
-            schedule, solver_steps are the encoder's and the decoder's.
-
-    Raises:
-        ValueError: A name is unknown; the message lists the valid names.
+    `varied` has values by name in `FACTORS`, epochs excepted; ValueError lists the valid names.
+    beta is the last value of its schedule, solver_steps are the encoder's and the decoder's.
 
     >>> arguments_for("paper", {"gamma": 0, "solver_steps": 5})["model_options"]
     {'encoder_steps': 5, 'decoder_steps': 5}

@@ -25,16 +25,11 @@ MAX_BYTES = 256 * 2**20
 def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
     """A loader that yields the same minibatches in the same order, faster.
 
-    The given loader's samplers set the order, and draw the same random numbers as before.
-
-    Args:
-        loader: The loader of a strategy after `make_train_dataloader`.
-        max_bytes: Datasets larger than this are left alone.
-
-    Returns:
-        The faster loader where it is exact: for an Avalanche loader (of one dataset, balanced over
-        tasks or groups, with replay) without worker processes, over plain tensors of one shape
-        and type with no transformation or collate function. Otherwise the given loader.
+    The samplers of the given loader set the order and draw the same random numbers as before. It
+    is replaced where that is exact: an Avalanche loader (of one dataset, balanced over tasks or
+    groups, with replay) without worker processes, over datasets of at most `max_bytes` of plain
+    tensors of one shape and type, with no transformation or collate function. Otherwise it comes
+    back as it is.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)

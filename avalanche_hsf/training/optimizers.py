@@ -23,8 +23,8 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
         options: `name`, one in `OPTIMIZERS`, and the arguments of that class.
 
     Raises:
-        TypeError, ValueError: An argument, or the name, is unknown; the message lists the valid
-            ones.
+        TypeError: An argument is unknown; the message lists the valid names.
+        ValueError: The name is unknown; the message lists the valid names.
 
     Example:
         >>> make_optimizer([nn.Parameter()], {"name": "AdamW", "lr": 1e-3}).defaults["lr"]

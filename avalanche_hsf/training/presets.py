@@ -23,8 +23,7 @@ class Preset:
         adapted: Which parts of the HSF later tasks change, for a `DeltaHyperNetwork`.
         optimizer: Name and arguments, see `make_optimizer`.
         beta: The schedule of the weight of the attached nll, or a constant.
-        gamma: The weight of replay.
-        delta: The weight of sep.
+        gamma, delta: The weights of replay and of sep.
         embedding_table: See `EmbeddingTablePlugin`.
         protections: Arguments of further plugins, by the name of their class.
         hsf_protections: Those that name parts of the HSF; for the HSF they replace others of the
@@ -84,21 +83,6 @@ class Preset:
 
 # The fused kernel computes the same update as the default one, faster.
 _ADAMW = {"name": "AdamW", "lr": 5e-4, "weight_decay": 0.01, "fused": True}
-_SOAP = {"name": "SOAP", "lr": 5.6e-2, "betas": (0.9, 0.95), "precondition_frequency": 2}
-# A gentle SDE starts close to the identity and needs fewer steps.
-_GENTLE_MODEL = {
-    "generated": "all",
-    "encoder_steps": 4,
-    "decoder_steps": 2,
-    "sde_options": GENTLE_SDE,
-}
-_ISOLATION: Mapping[str, Mapping[str, Any]] = {
-    "CosineRestartPlugin": {},
-    "WarmStartPlugin": {},
-    "FreezeSharedPlugin": {},
-    "CommitPlugin": {},
-}
-
 _PAPER = Preset(
     source="section 3.1 of the paper and the commit of the author's code that added it",
     hypernetwork={
@@ -111,6 +95,20 @@ _PAPER = Preset(
     gamma=2.0,
     delta=1.5,
     embedding_table=True,
+)
+_ISOLATED = Preset(
+    source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
+    hypernetwork={"hypernetwork": "isolated", "hypernetwork_options": {}},
+    # A gentle SDE starts close to the identity and needs fewer steps.
+    model={"generated": "all", "encoder_steps": 4, "decoder_steps": 2, "sde_options": GENTLE_SDE},
+    optimizer={"name": "SOAP", "lr": 5.6e-2, "betas": (0.9, 0.95), "precondition_frequency": 2},
+    protections={
+        "CosineRestartPlugin": {},
+        "WarmStartPlugin": {},
+        "FreezeSharedPlugin": {},
+        "CommitPlugin": {},
+    },
+    hsf_protections={"DetachedLikelihoodPlugin": {}},
 )
 
 PRESETS: Mapping[str, Preset] = {
@@ -140,25 +138,15 @@ PRESETS: Mapping[str, Preset] = {
             "FreezeSharedPlugin": {"trainable": ("flow.",)},
         },
     ),
-    "isolated": Preset(
-        source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
-        hypernetwork={"hypernetwork": "isolated", "hypernetwork_options": {}},
-        model=_GENTLE_MODEL,
-        optimizer=_SOAP,
-        protections=_ISOLATION,
-        hsf_protections={"DetachedLikelihoodPlugin": {}},
-    ),
-    "compact": Preset(
+    "isolated": _ISOLATED,
+    "compact": replace(
+        _ISOLATED,
         source="small changes of the first task's weights, a kilobyte per task, DeltaHyperNetwork",
         hypernetwork={
             "hypernetwork": "delta",
             "hypernetwork_options": {"adapter": "core", "size": 124, "bits": 12},
         },
-        model=_GENTLE_MODEL,
         adapted=("encoder.", "decoder."),
-        optimizer=_SOAP,
-        protections=_ISOLATION,
-        hsf_protections={"DetachedLikelihoodPlugin": {}},
     ),
 }
 

@@ -30,7 +30,7 @@ from avalanche_hsf.training.plugins import (
 )
 from avalanche_hsf.training.presets import DEFAULT, get_preset
 from avalanche_hsf.training.protections import make_protections
-from avalanche_hsf.training.terms import noted
+from avalanche_hsf.training.terms import note_term
 
 
 class HSFStrategy(SupervisedTemplate):
@@ -256,7 +256,7 @@ class HSFStrategy(SupervisedTemplate):
             return recon
         beta = self.beta(self.clock.train_exp_epochs)
         u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_latents.written)
-        return recon + noted(self, "nll", beta * negative_log_likelihood(u, log_det))
+        return recon + note_term(self, "nll", beta * negative_log_likelihood(u, log_det))
 
 
 def _check_types(model: object, optimizer: object, criterion: object) -> None:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 def add_term(strategy: Any, name: str, term: Tensor) -> None:
     """Adds a term to the loss of the minibatch."""
-    strategy.loss = strategy.loss + noted(strategy, name, term)
+    strategy.loss = strategy.loss + note_term(strategy, name, term)
 
 
-def noted(strategy: Any, name: str, term: Tensor) -> Tensor:
-    """A term, noted if the terms are watched."""
+def note_term(strategy: Any, name: str, term: Tensor) -> Tensor:
+    """Notes a term if the terms are watched, and returns it."""
     terms = getattr(strategy, "loss_terms", None)
     if terms is not None:
         terms[name] = term

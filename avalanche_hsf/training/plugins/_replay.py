@@ -58,8 +58,8 @@ class _Replay(Protection):
         due = strategy.clock.train_exp_epochs % self.every == 0
         if not due or self._memory is None or self.weight == 0:
             return
-        drawn = self._draw(len(self._memory[0]), self.batch_size)
-        target, stored, task_labels = (column[drawn] for column in self._memory)
+        rows = self._draw(len(self._memory[0]), self.batch_size)
+        target, stored, task_labels = (column[rows] for column in self._memory)
         output = self._output(strategy, stored.to(strategy.device), task_labels)
         target = target.to(strategy.device)
         if target.is_floating_point():
@@ -70,8 +70,8 @@ class _Replay(Protection):
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Stores samples of the experience that was just trained."""
         dataset = strategy.experience.dataset.eval()
-        chosen = self._draw(len(dataset), self.samples_per_experience)
-        items = [dataset[i] for i in chosen.tolist()]
+        rows = self._draw(len(dataset), self.samples_per_experience)
+        items = [dataset[i] for i in rows.tolist()]
         x = torch.stack([item[0] for item in items])
         labels = [int(item[-1]) for item in items]
         # HSFStrategy takes the input for the target, whatever the benchmark has.

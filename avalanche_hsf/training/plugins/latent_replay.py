@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor
 
 from avalanche_hsf.training.plugins._replay import _Replay
-
-
-@runtime_checkable
-class LatentAutoencoder(Protocol):
-    """The methods that latent replay needs, see `HypernetSDEFlow`."""
-
-    def encode(self, x: Tensor, task_labels: Tensor) -> Tensor: ...
-    def evolve(self, z0: Tensor, task_labels: Tensor) -> Tensor: ...
-    def decode(self, z_T: Tensor, task_labels: Tensor) -> Tensor: ...
 
 
 class LatentReplayPlugin(_Replay):
@@ -28,7 +19,7 @@ class LatentReplayPlugin(_Replay):
     the decoder rehearses: encoder, flow and first SDE never see an old sample again. That is the
     paper's replay, faults included.
 
-    For any supervised strategy whose model is a `LatentAutoencoder`.
+    For any supervised strategy whose model has encode, evolve and decode, see `HypernetSDEFlow`.
 
     Source: section 2.5 of the paper; sizes and schedule from the author's public code, whose full
     memory drops its oldest samples, where this one keeps experiences balanced (the same up to ten
@@ -50,7 +41,7 @@ class LatentReplayPlugin(_Replay):
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises TypeError, before any training, if the model has no latents to replay."""
         super().before_training_exp(strategy, **kwargs)
-        if not isinstance(strategy.model, LatentAutoencoder):
+        if not all(hasattr(strategy.model, name) for name in ("encode", "evolve", "decode")):
             raise TypeError(
                 "LatentReplayPlugin needs a model with encode, evolve and decode, as "
                 f"HypernetSDEFlow has; {type(strategy.model).__name__} lacks them. To replay raw "

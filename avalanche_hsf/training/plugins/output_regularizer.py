@@ -83,12 +83,12 @@ class OutputRegularizerPlugin(Protection):
         ahead = _ahead(strategy, hypernetwork) if self.lookahead else {}
         labels = [self._old[k] for k in chosen.tolist()]
         now = functional_call(hypernetwork, ahead, (labels,)) if ahead else hypernetwork(labels)
-        moved = [
+        distances = [
             (now[name] - old[chosen.to(old.device)]).square().sum()
             for name, old in self._outputs.items()
         ]
-        held = self.weight * torch.stack(moved).sum() / len(chosen)
-        add_term(strategy, "output regularizer", held)
+        term = self.weight * torch.stack(distances).sum() / len(chosen)
+        add_term(strategy, "output regularizer", term)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._old, self._outputs = [], {}
