@@ -17,11 +17,7 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 def error_on(
-    experience: Any,
-    criterion: Criterion | None = None,
-    *,
-    mb_size: int = 256,
-    n_passes: int = 1,
+    experience: Any, criterion: Criterion | None = None, *, mb_size: int = 256, n_passes: int = 1
 ) -> Callable[[nn.Module], float]:
     """A function that measures a model's mean error on the samples of an experience.
 

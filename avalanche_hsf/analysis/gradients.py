@@ -21,11 +21,7 @@ Loss = Callable[[nn.Module], Tensor]
 
 
 def loss_on(
-    experience: Any,
-    criterion: Criterion | None = None,
-    *,
-    n_samples: int = 512,
-    n_passes: int = 1,
+    experience: Any, criterion: Criterion | None = None, *, n_samples: int = 512, n_passes: int = 1
 ) -> Loss:
     """A model's loss on samples of an experience, as a tensor to differentiate.
 

@@ -21,11 +21,7 @@ PAPER_MANIFOLDS: tuple[tuple[Callable[[Tensor], Tensor], ...], ...] = (
         lambda x: torch.abs(x) / 4,
         lambda x: torch.exp(-torch.abs(x)),
     ),
-    (
-        lambda x: torch.sin(x**2),
-        lambda x: torch.sign(x) * torch.sqrt(torch.abs(x)) / 2,
-        torch.tanh,
-    ),
+    (lambda x: torch.sin(x**2), lambda x: torch.sign(x) * torch.sqrt(torch.abs(x)) / 2, torch.tanh),
 )
 """Task t is the curve x -> (f_0(x), f_1(x), f_2(x)) for x in [-4, 4]."""
 

@@ -45,7 +45,7 @@ class Protection(SupervisedPlugin):
                 "are plugins too, protections= replaces them)"
             )
         for kind, reason in self.excludes.items():
-            if any(issubclass(other, kind) for other in kinds):
+            if any(issubclass(plugin, kind) for plugin in kinds):
                 raise ValueError(f"{name} and {kind.__name__} contradict each other: {reason}")
 
     def find(self, kind: type[M], strategy: Any) -> M:
