@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from avalanche.benchmarks import CLScenario
 
-from avalanche_hsf.benchmarks.regression import regression_benchmark
+from avalanche_hsf.benchmarks.tensor_streams import regression_benchmark
 from avalanche_hsf.checks import check_int, check_non_negative
 
 POLYNOMIALS: Sequence[tuple[Callable[[np.ndarray], np.ndarray], tuple[float, float]]] = (

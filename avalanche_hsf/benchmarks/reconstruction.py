@@ -1,4 +1,4 @@
-"""Reconstruction: plain tensors, or any benchmark, as a stream whose target is the input."""
+"""Any benchmark as a stream whose target is the input."""
 
 from __future__ import annotations
 
@@ -10,56 +10,7 @@ from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_
 from avalanche.benchmarks.utils import AvalancheDataset
 from torch import Tensor
 
-from avalanche_hsf.benchmarks.tensor_streams import (
-    LabelsOfExperience,
-    check_stream,
-    check_streams,
-    datasets,
-    train_and_test,
-)
-
-
-def reconstruction_benchmark(
-    train: Sequence[Tensor],
-    test: Sequence[Tensor] | None = None,
-    *,
-    task_labels: Sequence[LabelsOfExperience] | None = None,
-    test_task_labels: Sequence[LabelsOfExperience] | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> CLScenario:
-    """A stream of autoencoding experiences: items `[x, y, t]` with `y = x`.
-
-    Every built-in Avalanche strategy with `MSELoss` runs on it unchanged. (Avalanche 0.6's own
-    `tensors_benchmark` expects one class index per sample and fails on vector targets.)
-
-    Args:
-        train: One `n_i x *features` floating-point tensor per experience. The number of samples
-            may differ between experiences, the feature shape may not.
-        test: The same for the test stream, one tensor per training experience. Default: the
-            training tensors, as in the paper.
-        task_labels: Per experience either one task label or one for each sample; labels may
-            repeat. Default: experience i has label i.
-        test_task_labels: The same for the test stream. Default: `task_labels`, which then must
-            hold one label per experience if `test` is given.
-        dtype: Floating-point type of the streams; the models of this package are float32.
-
-    Returns:
-        A `CLScenario` with a `train_stream` and a `test_stream`.
-
-    Raises:
-        TypeError: A tensor is not floating point, or a label is no integer.
-        ValueError: No experience, an empty experience, NaN or infinite entries, feature shapes
-            that differ, or a number of labels that does not fit.
-
-    Example:
-        >>> benchmark = reconstruction_benchmark([torch.zeros(8, 3), torch.ones(5, 3)])
-        >>> [len(experience.dataset) for experience in benchmark.train_stream]
-        [8, 5]
-        >>> benchmark.train_stream[1].task_label
-        1
-    """
-    streams = check_streams("", train, test)
-    return train_and_test(streams, streams, task_labels, test_task_labels, dtype)
+from avalanche_hsf.benchmarks.tensor_streams import LabelsOfExperience, check_stream, datasets
 
 
 def as_reconstruction(benchmark: CLScenario) -> CLScenario:
