@@ -1,6 +1,7 @@
-"""Private attributes of Avalanche and torch, each behind a function, with version and reason.
+"""Private attributes of Avalanche 0.6 and torch 2, each behind a function, with the reason.
 
-An update of either library is checked here; `tests/test_structure.py` finds other uses.
+Neither library has a public way to them. An update of either is checked here;
+`tests/test_structure.py` finds other uses.
 """
 
 from __future__ import annotations
@@ -13,31 +14,23 @@ from torch.utils.data import DataLoader
 
 
 def epoch_loader(loader: Any) -> DataLoader:
-    """The torch loader of one epoch behind an Avalanche loader.
-
-    Avalanche 0.6: the only way to the sampler that balances tasks.
-    """
+    """The torch loader of one epoch behind an Avalanche loader, with the sampler that balances
+    tasks."""
     return loader._get_loader()
 
 
 def flat_data(dataset: Any) -> Any:
-    """The `FlatData` under an `AvalancheDataset`.
-
-    Avalanche 0.6: an `AvalancheDataset` has no public way to its parts.
-    """
+    """The `FlatData` under an `AvalancheDataset`."""
     return dataset._flat_data
 
 
 def parts_of(flat: Any) -> list[Any]:
-    """The datasets that a `FlatData` concatenates. Avalanche 0.6: no public way."""
+    """The datasets that a `FlatData` concatenates."""
     return flat._datasets
 
 
 def is_transformed(flat: Any) -> bool:
-    """Whether a `FlatData` has a transformation now.
-
-    Avalanche 0.6: no public way to ask, and only some `FlatData` have groups.
-    """
+    """Whether a `FlatData` has a transformation now. Only some `FlatData` have groups."""
     for name in ("_transform_groups", "_frozen_transform_groups"):
         groups = getattr(flat, name, None)
         if groups is not None and groups[groups.current_group] is not None:
@@ -46,14 +39,14 @@ def is_transformed(flat: Any) -> bool:
 
 
 def ends_a_task(experience: Any) -> bool:
-    """Whether no part of the same online experience follows. Avalanche 0.6: no public way."""
+    """Whether no part of the same online experience follows."""
     return _at_task_boundary(experience, before=False)
 
 
 def criterion_of(strategy: Any) -> Any:
     """The criterion of output and target that a strategy was given.
 
-    Avalanche 0.6: the public `criterion()` takes no arguments.
+    The public `criterion()` takes no arguments.
     """
     return strategy._criterion
 
@@ -61,7 +54,7 @@ def criterion_of(strategy: Any) -> Any:
 def unpacked(strategy: Any, minibatch: Any) -> tuple[Tensor, Tensor, Tensor]:
     """x, y and task labels of a minibatch as the strategy would see them, on its device.
 
-    Avalanche 0.6: the unpacking can be had only by way of the strategy's own `mbatch`.
+    The unpacking can be had only by way of the strategy's own `mbatch`.
     """
     before = getattr(strategy, "mbatch", None)
     strategy.mbatch = minibatch
@@ -74,7 +67,7 @@ def unpacked(strategy: Any, minibatch: Any) -> tuple[Tensor, Tensor, Tensor]:
 def experiences_in_training(strategy: Any) -> list[Any]:
     """The experiences in training.
 
-    Avalanche 0.6: `JointTraining` trains on all its experiences and shows plugins the first.
+    `JointTraining` trains on all its experiences and shows plugins the first.
     """
     return getattr(strategy, "_experiences", None) or [strategy.experience]
 
@@ -82,13 +75,12 @@ def experiences_in_training(strategy: Any) -> list[Any]:
 def replace_part(name: str, source: nn.Module, target: nn.Module) -> bool:
     """Puts a module, parameter or buffer of one module into another; False if there is none.
 
-    torch 2: `setattr` refuses a buffer or parameter where the kinds differ, and one that is None.
+    `setattr` refuses a buffer or parameter where the kinds differ, and one that is None.
     """
-    kinds: tuple[Any, ...] = (source._modules, source._parameters, source._buffers)
-    into: tuple[Any, ...] = (target._modules, target._parameters, target._buffers)
-    for held, here in zip(kinds, into, strict=True):
-        if name in held:
-            here[name] = held[name]
+    for kind in ("_modules", "_parameters", "_buffers"):
+        parts = getattr(source, kind)
+        if name in parts:
+            getattr(target, kind)[name] = parts[name]
             return True
     return False
 
@@ -96,6 +88,6 @@ def replace_part(name: str, source: nn.Module, target: nn.Module) -> bool:
 def hold_pruned_weights(module: Any) -> None:
     """Hooks that keep a PackNet layer's frozen weights from moving.
 
-    Avalanche 0.6: the layer registers its hook once, and a copy of its parameter lacks it.
+    The layer registers its hook once, and a copy of its parameter lacks it.
     """
     module.wrappee.weight.register_hook(module._remove_gradient_hook)

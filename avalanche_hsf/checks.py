@@ -26,11 +26,7 @@ def check_int(name: str, value: object, *, at_least: int) -> int:
 
 
 def check_non_negative(name: str, value: object) -> float:
-    """A finite number that is not below zero; TypeError or ValueError otherwise.
-
-    >>> check_non_negative("gamma", 2.0)
-    2.0
-    """
+    """A finite number that is not below zero; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
     if not math.isfinite(value) or value < 0:
@@ -39,14 +35,11 @@ def check_non_negative(name: str, value: object) -> float:
 
 
 def check_positive(name: str, value: object) -> float:
-    """A finite number above zero; TypeError or ValueError otherwise.
-
-    >>> check_positive("horizon", 0.5)
-    0.5
-    """
-    if check_non_negative(name, value) == 0:
+    """A finite number above zero; TypeError or ValueError otherwise."""
+    number = check_non_negative(name, value)
+    if number == 0:
         raise ValueError(f"{name} must be above 0, got {value}")
-    return float(value)  # type: ignore[arg-type]
+    return number
 
 
 def check_task_labels(task_labels: Tensor, n: int) -> Tensor:
@@ -66,21 +59,11 @@ def check_task_labels(task_labels: Tensor, n: int) -> Tensor:
 
 
 def check_samples(name: str, x: object) -> Tensor:
-    """A non-empty floating-point tensor of finite samples.
-
-    Args:
-        name: The name of the tensor in messages.
-        x: A `n x *features` tensor.
-
-    Returns:
-        The same tensor.
+    """A `n x *features` floating-point tensor of finite samples, at least one.
 
     Raises:
         TypeError: It is not a tensor, or not floating point.
         ValueError: It has no samples, no feature dimension, or a NaN or infinite entry.
-
-    >>> check_samples("x", torch.zeros(4, 3)).shape
-    torch.Size([4, 3])
     """
     if not isinstance(x, Tensor):
         hint = "; use torch.from_numpy" if type(x).__module__ == "numpy" else ""
@@ -94,8 +77,8 @@ def check_samples(name: str, x: object) -> Tensor:
             f"{name} must hold at least one sample of at least one feature, as (n, *features); "
             f"got shape {tuple(x.shape)}"
         )
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(
-            f"{name} has NaN or infinite entries: {int((~torch.isfinite(x)).sum())} of {x.numel()}"
-        )
+    finite = torch.isfinite(x)
+    if not bool(finite.all()):
+        n_bad = int((~finite).sum())
+        raise ValueError(f"{name} has NaN or infinite entries: {n_bad} of {x.numel()}")
     return x

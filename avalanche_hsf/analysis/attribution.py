@@ -16,6 +16,9 @@ from avalanche_hsf.analysis.errors import error_on
 from avalanche_hsf.analysis.recorder import ModelRecorderPlugin
 from avalanche_hsf.checks import check_int
 
+Error = Callable[[nn.Module], float]
+Value = Callable[[Iterable[str]], float]
+
 
 @dataclass(frozen=True)
 class Attribution:
@@ -53,7 +56,7 @@ class Attribution:
 def attribute_forgetting(
     early: nn.Module,
     late: nn.Module,
-    error: Callable[[nn.Module], float],
+    error: Error,
     *,
     components: Components | None = None,
     n_orders: int = 20,
@@ -65,10 +68,8 @@ def attribute_forgetting(
     shapley_c = mean over orders of v(those before c, and c) - v(those before c)
 
     Components co-adapt: putting back any one of them may recover nothing, and moving any one on
-    may destroy everything. The Shapley value shares the forgetting out all the same. Few components
-    are taken in all orders; of more, random orders and their reverses are drawn, and the standard
-    error of each mean is reported. Parameters are blamed, not functions: hidden units that
-    swap places put blame on both of their layers.
+    may destroy everything. The Shapley value shares the forgetting out all the same. Parameters
+    are blamed, not functions: hidden units that swap places put blame on both of their layers.
 
     Source: Shapley 1953; sampled as in Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004
 
@@ -77,7 +78,7 @@ def attribute_forgetting(
         late: The same model later.
         error: From a model to its error on the task, see `error_on`; the same for the same model.
         components: See `find_components`.
-        n_orders: Orders drawn, at least 2; each goes with its reverse.
+        n_orders: Random orders drawn for more components, at least 2; each with its reverse.
         exact_up_to: Up to this many components, all orders are taken, at 2^k evaluations.
         seed: Seed of the draws.
 
@@ -96,6 +97,7 @@ def attribute_forgetting(
     """
     check_int("n_orders", n_orders, at_least=2)
     parts = find_components(early, components)
+    names, everything = list(parts), frozenset(parts)
     hybrid = Hybrid(early, late, parts)
     values: dict[frozenset[str], float] = {}
 
@@ -105,9 +107,7 @@ def attribute_forgetting(
             values[key] = error(hybrid.with_late(key))
         return values[key]
 
-    _check_states(early, late, error, v, parts)
-    names = list(parts)
-    everything = frozenset(names)
+    _check_states(early, late, error, v, names)
     alone = {name: v([name]) - v([]) for name in names}
     recovered = {name: v(everything) - v(everything - {name}) for name in names}
     if len(names) <= exact_up_to:
@@ -128,8 +128,7 @@ def attribute_run(
         **options: Arguments of `attribute_forgetting`, or `criterion` and `n_passes` of `error_on`.
 
     Returns:
-        One attribution for each experience but the last, from the state right after it to the
-        last one.
+        One attribution per experience, from the state right after it to the last one.
 
     Raises:
         ValueError: Nothing was recorded, or another number of experiences.
@@ -140,21 +139,15 @@ def attribute_run(
             f"{len(recorder.models)} experiences were recorded, got {len(experiences)} to measure "
             "on: give those of the test stream that were trained, in order"
         )
-    of_error = {key: options.pop(key) for key in ("criterion", "n_passes") if key in options}
+    error_options = {key: options.pop(key) for key in ("criterion", "n_passes") if key in options}
     return [
-        attribute_forgetting(
-            recorder.model_after(i), late, error_on(experience, **of_error), **options
-        )
-        for i, experience in enumerate(experiences[:-1])
+        attribute_forgetting(early, late, error_on(experience, **error_options), **options)
+        for early, experience in zip(recorder.models[:-1], experiences[:-1], strict=True)
     ]
 
 
 def _check_states(
-    early: nn.Module,
-    late: nn.Module,
-    error: Callable[[nn.Module], float],
-    v: Callable[[Iterable[str]], float],
-    components: Collection[str],
+    early: nn.Module, late: nn.Module, error: Error, v: Value, components: Collection[str]
 ) -> None:
     """Raises ValueError if components put together do not give the two models their errors."""
     for model, chosen, when in ((early, [], "earlier"), (late, components, "later")):
@@ -169,11 +162,11 @@ def _check_states(
             )
 
 
-def _exact(names: list[str], v: Callable[[Iterable[str]], float]) -> dict[str, float]:
+def _exact(names: list[str], v: Value) -> dict[str, float]:
     n = len(names)
     shapley = dict.fromkeys(names, 0.0)
     for name in names:
-        others = [other for other in names if other != name]
+        others = [component for component in names if component != name]
         for size in range(n):
             weight = factorial(size) * factorial(n - size - 1) / factorial(n)
             for chosen in combinations(others, size):
@@ -182,7 +175,7 @@ def _exact(names: list[str], v: Callable[[Iterable[str]], float]) -> dict[str, f
 
 
 def _sampled(
-    names: list[str], v: Callable[[Iterable[str]], float], n_orders: int, seed: int
+    names: list[str], v: Value, n_orders: int, seed: int
 ) -> tuple[dict[str, float], dict[str, float]]:
     generator = torch.Generator().manual_seed(seed)
     added = torch.zeros(n_orders, len(names), dtype=torch.float64)
@@ -193,7 +186,5 @@ def _sampled(
                 before = [names[m] for m in direction[:place]]
                 added[i, k] += (v([*before, names[k]]) - v(before)) / 2
     means, errors = added.mean(dim=0), added.std(dim=0) / n_orders**0.5
-    return (
-        dict(zip(names, means.tolist(), strict=True)),
-        dict(zip(names, errors.tolist(), strict=True)),
-    )
+    shapley, shapley_errors = (dict(zip(names, m.tolist(), strict=True)) for m in (means, errors))
+    return shapley, shapley_errors

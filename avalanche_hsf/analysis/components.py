@@ -23,13 +23,13 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
     Args:
         model: Any module.
         components: Names of modules, parameters or buffers inside it, each a component; or lists
-            of them by name of a component. Default: the children of the model.
+            of them by component. Default: the children of the model.
 
     Returns:
-        For each component the names of its modules, parameters and buffers. Tensors in none
-        become the component "rest".
+        The names of modules, parameters and buffers by component. Tensors in none are in "rest".
 
     Raises:
+        TypeError: A component is a string instead of a list of names.
         ValueError: An unknown name (the message lists the valid ones), one that two
             components have, a parameter shared by two components, or a model without parameters.
 
@@ -39,7 +39,10 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         >>> find_components(nn.Linear(2, 3), ["bias"])
         {'bias': ['bias'], 'rest': ['weight']}
     """
-    named = _named_tensors(model)
+    # Parameters and buffers that hold numbers, each under all its names.
+    parameters = model.named_parameters(remove_duplicate=False)
+    tensors = chain(parameters, model.named_buffers(remove_duplicate=False))
+    named = [(name, tensor) for name, tensor in tensors if tensor.numel() > 0]
     if not named:
         raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
     if components is None:
@@ -58,29 +61,21 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
     return parts
 
 
-def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Parameters and buffers that hold numbers, each under all its names."""
-    named = chain(
-        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
-    )
-    return [(name, tensor) for name, tensor in named if tensor.numel() > 0]
-
-
 def _owners(
     model: nn.Module, tensors: Sequence[str], components: Mapping[str, Sequence[str]]
 ) -> dict[str, str]:
     """The component of each tensor that is in one."""
-    known = {*tensors, *(name for name, _ in model.named_modules() if name)}
+    valid = {*tensors, *(name for name, _ in model.named_modules() if name)}
     owner: dict[str, str] = {}
     for component, name in ((c, name) for c, names in components.items() for name in names):
-        if name not in known:
+        if name not in valid:
             children = [child for child, _ in model.named_children()]
             raise ValueError(
                 f"unknown name {name!r}; the model's children are {children}, its parameters and "
                 f"buffers {tensors}"
             )
-        for tensor in (tensor for tensor in tensors if _is_in(tensor, [name])):
-            if owner.setdefault(tensor, component) != component:
+        for tensor in tensors:
+            if _is_in(tensor, [name]) and owner.setdefault(tensor, component) != component:
                 raise ValueError(
                     f"{tensor} is in two components, {owner[tensor]!r} and {component!r}"
                 )
@@ -122,11 +117,7 @@ class Hybrid:
     """A model with some components as they were earlier and the others as they are later.
 
     A component is replaced as a whole, with its structure, so it may have grown in between.
-
-    Args:
-        early: The model at one time.
-        late: The same model later.
-        components: See `find_components`; those of `early`.
+    `components` are those that `find_components` finds in `early`.
     """
 
     def __init__(
@@ -144,7 +135,10 @@ class Hybrid:
         for component, names in self.components.items():
             source = self.late if component in chosen else self.early
             for name in names:
-                _put(self.model, name, source)
+                path, _, last = name.rpartition(".")
+                parent = self.model.get_submodule(path)
+                if not replace_part(last, source.get_submodule(path), parent):
+                    raise ValueError(f"the later model lacks {name!r}: it was taken out")
         fix_noise(self.model)
         return self.model
 
@@ -154,15 +148,8 @@ def _is_in(name: str, parts: Sequence[str]) -> bool:
     return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
-def _put(model: nn.Module, name: str, source: nn.Module) -> None:
-    path, _, last = name.rpartition(".")
-    owner, other = model.get_submodule(path), source.get_submodule(path)
-    if not replace_part(last, other, owner):
-        raise ValueError(f"the later model lacks {name!r}: it was taken out")
-
-
 def _has_state(module: nn.Module) -> bool:
-    """Whether there is anything in it that could move; a source of noise is no part of a model."""
+    """Whether anything in it could move; a source of noise is no part of a model."""
     return any(t.numel() > 0 for t in chain(module.parameters(), module.buffers())) or any(
         type(part).get_extra_state is not nn.Module.get_extra_state
         for part in module.modules()

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
-from torch import Tensor
 
 from avalanche_hsf.analysis.components import Components
-from avalanche_hsf.analysis.gradients import Loss, gradient_conflict, loss_on
-from avalanche_hsf.analysis.watch import metric_values
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.analysis.errors import Criterion
+from avalanche_hsf.analysis.gradients import gradient_conflict, loss_on
+from avalanche_hsf.analysis.watch import WatchMetric
 
 
-class GradientConflict(PluginMetric[dict]):
+class GradientConflict(WatchMetric):
     """Cosine between the gradients of the current task and of each old one, by component.
 
-    Emitted after epochs of training as `GradientConflict_Epoch/.../Exp<k>/<component>`; see
-    `gradient_conflict`. To be passed to Avalanche's `EvaluationPlugin`.
+    Emitted after epochs of training as `GradientConflict_Epoch/.../Exp<k>/<component>`, and
+    `result()` by "Exp<k>/<component>"; see `gradient_conflict`. To be passed to Avalanche's
+    `EvaluationPlugin`.
 
     Args:
         stream: The experiences to measure on, by their index, such as the train stream. This uses
             data of old tasks, so it is for analysis, not for a learner.
         components: See `find_components`.
-        criterion: See `loss_on`.
+        criterion, n_samples: See `loss_on`; samples are per experience.
         every: Epochs between two measurements, at least 1.
-        n_samples: Samples per experience at most.
     """
 
     def __init__(
@@ -35,25 +33,13 @@ class GradientConflict(PluginMetric[dict]):
         stream: Sequence[Any],
         components: Components | None = None,
         *,
-        criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
+        criterion: Criterion | None = None,
         every: int = 1,
         n_samples: int = 512,
     ) -> None:
-        super().__init__()
+        super().__init__(every=every)
         self.components = components
-        self.every = check_int("every", every, at_least=1)
-        self._losses: list[Loss] = [
-            loss_on(experience, criterion, n_samples=n_samples) for experience in stream
-        ]
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets the last measurement."""
-        self._last: dict[str, float] = {}
-
-    def result(self) -> dict[str, float]:
-        """The last measurement, by "Exp<k>/<component>"."""
-        return dict(self._last)
+        self._losses = [loss_on(exp, criterion, n_samples=n_samples) for exp in stream]
 
     def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:
         if strategy.clock.train_exp_epochs % self.every:
@@ -66,7 +52,4 @@ class GradientConflict(PluginMetric[dict]):
                 strategy.model, self._losses[current], self._losses[old], components=self.components
             ).items()
         }
-        return metric_values(self, strategy, "GradientConflict_Epoch", self._last) or None
-
-    def __str__(self) -> str:
-        return "GradientConflict_Epoch"
+        return self.values(strategy, "GradientConflict_Epoch", self._last) or None

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 from torch import Tensor, nn
 
 from avalanche_hsf.analysis.components import Components, parameters_of
-from avalanche_hsf.analysis.watch import metric_values
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.analysis.watch import WatchMetric
 from avalanche_hsf.models import TaskWeights
 from avalanche_hsf.training.tasks import current_tasks
 
 
-class Drift(PluginMetric[dict]):
+class Drift(WatchMetric):
     r"""Relative drift of each component's parameters, and of the weights written for old tasks.
 
     ||theta_c - theta_c*|| / ||theta_c*||, where theta_c* are the parameters of component c when
     the experience began, emitted as `Drift_Epoch/<phase>/<stream>/<task>/<component>`; for a model
     with a hypernetwork h also ||h(e_k) - h*(e_k)|| / ||h*(e_k)|| for each old task k, as
-    `WrittenDrift_Epoch/.../Task<k>`.
+    `WrittenDrift_Epoch/.../Task<k>`. `result()` is by name of a component or "Task<k>".
 
     To be passed to Avalanche's `EvaluationPlugin`; every logger that takes numbers shows it. While
     an experience is trained it keeps a copy of the parameters and of the weights of old tasks.
@@ -33,20 +32,14 @@ class Drift(PluginMetric[dict]):
     """
 
     def __init__(self, components: Components | None = None, *, every: int = 1) -> None:
-        super().__init__()
+        super().__init__(every=every)
         self.components = components
-        self.every = check_int("every", every, at_least=1)
-        self.reset()
 
     def reset(self) -> None:
         """Forgets the last measurement and its starting point."""
+        super().reset()
         self._start: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}
         self._written: dict[int, dict[str, Tensor]] = {}
-        self._last: dict[str, float] = {}
-
-    def result(self) -> dict[str, float]:
-        """The last measurement, by name of a component or "Task<k>"."""
-        return dict(self._last)
 
     @torch.no_grad()
     def before_training_exp(self, strategy: Any) -> None:
@@ -68,25 +61,19 @@ class Drift(PluginMetric[dict]):
         epoch = strategy.clock.train_exp_epochs + 1
         if epoch % self.every and epoch != strategy.train_epochs:
             return None
-        drift = {
-            component: _relative([(p.detach(), start) for p, start in pairs])
-            for component, pairs in self._start.items()
-        }
+        drift = {component: _relative(pairs) for component, pairs in self._start.items()}
         written = {}
         for task, start in self._written.items():
             now = _hypernetwork_in(strategy.model)([task])  # type: ignore[misc]
             written[f"Task{task}"] = _relative([(now[name], w) for name, w in start.items()])
         self._last = {**drift, **written}
         return [
-            *metric_values(self, strategy, "Drift_Epoch", drift),
-            *metric_values(self, strategy, "WrittenDrift_Epoch", written),
+            *self.values(strategy, "Drift_Epoch", drift),
+            *self.values(strategy, "WrittenDrift_Epoch", written),
         ]
 
-    def __str__(self) -> str:
-        return "Drift_Epoch"
 
-
-def _relative(pairs: list[tuple[Tensor, Tensor]]) -> float:
+def _relative(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
     moved = torch.stack([torch.linalg.vector_norm(now - start) for now, start in pairs])
     size = torch.stack([torch.linalg.vector_norm(start) for _, start in pairs])
     return float(moved.norm() / size.norm().clamp(min=torch.finfo(size.dtype).tiny))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,13 +13,11 @@ from torch.utils.data import DataLoader, default_collate
 
 from avalanche_hsf.checks import check_int
 
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
 
 def error_on(
-    experience: Any,
-    criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
-    *,
-    mb_size: int = 256,
-    n_passes: int = 1,
+    experience: Any, criterion: Criterion | None = None, *, mb_size: int = 256, n_passes: int = 1
 ) -> Callable[[nn.Module], float]:
     """A function that measures a model's mean error on the samples of an experience.
 
@@ -36,25 +34,26 @@ def error_on(
     """
     check_int("n_passes", n_passes, at_least=1)
     dataset = experience.dataset.eval()
-    batches = list(DataLoader(dataset, batch_size=mb_size, collate_fn=default_collate))
+    minibatches = list(DataLoader(dataset, batch_size=mb_size, collate_fn=default_collate))
 
     @torch.no_grad()
     def error(model: nn.Module) -> float:
         model.eval()
-        device = next(chain(model.parameters(), model.buffers())).device
         total = 0.0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             for _ in range(n_passes):
-                for batch in batches:
-                    x, y, t = (part.to(device) for part in (batch[0], batch[1], batch[-1]))
-                    measure = criterion or default_criterion(y)
-                    total += float(measure(avalanche_forward(model, x, t), y)) * len(x)
+                for minibatch in minibatches:
+                    total += float(loss_of(model, minibatch, criterion)) * len(minibatch[0])
         return total / (n_passes * len(dataset))
 
     return error
 
 
-def default_criterion(y: Tensor) -> nn.Module:
-    """The mean squared error for vectors, the cross entropy for classes."""
-    return nn.MSELoss() if y.is_floating_point() else nn.CrossEntropyLoss()
+def loss_of(model: nn.Module, minibatch: Sequence[Tensor], criterion: Criterion | None) -> Tensor:
+    """The criterion of a model's output and y, on a minibatch `[x, y, ..., t]`."""
+    device = next(chain(model.parameters(), model.buffers())).device
+    x, y, t = (minibatch[i].to(device) for i in (0, 1, -1))
+    if criterion is None:
+        criterion = nn.MSELoss() if y.is_floating_point() else nn.CrossEntropyLoss()
+    return criterion(avalanche_forward(model, x, t), y)

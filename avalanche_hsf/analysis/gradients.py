@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from avalanche.models import avalanche_forward
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from avalanche_hsf.analysis.components import Components, fix_noise, parameters_of
-from avalanche_hsf.analysis.errors import default_criterion
+from avalanche_hsf.analysis.errors import Criterion, loss_of
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import SeededNoise
 
@@ -22,19 +21,13 @@ Loss = Callable[[nn.Module], Tensor]
 
 
 def loss_on(
-    experience: Any,
-    criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
-    *,
-    n_samples: int = 512,
-    n_passes: int = 1,
+    experience: Any, criterion: Criterion | None = None, *, n_samples: int = 512, n_passes: int = 1
 ) -> Loss:
     """A model's loss on samples of an experience, as a tensor to differentiate.
 
     Args:
-        experience: With items `[x, y, t]`.
-        criterion: Of output and y. Default: the cross entropy for class targets, else the MSE.
+        experience, criterion, n_passes: See `error_on`.
         n_samples: Samples at most, evenly spaced.
-        n_passes: Passes whose mean is taken, for models that draw noise.
 
     Returns:
         A function from a model to a scalar. It draws the same noise at every call, and leaves the
@@ -42,16 +35,13 @@ def loss_on(
     """
     dataset = experience.dataset.eval()
     every = max(1, len(dataset) // check_int("n_samples", n_samples, at_least=1))
-    batch = default_collate([dataset[i] for i in range(0, len(dataset), every)][:n_samples])
+    minibatch = default_collate([dataset[i] for i in range(0, len(dataset), every)][:n_samples])
     check_int("n_passes", n_passes, at_least=1)
 
     def loss(model: nn.Module) -> Tensor:
-        device = next(model.parameters()).device
-        x, y, t = (part.to(device) for part in (batch[0], batch[1], batch[-1]))
-        measure = criterion or default_criterion(y)
         with _as_it_was(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            passes = [measure(avalanche_forward(model, x, t), y) for _ in range(n_passes)]
+            passes = [loss_of(model, minibatch, criterion) for _ in range(n_passes)]
         return torch.stack(passes).mean()
 
     return loss
@@ -67,24 +57,20 @@ def gradient_conflict(
 
     Args:
         model: Any module.
-        loss: Of the task in training, see `loss_on`.
-        other: Of an old task.
+        loss, other: Of the task in training and of an old one, see `loss_on`.
         components: See `find_components`.
     """
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    pairs = []
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    pair = []
     for task_loss in (loss, other):
-        gradients = _gradients(task_loss(model), list(named.values()))
-        pairs.append(dict(zip(named, gradients, strict=True)))
+        gradients = _gradients(task_loss(model), list(trained.values()))
+        pair.append(dict(zip(trained, gradients, strict=True)))
     cosines = {}
     for component, parts in parameters_of(model, components).items():
-        trained = [name for name in parts if name in named]
-        flat = [
-            torch.cat([_flat(gradients[name], named[name]) for name in trained] or [torch.zeros(0)])
-            for gradients in pairs
-        ]
-        norms = flat[0].norm() * flat[1].norm()
-        cosines[component] = float(flat[0] @ flat[1] / norms) if norms > 0 else float("nan")
+        names = [name for name in parts if name in trained]
+        first, second = (_flat([gradients[name] for name in names]) for gradients in pair)
+        norms = first.norm() * second.norm()
+        cosines[component] = float(first @ second / norms) if norms > 0 else float("nan")
     return cosines
 
 
@@ -123,53 +109,42 @@ def sharpness(
             f"no trained parameter's name begins with {parameters}; choose from {names}"
         )
     chosen = list(named.values())
-    gradients = _gradients(loss(model), chosen, create_graph=True)
-    gradient = torch.cat([_flat(g, p) for g, p in zip(gradients, chosen, strict=True)])
+    gradient = _flat(_gradients(loss(model), chosen, create_graph=True))
     n = gradient.numel()
     if not gradient.requires_grad:
         return 0.0  # the loss is linear in them, or does not depend on them
 
     def product(v: np.ndarray) -> np.ndarray:
         vector = torch.from_numpy(np.ascontiguousarray(v.reshape(-1))).to(gradient)
-        products = torch.autograd.grad(
-            gradient @ vector, chosen, retain_graph=True, allow_unused=True
-        )
-        flat = [_flat(h, p) for h, p in zip(products, chosen, strict=True)]
-        return torch.cat(flat).detach().cpu().double().numpy()
+        products = _gradients(gradient @ vector, chosen, retain_graph=True)
+        return _flat(products).detach().cpu().double().numpy()
 
     if n <= 2:  # ARPACK needs more
         H = np.stack([product(e) for e in np.eye(n)])
         return float(np.linalg.eigvalsh((H + H.T) / 2)[-1])
-    start = np.random.RandomState(seed).standard_normal(n)
     operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
+    start = np.random.RandomState(seed).standard_normal(n)
+    n_kept = min(n, 12)  # vectors of all parameters, kept at once
     (largest,) = eigsh(
-        operator,
-        k=1,
-        which="LA",
-        v0=start,
-        ncv=min(n, 12),  # vectors of all parameters, kept at once
-        tol=tolerance,
-        return_eigenvectors=False,
+        operator, k=1, which="LA", v0=start, ncv=n_kept, tol=tolerance, return_eigenvectors=False
     )
     return float(largest)
 
 
-def _gradients(
-    loss: Tensor, parameters: Sequence[Tensor], *, create_graph: bool = False
-) -> Sequence[Tensor | None]:
-    """The gradient of each parameter, None for tasks that are held."""
+def _gradients(loss: Tensor, parameters: Sequence[Tensor], **options: Any) -> Sequence[Tensor]:
+    """The gradient of each parameter, zero where the loss does not depend on it."""
     if not loss.requires_grad:
-        return [None] * len(parameters)
-    return torch.autograd.grad(loss, parameters, create_graph=create_graph, allow_unused=True)
+        return [torch.zeros_like(p) for p in parameters]
+    return torch.autograd.grad(loss, parameters, materialize_grads=True, **options)
 
 
-def _flat(gradient: Tensor | None, p: Tensor) -> Tensor:
-    return torch.zeros_like(p).flatten() if gradient is None else gradient.flatten()
+def _flat(gradients: Sequence[Tensor]) -> Tensor:
+    return torch.cat([gradient.flatten() for gradient in gradients] or [torch.zeros(0)])
 
 
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and the same noise at every call."""
+    """Puts a model into evaluation mode, its noise to the start; afterwards all is as before."""
     training = [module for module in model.modules() if module.training]
     noise = [module for module in model.modules() if isinstance(module, SeededNoise)]
     before = [module.get_extra_state().clone() for module in noise]

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
-from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 from torch import Tensor
 
-from avalanche_hsf.analysis.watch import metric_values
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.analysis.watch import WatchMetric
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training.terms import take_terms, watch_terms
 
 
-class LossTerms(PluginMetric[dict]):
+class LossTerms(WatchMetric):
     """Size and gradient norm of each term of the loss, and the state of the HSF's latents.
 
     For each term, weight included, its value and the norm of its gradient over all parameters, as
     `LossTerm_Epoch/.../<term>` and `LossTermGradient_Epoch/.../<term>`. Terms are those added
     by plugins of this package ("nll", "replay", "sep", "output regularizer") and "recon", the
     remainder. For a `HypernetSDEFlow` also `Latents_Epoch/.../std`, the mean standard deviation of
-    z0 over its dimensions, and `.../diffusion`, the mean of g(z0).
+    z0 over its dimensions, and `.../diffusion`, the mean of g(z0). `result()` has the values by
+    term, by name of the metric.
 
     To be passed to Avalanche's `EvaluationPlugin`. It measures the first minibatch of an epoch, at
     one backward pass per term.
@@ -31,23 +31,13 @@ class LossTerms(PluginMetric[dict]):
         every: Epochs between two measurements, at least 1.
     """
 
-    def __init__(self, *, every: int = 1) -> None:
-        super().__init__()
-        self.every = check_int("every", every, at_least=1)
-        self.reset()
-
     def reset(self) -> None:
-        """Forgets the last measurement."""
-        self._values: dict[str, dict[str, float]] = {}
+        super().reset()
         self._due = False
-
-    def result(self) -> dict[str, dict[str, float]]:
-        """The last measurement: values by term, by name of the metric."""
-        return {name: dict(values) for name, values in self._values.items()}
 
     def before_training_epoch(self, strategy: Any) -> None:
         self._due = strategy.clock.train_exp_epochs % self.every == 0
-        self._values = {}
+        self._last = {}
 
     def before_forward(self, strategy: Any) -> None:
         watch_terms(strategy, self._due)
@@ -59,7 +49,7 @@ class LossTerms(PluginMetric[dict]):
         terms = take_terms(strategy)
         terms = {"recon": strategy.loss - sum(terms.values()), **terms}
         parameters = [p for p in strategy.model.parameters() if p.requires_grad]
-        self._values = {
+        self._last = {
             "LossTerm_Epoch": {name: float(term.detach()) for name, term in terms.items()},
             "LossTermGradient_Epoch": {
                 name: _gradient_norm(term, parameters) for name, term in terms.items()
@@ -70,15 +60,12 @@ class LossTerms(PluginMetric[dict]):
             with torch.no_grad():
                 g = strategy.model.diffusion_of(latents.z0, strategy.mb_task_id)
                 std = latents.z0.std(dim=0).mean()
-            self._values["Latents_Epoch"] = {"std": float(std), "diffusion": float(g.mean())}
+            self._last["Latents_Epoch"] = {"std": float(std), "diffusion": float(g.mean())}
         self._due = False
 
     def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:
-        return [
-            value
-            for name, values in self._values.items()
-            for value in metric_values(self, strategy, name, values)
-        ] or None
+        measured = (self.values(strategy, name, terms) for name, terms in self._last.items())
+        return list(chain.from_iterable(measured)) or None
 
     def __str__(self) -> str:
         return "LossTerm_Epoch"

@@ -14,8 +14,7 @@ from avalanche_hsf.models import TaskWeights
 class ModelRecorderPlugin(SupervisedPlugin):
     """Keeps a copy of the model after each training experience, for analysis afterwards.
 
-    For any strategy with experiences, and any model that can be copied. It keeps one whole
-    model per experience in memory.
+    For any strategy with experiences, and any model that can be copied. All copies stay in memory.
 
     Attributes:
         models: The copies, in evaluation mode, in the order of training.
@@ -40,6 +39,6 @@ class ModelRecorderPlugin(SupervisedPlugin):
         """
         n = len(self.models)
         if not -n <= i < n:
-            known = f"0 to {n - 1} were" if n else "none was: give the plugin to the strategy"
-            raise ValueError(f"experience {i} was not recorded, {known}")
+            recorded = f"0 to {n - 1} were" if n else "none was: give the plugin to the strategy"
+            raise ValueError(f"experience {i} was not recorded, {recorded}")
         return self.models[i]

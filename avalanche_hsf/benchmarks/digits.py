@@ -27,9 +27,8 @@ def SplitDigits(
 ) -> NCScenario:
     """The 1797 handwritten digits of scikit-learn, each class in one experience.
 
-    The small sibling of Avalanche's `SplitMNIST`, with its arguments and, for the same seed, its
-    order of the classes: a class- or task-incremental classification stream. `as_reconstruction`
-    makes a stream for autoencoders of it.
+    A small `SplitMNIST`, with Avalanche's arguments and, for the same seed, its order of the
+    classes. `as_reconstruction` makes a stream for autoencoders of it.
 
     Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
     Learning Repository (1998), the test part, as bundled with scikit-learn.
@@ -43,8 +42,8 @@ def SplitDigits(
             global generator is about to draw; it is read, not moved.
         fixed_class_order: The ten classes in the order wanted; `seed` and `shuffle` are ignored.
         shuffle: False keeps the order 0 to 9.
-        test_size: Share of the test images, 0.01 to 0.99, of each class alike. Which ones depends
-            on nothing else: all seeds and orders have the same test images.
+        test_size: Share of the test images, 0.01 to 0.99, of each class alike. All seeds and
+            orders have the same ones.
 
     Returns:
         An `NCScenario` with items `[x, y, t]`: x of shape (1, 8, 8), float32 in [0, 1], y the

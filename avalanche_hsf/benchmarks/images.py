@@ -70,9 +70,8 @@ def SyntheticImages(
         for stream, n in ((train, n_train), (test, n_test)):
             y = torch.arange(n) % n_classes
             stream.append((_images(textures[y], size, noise, generator), y))
-    return tensors_benchmark(
-        train_tensors=train, test_tensors=test, task_labels=list(range(n_experiences))
-    )
+    labels = list(range(n_experiences))
+    return tensors_benchmark(train_tensors=train, test_tensors=test, task_labels=labels)
 
 
 def _images(patches: Tensor, size: int, noise: float, generator: torch.Generator) -> Tensor:

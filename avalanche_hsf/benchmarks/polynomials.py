@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from avalanche.benchmarks import CLScenario
-from torch import Tensor
 
-from avalanche_hsf.benchmarks.regression import regression_benchmark
+from avalanche_hsf.benchmarks.tensor_streams import regression_benchmark
 from avalanche_hsf.checks import check_int, check_non_negative
 
 POLYNOMIALS: Sequence[tuple[Callable[[np.ndarray], np.ndarray], tuple[float, float]]] = (
@@ -56,11 +55,8 @@ def PolynomialRegression(
     for function, (low, high) in POLYNOMIALS:
         generator = np.random.RandomState(seed)
         x = generator.uniform(low, high, size=(n_train, 1))
-        train.append((x, function(x) + generator.normal(0, noise, size=(n_train, 1))))
+        y = function(x) + generator.normal(0, noise, size=(n_train, 1))
+        train.append((torch.from_numpy(x), torch.from_numpy(y)))
         x = np.linspace(low, high, n_test).reshape(n_test, 1)
-        test.append((x, function(x)))
-    return regression_benchmark(_tensors(train), _tensors(test))
-
-
-def _tensors(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[Tensor, Tensor]]:
-    return [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in pairs]
+        test.append((torch.from_numpy(x), torch.from_numpy(function(x))))
+    return regression_benchmark(train, test)

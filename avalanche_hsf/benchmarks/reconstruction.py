@@ -1,4 +1,4 @@
-"""Reconstruction: plain tensors, or any benchmark, as a stream whose target is the input."""
+"""Any benchmark as a stream whose target is the input."""
 
 from __future__ import annotations
 
@@ -10,80 +10,23 @@ from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_
 from avalanche.benchmarks.utils import AvalancheDataset
 from torch import Tensor
 
-from avalanche_hsf.benchmarks.tensor_streams import (
-    LabelsOfExperience,
-    check_stream,
-    check_streams,
-    datasets,
-    train_and_test,
-)
-
-
-def reconstruction_benchmark(
-    train: Sequence[Tensor],
-    test: Sequence[Tensor] | None = None,
-    *,
-    task_labels: Sequence[LabelsOfExperience] | None = None,
-    test_task_labels: Sequence[LabelsOfExperience] | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> CLScenario:
-    """A stream of autoencoding experiences: items `[x, y, t]` with `y = x`.
-
-    Every built-in Avalanche strategy with `MSELoss` runs on it unchanged. Avalanche's own
-    `tensors_benchmark` and `as_classification_dataset` expect one class index per sample and
-    fail on vector targets (Avalanche 0.6.0), hence this function.
-
-    Args:
-        train: One `n_i x *features` floating-point tensor per experience. The number of samples
-            may differ between experiences, the feature shape may not.
-        test: The same for the test stream, one tensor per training experience. Default: the
-            training tensors, as in the paper.
-        task_labels: Per experience either one task label or one for each sample; labels may
-            repeat. Default: experience i has label i.
-        test_task_labels: The same for the test stream. Default: `task_labels`, which then must
-            hold one label per experience if `test` is given.
-        dtype: Floating-point type of the streams; the models of this package are float32.
-
-    Returns:
-        A `CLScenario` with a `train_stream` and a `test_stream`.
-
-    Raises:
-        TypeError: A tensor is not floating point, or a label is no integer.
-        ValueError: No experience, an empty experience, NaN or infinite entries, feature shapes
-            that differ, or a number of labels that does not fit.
-
-    Example:
-        >>> benchmark = reconstruction_benchmark([torch.zeros(8, 3), torch.ones(5, 3)])
-        >>> [len(experience.dataset) for experience in benchmark.train_stream]
-        [8, 5]
-        >>> benchmark.train_stream[1].task_label
-        1
-    """
-    streams = check_streams("", train, test)
-    return train_and_test(
-        streams,
-        streams,
-        task_labels=task_labels,
-        test_task_labels=test_task_labels,
-        dtype=dtype,
-    )
+from avalanche_hsf.benchmarks.tensor_streams import LabelsOfExperience, check_stream, datasets
 
 
 def as_reconstruction(benchmark: CLScenario) -> CLScenario:
     """Any Avalanche benchmark as a stream of autoencoding experiences: items `[x, x, t]`.
 
     For training built-in strategies with `MSELoss` to reconstruct what was made for
-    classification. Every stream is kept, with its experiences, samples and task labels in their
-    order.
+    classification; `HSFStrategy` does not need it. Every stream is kept, with its experiences,
+    samples and task labels in their order.
 
     Each input is transformed and read once, here: those of the train stream by their "train"
     transformations, all others by "eval". So the streams lie in memory, and a random augmentation
     is drawn once per sample instead of once per epoch.
 
-    What Avalanche knows of the targets is lost: the class indices, `targets`,
-    `classes_in_this_experience` and the like, so class-balanced buffers and class metrics do not
-    work; so are transformation groups, collate functions, and attributes of the benchmark itself.
-    `HSFStrategy` does not need this function: it reconstructs whatever the target is.
+    What Avalanche knows of the targets is lost, such as `classes_in_this_experience`, so
+    class-balanced buffers and class metrics do not work; so are transformation groups, collate
+    functions, and attributes of the benchmark itself.
 
     Args:
         benchmark: Its items are `[x, ..., t]` with the task label last, or `[x, y]` without one,
@@ -112,9 +55,9 @@ def as_reconstruction(benchmark: CLScenario) -> CLScenario:
     inputs: dict[str, list[Tensor]] = {}
     labels: dict[str, list[LabelsOfExperience]] = {}
     for name, stream in benchmark.streams.items():
-        read = [_read(f"{name}[{i}]", e, train=name == "train") for i, e in enumerate(stream)]
-        inputs[name] = check_stream(name, [x for x, _ in read])
-        labels[name] = [t for _, t in read]
+        pairs = [_read(f"{name}[{i}]", e, train=name == "train") for i, e in enumerate(stream)]
+        inputs[name] = check_stream(name, [x for x, _ in pairs])
+        labels[name] = [t for _, t in pairs]
     shapes = {name: tuple(tensors[0].shape[1:]) for name, tensors in inputs.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"all streams must have the same feature shape, got {shapes}")
@@ -141,10 +84,8 @@ def _read(name: str, experience: Any, *, train: bool) -> tuple[Tensor, LabelsOfE
             )
         _check_input(f"x of {name}.dataset[{k}]", item[0], items[0][0])
     x = torch.stack([item[0].detach() for item in items])
-    attribute = getattr(dataset, "targets_task_labels", None)
-    if attribute is not None:
-        labels = list(attribute)
-    else:
+    labels = getattr(dataset, "targets_task_labels", None)
+    if labels is None:
         labels = [item[-1] if len(item) > 2 else 0 for item in items]
     labels = [label.item() if isinstance(label, Tensor) else label for label in labels]
     return x, labels[0] if len(set(labels)) == 1 else labels

@@ -4,7 +4,7 @@ import warnings
 from importlib import import_module
 from typing import Any
 
-from avalanche_hsf.evaluation.error_rate import MisclassificationRate
+from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.forgetting import (
     ExperienceBWT,
     ExperienceForgetting,
@@ -24,7 +24,6 @@ from avalanche_hsf.evaluation.measures import Measure, Measurement
 from avalanche_hsf.evaluation.mse import (
     EpochMSE,
     ExperienceMSE,
-    MeanSquaredError,
     MinibatchMSE,
     StreamMSE,
     default_evaluator,
@@ -66,10 +65,7 @@ _MOVED = "avalanche_hsf.experiments.report"
 
 
 def __getattr__(name: str) -> Any:
-    """Figures and statistics by their former path; they are in `avalanche_hsf.experiments.report`.
-
-    By name, when one is asked for: this package imports nothing from above.
-    """
+    """Figures and statistics by their former path: not imported, since they lie above."""
     report = None if name.startswith("_") else import_module(_MOVED)
     if report is None or name not in report.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

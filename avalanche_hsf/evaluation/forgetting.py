@@ -18,8 +18,9 @@ from avalanche.evaluation.metrics.forgetting_bwt import (
     GenericStreamForgetting,
 )
 
+from avalanche_hsf.evaluation.errors import MeanSquaredError
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-from avalanche_hsf.evaluation.mse import MeanSquaredError
+from avalanche_hsf.evaluation.spans import make_chosen
 
 
 class _OfMeasure:
@@ -33,15 +34,13 @@ class _OfMeasure:
     def __init__(self, measure: Measure, *, higher_is_better: bool | None = None) -> None:
         measurement = Measurement(measure, higher_is_better=higher_is_better)
         super().__init__(measurement)  # type: ignore[call-arg]
-        is_forgetting = self.kind == "Forgetting"
         # Of R[j, j] - R[now, j], which Avalanche calls forgetting.
+        is_forgetting = self.kind == "Forgetting"
         self._sign = 1.0 if is_forgetting == measurement.higher_is_better else -1.0
-        # Avalanche 0.6 keys its memory by experience alone, so that evaluating a second stream
-        # would overwrite the first one's.
+        # Avalanche 0.6 keys its memory by experience alone, so a second stream would overwrite it.
         self._by_stream: dict[str, Forgetting] = defaultdict(Forgetting)
 
     def reset(self) -> None:
-        """Forgets everything that was measured."""
         super().reset()  # type: ignore[misc]
         self._by_stream.clear()
 
@@ -55,8 +54,7 @@ class _OfMeasure:
         self.forgetting = self._by_stream[stream_type(strategy.experience)]
 
     def result_key(self, k: int) -> float | None:
-        """The value for experience k; None if k was not evaluated right after its training and
-        again since."""
+        """The value for experience k; None unless evaluated right after its training and since."""
         difference = self.forgetting.result_key(k=k)
         return None if difference is None else self._sign * difference
 
@@ -71,17 +69,14 @@ class _OfMeasure:
 
 
 class ExperienceForgetting(_OfMeasure, GenericExperienceForgetting):
-    """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j], or its negative where
-    higher is better. Positive is worse.
+    """Forgetting of an earlier experience j: F_j = R[now, j] - R[j, j]. Positive is worse.
 
-    R[i, j] is the measure on the evaluation experience j after training experience i. Reported for
-    experiences trained before the last one, per stream; an experience that is trained again counts
-    from then on, as in Avalanche. (Avalanche's own sign, R[j, j] - R[now, j], would be negative
-    for a model whose error grows.)
+    R[i, j] is the measure on the evaluation experience j after training experience i; where higher
+    is better, F_j has the other sign. Reported for experiences trained before the last one, per
+    stream; an experience that is trained again counts from then on, as in Avalanche.
 
     Args:
-        measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
-        higher_is_better: See `Measurement`.
+        measure, higher_is_better: See `Measurement`.
     """
 
     span = "Experience"
@@ -94,14 +89,13 @@ class ExperienceForgetting(_OfMeasure, GenericExperienceForgetting):
 class StreamForgetting(_OfMeasure, GenericStreamForgetting):
     """The mean of `ExperienceForgetting` over the earlier experiences. Positive is worse.
 
-    NaN when there is none to average: no earlier experience was evaluated both right after its
-    training and now. (Avalanche's own gives 0 then.)
+    NaN (in Avalanche's own: 0) when no earlier experience was evaluated both right after its
+    training and now.
     """
 
     span = "Stream"
 
     def result(self) -> float:
-        """The mean; NaN of none."""
         return super().result() if self.forgetting.result() else float("nan")
 
 
@@ -147,8 +141,7 @@ def measure_forgetting_metrics(
 ) -> list[PluginMetric]:
     """`ExperienceForgetting` and `StreamForgetting` as chosen; positive is worse."""
     chosen = {ExperienceForgetting: experience, StreamForgetting: stream}
-    options = {"higher_is_better": higher_is_better}
-    return [metric(measure, **options) for metric, wanted in chosen.items() if wanted]
+    return make_chosen(chosen, measure, higher_is_better=higher_is_better)
 
 
 def measure_bwt_metrics(
@@ -160,17 +153,14 @@ def measure_bwt_metrics(
 ) -> list[PluginMetric]:
     """`ExperienceBWT` and `StreamBWT` as chosen; positive is better."""
     chosen = {ExperienceBWT: experience, StreamBWT: stream}
-    options = {"higher_is_better": higher_is_better}
-    return [metric(measure, **options) for metric, wanted in chosen.items() if wanted]
+    return make_chosen(chosen, measure, higher_is_better=higher_is_better)
 
 
 def mse_forgetting_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
     """`ExperienceMSEForgetting` and `StreamMSEForgetting` as chosen; positive is worse."""
-    chosen = {ExperienceMSEForgetting: experience, StreamMSEForgetting: stream}
-    return [metric() for metric, wanted in chosen.items() if wanted]
+    return make_chosen({ExperienceMSEForgetting: experience, StreamMSEForgetting: stream})
 
 
 def mse_bwt_metrics(*, experience: bool = False, stream: bool = False) -> list[PluginMetric]:
     """`ExperienceMSEBWT` and `StreamMSEBWT` as chosen; positive is better."""
-    chosen = {ExperienceMSEBWT: experience, StreamMSEBWT: stream}
-    return [metric() for metric, wanted in chosen.items() if wanted]
+    return make_chosen({ExperienceMSEBWT: experience, StreamMSEBWT: stream})

@@ -11,9 +11,8 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import phase_and_task, stream_type
 from torch import Tensor
 
-from avalanche_hsf.evaluation.error_rate import MisclassificationRate
+from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-from avalanche_hsf.evaluation.mse import MeanSquaredError
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
@@ -24,15 +23,14 @@ class ErrorMatrix(PluginMetric[Tensor]):
     One matrix per evaluated stream.
 
     Args:
-        measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
-        higher_is_better: See `Measurement`.
-
-    Raises:
-        TypeError, ValueError: See `Measurement`.
+        measure, higher_is_better: See `Measurement`, also for the errors raised.
 
     Example:
+        >>> from avalanche.training.plugins import EvaluationPlugin
         >>> from torchmetrics.classification import MulticlassF1Score
-        >>> ErrorMatrix(MulticlassF1Score(num_classes=10)).higher_is_better
+        >>> matrix = ErrorMatrix(MulticlassF1Score(num_classes=10))
+        >>> evaluator = EvaluationPlugin(matrix, loggers=[])
+        >>> matrix.higher_is_better
         True
     """
 
@@ -43,11 +41,9 @@ class ErrorMatrix(PluginMetric[Tensor]):
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether forgetting makes the measure smaller."""
         return self._measurement.higher_is_better
 
     def reset(self) -> None:
-        """Forgets everything that was measured."""
         self._row = -1
         self._cells: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
 
@@ -58,9 +54,8 @@ class ErrorMatrix(PluginMetric[Tensor]):
             ValueError: No such stream was evaluated; the message lists those that were.
         """
         if stream not in self._cells:
-            raise ValueError(
-                f"no stream {stream!r} was evaluated after training, only {sorted(self._cells)}"
-            )
+            evaluated = sorted(self._cells)
+            raise ValueError(f"no stream {stream!r} was evaluated after training, only {evaluated}")
         cells = self._cells[stream]
         shape = self._row + 1, max(j for _, j in cells) + 1
         matrix = torch.full(shape, float("nan"), dtype=torch.float64)
@@ -100,13 +95,7 @@ class ErrorMatrix(PluginMetric[Tensor]):
 
 
 class MSEMatrix(ErrorMatrix):
-    """`ErrorMatrix` of the MSE.
-
-    Example:
-        >>> from avalanche.training.plugins import EvaluationPlugin
-        >>> matrix = MSEMatrix()
-        >>> evaluator = EvaluationPlugin(matrix, loggers=[])
-    """
+    """`ErrorMatrix` of the MSE."""
 
     def __init__(self) -> None:
         super().__init__(MeanSquaredError())
@@ -120,7 +109,7 @@ class ErrorRateMatrix(ErrorMatrix):
 
 
 def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
-    """F[j] = R[last, j] - R[j, j] per task, or its negative where higher is better.
+    """F[j] = R[last, j] - R[j, j] per task, shape (T,), or its negative where higher is better.
 
     Positive is worse; the last task's is 0.
 
@@ -128,9 +117,6 @@ def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
         matrix: R, a square `T x T` tensor; above the diagonal anything. Its i-th row must be
             that of experience i: the stream was trained once, in order.
         higher_is_better: False for errors, True for accuracies and the like.
-
-    Returns:
-        A tensor of shape (T,).
 
     Raises:
         ValueError: The matrix is not square.
@@ -140,9 +126,7 @@ def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
         tensor([0.3000, 0.0000])
     """
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(
-            "forgetting needs one row and one column of R per task, got shape "
-            f"{tuple(matrix.shape)}"
-        )
+        shape = tuple(matrix.shape)
+        raise ValueError(f"forgetting needs a row and a column of R per task, got shape {shape}")
     last, learned = matrix[-1], matrix.diagonal()
     return learned - last if higher_is_better else last - learned

@@ -6,30 +6,19 @@ import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import torch
 from avalanche.evaluation import Metric, PluginMetric
 from torch import Tensor, nn
 from torchmetrics import Metric as TorchMetric
 
-NAN = float("nan")
+from avalanche_hsf.evaluation.errors import MeanError
 
-
-class UpdatedMetric(Protocol):
-    """An Avalanche metric of outputs and targets, such as `avalanche.evaluation.metrics.Accuracy`.
-
-    It may say `higher_is_better`, and a `name` for loggers.
-    """
-
-    def update(self, output: Tensor, target: Tensor, /) -> None: ...
-    def result(self) -> Any: ...
-    def reset(self) -> None: ...
-
-
-Measure = TorchMetric | UpdatedMetric | Callable[[Tensor, Tensor], Tensor]
+Measure: TypeAlias = TorchMetric | Metric | Callable[[Tensor, Tensor], Tensor]
 """A torchmetrics metric, a loss (a module or a function of output and target), or an Avalanche
-metric with update, result and reset. See `Measurement`."""
+metric such as `Accuracy`: `update(output, target)`, `result()`, `reset()`, and perhaps a `name`
+for loggers and `higher_is_better`. See `Measurement`."""
 
 
 class Measurement(Metric[float]):
@@ -37,7 +26,7 @@ class Measurement(Metric[float]):
 
     A loss is averaged over minibatches, weighted by their rows, in float64. One with
     `reduction="sum"` is divided by the rows; one value per row, as with `reduction="none"`, is
-    averaged. (A mean with class weights still depends on the minibatches; use "none".)
+    averaged. (A mean with class weights depends on the minibatches; use "none".)
 
     Args:
         measure: Copied, so that several metrics can share one object.
@@ -49,8 +38,7 @@ class Measurement(Metric[float]):
 
     Raises:
         TypeError: It is none of the three, or higher_is_better is no bool.
-        ValueError: The measure does not say whether higher is better, and neither does
-            `higher_is_better`.
+        ValueError: Neither the measure nor `higher_is_better` says whether higher is better.
 
     Example:
         >>> error = Measurement(nn.L1Loss())
@@ -75,20 +63,15 @@ class Measurement(Metric[float]):
 
     @torch.no_grad()
     def update(self, output: Tensor, target: Tensor) -> None:
-        """Adds a minibatch."""
         if isinstance(self._metric, nn.Module):
             self._metric.to(output.device)
         self._metric.update(output, target)
         self._is_empty = False
 
     def result(self) -> float:
-        """The value since the last reset; NaN if there was no minibatch.
-
-        Raises:
-            TypeError: The measure gives no scalar.
-        """
+        """The value since the last reset, NaN without a minibatch; TypeError if it is no scalar."""
         if self._is_empty:
-            return NAN
+            return float("nan")
         is_torch = isinstance(self._metric, TorchMetric)
         value = self._metric.compute() if is_torch else self._metric.result()
         try:
@@ -99,21 +82,16 @@ class Measurement(Metric[float]):
             ) from None
 
     def reset(self) -> None:
-        """Forgets all minibatches."""
         self._metric.reset()
         self._is_empty = True
 
 
-class _MeanLoss:
-    """The mean of a loss over minibatches."""
-
-    higher_is_better = False
-
+class _MeanLoss(MeanError):
     def __init__(self, loss: Callable[[Tensor, Tensor], Any], name: str) -> None:
         self._loss = deepcopy(loss) if isinstance(loss, nn.Module) else loss
         self._name = name
         self._is_sum = getattr(loss, "reduction", None) == "sum"
-        self.reset()
+        super().__init__()
 
     def update(self, output: Tensor, target: Tensor) -> None:
         if isinstance(self._loss, nn.Module):
@@ -125,15 +103,15 @@ class _MeanLoss:
                 f"{self._name} must give a scalar or one value per row, got {tuple(value.shape)} "
                 f"for {n} rows"
             )
-        self._total += float(value.sum() if self._is_sum else value.mean() * n)
-        self._rows += n
+        self._sum += float(value.sum() if self._is_sum else value.mean() * n)
+        self._count += n
 
     def _value(self, output: Tensor, target: Tensor) -> Any:
-        same_size = target.is_floating_point() and output.numel() == target.numel()
         message = (
             f"{self._name} needs outputs in the shape of their targets, got {tuple(output.shape)} "
             f"and {tuple(target.shape)}"
         )
+        same_size = target.is_floating_point() and output.numel() == target.numel()
         if same_size and output.shape != target.shape:
             raise ValueError(message)  # (n, 1) and (n,) would be broadcast to (n, n)
         with warnings.catch_warnings():
@@ -143,15 +121,9 @@ class _MeanLoss:
             except UserWarning:
                 raise ValueError(message) from None
 
-    def result(self) -> float:
-        return self._total / self._rows
-
-    def reset(self) -> None:
-        self._total, self._rows = 0.0, 0
-
 
 def _updatable(measure: Measure, name: str) -> Any:
-    """A copy that starts empty, with the methods of its kind."""
+    """A copy that starts empty."""
     if isinstance(measure, type):
         raise TypeError(f"a measure must be an instance, got the class {name}; give {name}(...)")
     if isinstance(measure, PluginMetric):

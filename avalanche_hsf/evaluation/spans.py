@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from avalanche.evaluation import GenericPluginMetric
@@ -18,13 +19,7 @@ SPANS: dict[str, tuple[str, str, str]] = {
 
 
 class MeasureOver(GenericPluginMetric):
-    """A measure over each span of a run, as `<name>_MB`, `_Epoch`, `_Exp` or `_Stream`.
-
-    Args:
-        measure: A torchmetrics metric, a loss or an Avalanche metric, see `Measurement`.
-        span: A name in `SPANS`.
-        higher_is_better: See `Measurement`.
-    """
+    """A measure over each span of a run, a name in `SPANS`; see `measure_metrics`."""
 
     def __init__(
         self, measure: Measure, span: str, *, higher_is_better: bool | None = None
@@ -53,8 +48,7 @@ def measure_metrics(
     """The chosen metrics of a measure, to be passed to Avalanche's `EvaluationPlugin`.
 
     Args:
-        measure: See `Measurement`.
-        higher_is_better: See `Measurement`.
+        measure, higher_is_better: See `Measurement`.
         minibatch: `<name>_MB`, after each training iteration.
         epoch: `<name>_Epoch`, after each training epoch.
         experience: `<name>_Exp`, after the evaluation of each experience.
@@ -71,3 +65,8 @@ def measure_metrics(
         for span, wanted in chosen.items()
         if wanted
     ]
+
+
+def make_chosen(chosen: Mapping[Any, bool], *args: Any, **kwargs: Any) -> list[Any]:
+    """New metrics of the classes that are chosen."""
+    return [metric(*args, **kwargs) for metric, wanted in chosen.items() if wanted]

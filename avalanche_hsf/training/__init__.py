@@ -1,24 +1,9 @@
 """Training: Avalanche strategy, plugins and presets."""
 
+from avalanche_hsf.training import plugins
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood, separation
 from avalanche_hsf.training.optimizers import make_optimizer
-from avalanche_hsf.training.plugins import (
-    CommitPlugin,
-    CosineRestartPlugin,
-    DecayToStartPlugin,
-    DetachedLikelihoodPlugin,
-    DiffusionFloorPlugin,
-    EmbeddingTablePlugin,
-    FreezeEmbeddingsPlugin,
-    FreezeSharedPlugin,
-    InMemoryLoadingPlugin,
-    InputNoisePlugin,
-    LatentReplayPlugin,
-    OutputRegularizerPlugin,
-    RawReplayPlugin,
-    SeparationPlugin,
-    WarmStartPlugin,
-)
+from avalanche_hsf.training.plugins import *  # noqa: F403  # all of `plugins.__all__`
 from avalanche_hsf.training.presets import DEFAULT, PRESETS, Preset, get_preset
 from avalanche_hsf.training.protections import make_protections
 from avalanche_hsf.training.strategy import HSFStrategy
@@ -27,26 +12,12 @@ __all__ = [
     "DEFAULT",
     "PRESETS",
     "BetaSchedule",
-    "CommitPlugin",
-    "CosineRestartPlugin",
-    "DecayToStartPlugin",
-    "DetachedLikelihoodPlugin",
-    "DiffusionFloorPlugin",
-    "EmbeddingTablePlugin",
-    "FreezeEmbeddingsPlugin",
-    "FreezeSharedPlugin",
     "HSFStrategy",
-    "InMemoryLoadingPlugin",
-    "InputNoisePlugin",
-    "LatentReplayPlugin",
-    "OutputRegularizerPlugin",
     "Preset",
-    "RawReplayPlugin",
-    "SeparationPlugin",
-    "WarmStartPlugin",
     "get_preset",
     "make_optimizer",
     "make_protections",
     "negative_log_likelihood",
     "separation",
 ]
+__all__ += plugins.__all__

@@ -17,13 +17,8 @@ def check_criterion(
 ) -> None:
     """Tries a criterion on one sample, that of the largest class if targets are classes.
 
-    Args:
-        criterion: Of output and target.
-        dataset: With items `[x, y, t]`, at least one.
-        output_dim: Length of the model's output; None: the model reconstructs x.
-
-    Raises:
-        ValueError: The criterion does not take an output and a target of these shapes.
+    The dataset has items `[x, y, t]`; without an `output_dim` the model reconstructs x. Raises
+    ValueError if the criterion does not take an output and a target of these shapes.
     """
     targets = () if output_dim is None else getattr(dataset, "targets", ())
     classes = [int(y) if isinstance(y, Integral) else -1 for y in targets]

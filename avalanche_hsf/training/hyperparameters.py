@@ -22,8 +22,7 @@ FACTORS: Mapping[str, tuple[float, ...]] = {
     "embedding_dim": (0.25, 4),
     "latent_dim": (0.25, 2),
 }
-"""Every hyperparameter that can be varied, with the multiples of the preset's value that are tried
-by default."""
+"""The hyperparameters that can be varied, with the default multiples of the preset's value."""
 
 INTEGERS = {EPOCHS, "solver_steps", "embedding_dim", "latent_dim"}
 
@@ -31,18 +30,15 @@ INTEGERS = {EPOCHS, "solver_steps", "embedding_dim", "latent_dim"}
 def values_of(name: str) -> dict[str, float]:
     """The values of a preset for `FACTORS`, except epochs and latent width, by name.
 
-    Weights of 0 and options that its hypernetwork lacks are left out. `solver_steps` are the
+    Weights of 0 and options that its hypernetwork lacks are left out; `solver_steps` are the
     encoder's.
 
     >>> values_of("compact")
     {'lr': 0.056, 'solver_steps': 4, 'diffusion_scale': 0.1}
     """
     preset = get_preset(name)
-    weights = {
-        "beta": preset.beta.scale if isinstance(preset.beta, BetaSchedule) else preset.beta,
-        "gamma": preset.gamma,
-        "delta": preset.delta,
-    }
+    beta = preset.beta.scale if isinstance(preset.beta, BetaSchedule) else preset.beta
+    weights = {"beta": beta, "gamma": preset.gamma, "delta": preset.delta}
     values = {
         **{weight: value for weight, value in weights.items() if value},
         "lr": preset.optimizer["lr"],
@@ -58,13 +54,8 @@ def values_of(name: str) -> dict[str, float]:
 def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `HSFStrategy.from_preset` that set some hyperparameters of a preset.
 
-    Args:
-        name: A name in `PRESETS`.
-        varied: Values by name, for names in `FACTORS` except the epochs. beta is the last
-            value of its schedule, solver_steps are the encoder's and the decoder's.
-
-    Raises:
-        ValueError: A name is unknown; the message lists the valid names.
+    `varied` has values by name in `FACTORS`, epochs excepted; ValueError lists the valid names.
+    beta is the last value of its schedule, solver_steps are the encoder's and the decoder's.
 
     >>> arguments_for("paper", {"gamma": 0, "solver_steps": 5})["model_options"]
     {'encoder_steps': 5, 'decoder_steps': 5}
@@ -74,12 +65,9 @@ def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
     model: dict[str, Any] = {}
     for key, value in varied.items():
         match key:
-            case "beta":
-                schedule = preset.beta
-                arguments["beta"] = (
-                    replace(schedule, scale=value) if isinstance(schedule, BetaSchedule) else value
-                )
-            case "gamma" | "delta":
+            case "beta" if isinstance(preset.beta, BetaSchedule):
+                arguments[key] = replace(preset.beta, scale=value)
+            case "beta" | "gamma" | "delta":
                 arguments[key] = value
             case "lr":
                 arguments["optimizer_options"] = {"lr": value}

@@ -1,12 +1,13 @@
 """Minibatches cut from tensors instead of collected sample by sample.
 
-Avalanche's loaders fetch every sample on its own, through several layers of dataset, and stack
-them again: 300 calls for one full batch of the paper's stream, every epoch.
+Avalanche's loaders fetch samples one by one, through several layers of dataset, and stack them
+again: 300 calls for one full batch of the paper's stream, every epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import torch
@@ -24,18 +25,11 @@ MAX_BYTES = 256 * 2**20
 def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
     """A loader that yields the same minibatches in the same order, faster.
 
-    The order, shuffled or not, comes from the given loader's own samplers, which draw the same
-    random numbers as before.
-
-    Args:
-        loader: The loader of a strategy after `make_train_dataloader`.
-        max_bytes: Datasets larger than this are left alone.
-
-    Returns:
-        The faster loader where it is exact: an Avalanche loader (of one dataset, balanced over
-        tasks or groups, with replay) without worker processes over datasets of plain tensors with
-        no transformation or collate function, of one shape and type and small enough. Otherwise
-        the given loader.
+    The samplers of the given loader set the order and draw the same random numbers as before. It
+    is replaced where that is exact: an Avalanche loader (of one dataset, balanced over tasks or
+    groups, with replay) without worker processes, over datasets of at most `max_bytes` of plain
+    tensors of one shape and type, with no transformation or collate function. Otherwise it comes
+    back as it is.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
@@ -53,11 +47,10 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
 class _InMemoryLoader:
     def __init__(self, loader: MultiDatasetDataLoader, samples: list[Any]) -> None:
         self._loader = loader
-        # All its samplers draw their random numbers when an iteration starts and keep nothing in
-        # between, so one serves all epochs.
+        # Its samplers draw when an iteration starts and keep nothing, so one serves all epochs.
         stock = epoch_loader(loader)
         self._batches: DataLoader = DataLoader(
-            _Columns(default_collate(samples)),
+            _Columns(*default_collate(samples)),
             batch_sampler=stock.batch_sampler,
             collate_fn=list,
             pin_memory=stock.pin_memory,
@@ -74,9 +67,6 @@ class _InMemoryLoader:
 class _Columns(TensorDataset):
     """Torch's loader asks for a whole batch at once where a dataset has `__getitems__`."""
 
-    def __init__(self, columns: list[Tensor]) -> None:
-        super().__init__(*columns)
-
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:
         rows = torch.tensor(indices)
         return tuple(column.index_select(0, rows) for column in self.tensors)
@@ -84,9 +74,7 @@ class _Columns(TensorDataset):
 
 def _kind(sample: Any) -> tuple[Any, ...]:
     """Types and shapes, equal for samples that are rows of common tensors."""
-    return tuple(
-        (part.dtype, part.shape) if isinstance(part, Tensor) else type(part) for part in sample
-    )
+    return tuple((p.dtype, p.shape) if isinstance(p, Tensor) else type(p) for p in sample)
 
 
 def _bytes_if_plain(dataset: Any) -> float:
@@ -94,9 +82,7 @@ def _bytes_if_plain(dataset: Any) -> float:
     if isinstance(dataset, AvalancheDataset):
         return _bytes_if_plain(flat_data(dataset))
     if isinstance(dataset, FlatData):
-        if is_transformed(dataset):
-            return float("inf")
-        return sum(_bytes_if_plain(part) for part in parts_of(dataset))
+        return inf if is_transformed(dataset) else sum(map(_bytes_if_plain, parts_of(dataset)))
     if type(dataset) is TensorDataset:
         return sum(tensor.nbytes for tensor in dataset.tensors)
-    return float("inf")
+    return inf

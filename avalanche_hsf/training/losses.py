@@ -26,9 +26,6 @@ def negative_log_likelihood(u: Tensor, log_det: Tensor) -> Tensor:
         u: A `n x d` tensor, the flow's output.
         log_det: log |det du/dz0| in nats, shape (n,).
 
-    Returns:
-        A scalar.
-
     Example:
         >>> negative_log_likelihood(torch.zeros(4, 2), torch.zeros(4))  # log(2 pi)
         tensor(1.8379)
@@ -40,16 +37,14 @@ def negative_log_likelihood(u: Tensor, log_det: Tensor) -> Tensor:
 def separation(current: Tensor, others: Tensor) -> Tensor:
     r"""sep = sum_t sum_k exp(-||e_t - e_k||), between current and other task embeddings.
 
-    In (0, 1] per pair, 1 where two embeddings coincide. The gradient reaches both.
+    In (0, 1] per pair, 1 where two embeddings coincide; 0 without others. The gradient reaches
+    both.
 
     Source: section 2.5 of the paper; the form from the author's public code.
 
     Args:
         current: A `a x dim` tensor, the embeddings of the tasks in training.
-        others: A `b x dim` tensor, those of all other tasks known.
-
-    Returns:
-        A scalar, 0 if there are no others.
+        others: A `b x dim` tensor, those of all other tasks.
 
     Example:
         >>> separation(torch.zeros(1, 16), torch.zeros(3, 16))

@@ -34,10 +34,9 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
     name = arguments.pop("name")
     if name not in OPTIMIZERS:
         raise ValueError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}")
-    known = set(inspect.signature(OPTIMIZERS[name]).parameters) - {"params", "kwargs"}
+    names = set(inspect.signature(OPTIMIZERS[name]).parameters) - {"params", "kwargs"}
     for key in arguments:
-        if key not in known:  # SOAP would ignore it
-            raise TypeError(
-                f"{name} has no argument {key!r}; choose from {', '.join(sorted(known))}"
-            )
+        if key not in names:  # SOAP would ignore it
+            choice = ", ".join(sorted(names))
+            raise TypeError(f"{name} has no argument {key!r}; choose from {choice}")
     return OPTIMIZERS[name](parameters, **arguments)

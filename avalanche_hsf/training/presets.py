@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from avalanche_hsf.models.hsf import GENTLE_SDE
@@ -18,16 +18,13 @@ class Preset:
 
     Attributes:
         source: Where the configuration comes from.
-        hypernetwork: The arguments `hypernetwork` and `hypernetwork_options`, of a
-            `TaskConditional` or a `HypernetSDEFlow`.
+        hypernetwork: The arguments `hypernetwork` and `hypernetwork_options` of the model.
         model: Further arguments of `HypernetSDEFlow` besides `input_dim` and `seed`.
         adapted: Which parts of the HSF later tasks change, for a `DeltaHyperNetwork`.
-        optimizer: Name and arguments of the optimizer, see `make_optimizer`.
+        optimizer: Name and arguments, see `make_optimizer`.
         beta: The schedule of the weight of the attached nll, or a constant.
-        gamma: The weight of replay.
-        delta: The weight of sep.
-        embedding_table: Whether new embeddings are optimized as rows of a fixed table, see
-            `EmbeddingTablePlugin`.
+        gamma, delta: The weights of replay and of sep.
+        embedding_table: See `EmbeddingTablePlugin`.
         protections: Arguments of further plugins, by the name of their class.
         hsf_protections: Those that name parts of the HSF; for the HSF they replace others of the
             same class.
@@ -59,8 +56,7 @@ class Preset:
 
     @property
     def all_protections(self) -> dict[str, Mapping[str, Any]]:
-        """`protections` and `hsf_protections`, those of the HSF first: the likelihood looks at a
-        flow before it is frozen."""
+        """Of both kinds; the HSF's come first: the likelihood sees a flow before it is frozen."""
         others = {k: v for k, v in self.protections.items() if k not in self.hsf_protections}
         return {**self.hsf_protections, **others}
 
@@ -85,55 +81,51 @@ class Preset:
         return {name: getattr(self, name) for name in names}
 
 
-_PAPER_HYPERNETWORK = {
-    "hypernetwork": "paper",
-    "hypernetwork_options": {"embedding_dim": 16, "embedding_std": 0.02},
-}
-_PAPER_MODEL = {
-    "generated": "paper",
-    "encoder_steps": 10,
-    "decoder_steps": 10,
-    "sde_options": {},
-}
-# A gentle SDE starts close to the identity and needs fewer steps.
-_GENTLE_MODEL = {
-    "generated": "all",
-    "encoder_steps": 4,
-    "decoder_steps": 2,
-    "sde_options": GENTLE_SDE,
-}
 # The fused kernel computes the same update as the default one, faster.
-_PAPER_OPTIMIZER = {"name": "AdamW", "lr": 5e-4, "weight_decay": 0.01, "fused": True}
-_SOAP = {"name": "SOAP", "lr": 5.6e-2, "betas": (0.9, 0.95), "precondition_frequency": 2}
+_ADAMW = {"name": "AdamW", "lr": 5e-4, "weight_decay": 0.01, "fused": True}
+_PAPER = Preset(
+    source="section 3.1 of the paper and the commit of the author's code that added it",
+    hypernetwork={
+        "hypernetwork": "paper",
+        "hypernetwork_options": {"embedding_dim": 16, "embedding_std": 0.02},
+    },
+    model={"generated": "paper", "encoder_steps": 10, "decoder_steps": 10, "sde_options": {}},
+    optimizer=_ADAMW,
+    beta=BetaSchedule(scale=1.0, start=0.01, epochs=300),
+    gamma=2.0,
+    delta=1.5,
+    embedding_table=True,
+)
+_ISOLATED = Preset(
+    source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
+    hypernetwork={"hypernetwork": "isolated", "hypernetwork_options": {}},
+    # A gentle SDE starts close to the identity and needs fewer steps.
+    model={"generated": "all", "encoder_steps": 4, "decoder_steps": 2, "sde_options": GENTLE_SDE},
+    optimizer={"name": "SOAP", "lr": 5.6e-2, "betas": (0.9, 0.95), "precondition_frequency": 2},
+    protections={
+        "CosineRestartPlugin": {},
+        "WarmStartPlugin": {},
+        "FreezeSharedPlugin": {},
+        "CommitPlugin": {},
+    },
+    hsf_protections={"DetachedLikelihoodPlugin": {}},
+)
 
 PRESETS: Mapping[str, Preset] = {
-    "paper": Preset(
-        source="section 3.1 of the paper and the commit of the author's code that added it",
-        hypernetwork=_PAPER_HYPERNETWORK,
-        model=_PAPER_MODEL,
-        optimizer=_PAPER_OPTIMIZER,
-        beta=BetaSchedule(scale=1.0, start=0.01, epochs=300),
-        gamma=2.0,
-        delta=1.5,
-        embedding_table=True,
-    ),
-    "paper-early": Preset(
+    "paper": _PAPER,
+    "paper-early": replace(
+        _PAPER,
         source="the loss weights of the author's benchmark before the paper",
-        hypernetwork=_PAPER_HYPERNETWORK,
-        model=_PAPER_MODEL,
-        optimizer=_PAPER_OPTIMIZER,
         beta=BetaSchedule(scale=0.1, start=0.01, epochs=150),
         gamma=0.5,
         delta=0.3,
-        embedding_table=True,
     ),
-    "repaired": Preset(
+    "repaired": replace(
+        _PAPER,
         source="the paper's network and loss with the fewest changes that cure it",
-        hypernetwork=_PAPER_HYPERNETWORK,
-        model=_PAPER_MODEL,
-        optimizer=_PAPER_OPTIMIZER | {"lr": 8e-3, "betas": (0.9, 0.95)},
-        gamma=2.0,
-        delta=1.5,
+        optimizer=_ADAMW | {"lr": 8e-3, "betas": (0.9, 0.95)},
+        beta=0.0,
+        embedding_table=False,
         protections={
             "CosineRestartPlugin": {},
             "FreezeSharedPlugin": {},
@@ -146,35 +138,15 @@ PRESETS: Mapping[str, Preset] = {
             "FreezeSharedPlugin": {"trainable": ("flow.",)},
         },
     ),
-    "isolated": Preset(
-        source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
-        hypernetwork={"hypernetwork": "isolated", "hypernetwork_options": {}},
-        model=_GENTLE_MODEL,
-        optimizer=_SOAP,
-        protections={
-            "CosineRestartPlugin": {},
-            "WarmStartPlugin": {},
-            "FreezeSharedPlugin": {},
-            "CommitPlugin": {},
-        },
-        hsf_protections={"DetachedLikelihoodPlugin": {}},
-    ),
-    "compact": Preset(
+    "isolated": _ISOLATED,
+    "compact": replace(
+        _ISOLATED,
         source="small changes of the first task's weights, a kilobyte per task, DeltaHyperNetwork",
         hypernetwork={
             "hypernetwork": "delta",
             "hypernetwork_options": {"adapter": "core", "size": 124, "bits": 12},
         },
-        model=_GENTLE_MODEL,
         adapted=("encoder.", "decoder."),
-        optimizer=_SOAP,
-        protections={
-            "CosineRestartPlugin": {},
-            "WarmStartPlugin": {},
-            "FreezeSharedPlugin": {},
-            "CommitPlugin": {},
-        },
-        hsf_protections={"DetachedLikelihoodPlugin": {}},
     ),
 }
 
@@ -183,10 +155,7 @@ DEFAULT = "isolated"
 
 
 def get_preset(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises:
-        ValueError: The name is unknown; the message lists the valid names.
+    """The preset of that name; ValueError, with the valid names, if it is unknown.
 
     >>> get_preset("paper").gamma
     2.0

@@ -30,24 +30,22 @@ from avalanche_hsf.training.plugins import (
 )
 from avalanche_hsf.training.presets import DEFAULT, get_preset
 from avalanche_hsf.training.protections import make_protections
+from avalanche_hsf.training.terms import note_term
 
 
 class HSFStrategy(SupervisedTemplate):
     r"""Trains a `HypernetSDEFlow` with L = recon + beta * nll + gamma * replay + delta * sep.
 
-    recon is the criterion between reconstruction and input, whatever the benchmark's y is, so
-    the strategy runs on classification benchmarks too: `mb_y`, the target every plugin and
-    metric sees, is the input. A model with an `output_dim` classifies or regresses instead: the
-    target is the benchmark's y, and recon the criterion between output and y. In evaluation the
-    loss is recon alone, so that Avalanche's loss metrics report the plain criterion.
+    recon is the criterion between reconstruction and input, whatever the benchmark's y is:
+    `mb_y`, the target every plugin and metric sees, is the input. A model with an `output_dim`
+    classifies or regresses instead: the target is the benchmark's y. In evaluation the loss is
+    recon alone, so that Avalanche's loss metrics report the plain criterion.
 
     By default it trains on recon alone, with no protection against forgetting and Avalanche's
     minibatches of 1 and single epoch; `from_preset` makes the named configurations. replay and
     sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their weight is
     above 0. A `CommitPlugin` is always added, so that a task's weights are final when its
-    experience ends.
-
-    The training loop is Avalanche's; every hook of every plugin fires.
+    experience ends. The training loop is Avalanche's; every hook of every plugin fires.
 
     Source: section 2.5, equation (3) of the paper.
 
@@ -56,22 +54,18 @@ class HSFStrategy(SupervisedTemplate):
         optimizer: An optimizer of the model's parameters. Parameters of new tasks are added to it.
         criterion: Of reconstruction and input, or output and y. Default: the mean squared error,
             or, for a model with an `output_dim`, the cross entropy of class scores.
-        beta: Schedule of the weight of nll over the epochs of an experience, or a constant. This
-            is the paper's nll, which reaches the encoder; `DetachedLikelihoodPlugin` is the other
-            kind.
+        beta: Schedule of the weight of nll over the epochs of an experience, or a constant. The
+            gradient reaches the encoder, unlike that of `DetachedLikelihoodPlugin`.
         gamma: Weight of replay, at least 0.
         delta: Weight of sep, at least 0.
         embedding_table: Optimize new task embeddings as rows of a fixed table, as the author
-            did, see `EmbeddingTablePlugin`. False: each from its own first step.
+            did, see `EmbeddingTablePlugin`.
         protections: Plugins that hold old tasks or steer the training.
-        train_mb_size: Samples per training minibatch.
+        train_mb_size, eval_mb_size: Samples per minibatch; in evaluation by default as in training.
         train_epochs: Epochs per experience.
-        eval_mb_size: Samples per evaluation minibatch; default: as in training.
-        device: Where to run.
-        plugins: Further plugins.
-        evaluator: Metrics and loggers. Default: the MSE in the terminal, see
-            `default_evaluator`, or, with the cross entropy, Avalanche's own default, accuracy and
-            loss; None: nothing.
+        device, plugins: As in Avalanche.
+        evaluator: Metrics and loggers. Default: `default_evaluator`, the MSE in the terminal, or,
+            with the cross entropy, Avalanche's own default, accuracy and loss; None: nothing.
         eval_every: As in Avalanche: -1 never, 0 after each experience, n every n epochs.
         in_memory: Add an `InMemoryLoadingPlugin`, which changes nothing but the time.
         replay_seed: Seed of the replay memory's draws, see `LatentReplayPlugin`.
@@ -170,16 +164,14 @@ class HSFStrategy(SupervisedTemplate):
         Args:
             name: A name in `PRESETS`.
             input_dim: Number of features of one sample.
-            seed: Seed of the SDE's noise, of the weights of new tasks and of the replay memory's
-                draws; if None it is drawn from torch's global generator, as the initial weights
-                are.
+            seed: Seed of the SDE's noise, of the weights of new tasks and of the replay memory;
+                None: drawn from torch's global generator, as the initial weights always are.
             model_options: Arguments of `HypernetSDEFlow` that replace the preset's, those among
                 `sde_options` one by one; another `hypernetwork` comes with its own
                 `hypernetwork_options`.
             optimizer_options: Arguments of the optimizer that replace the preset's; with a
                 `name`, all of them.
-            **overrides: Arguments of this class that replace the preset's; None leaves those the
-                preset has.
+            **overrides: Arguments of this class that replace the preset's; None leaves its own.
 
         Raises:
             ValueError: The preset is unknown; the message lists the valid names.
@@ -237,10 +229,7 @@ class HSFStrategy(SupervisedTemplate):
         super().make_optimizer(remove_params=remove_params, **kwargs)
 
     def eval(self, exp_list: Any, **kwargs: Any) -> Any:
-        """Avalanche's evaluation, without effect on later training.
-
-        Its data loaders draw from torch's global generator, which shuffles the training data.
-        """
+        """As Avalanche's, but without effect on the generator that shuffles the training data."""
         with torch.random.fork_rng(devices=[]):
             return super().eval(exp_list, **kwargs)
 
@@ -267,10 +256,7 @@ class HSFStrategy(SupervisedTemplate):
             return recon
         beta = self.beta(self.clock.train_exp_epochs)
         u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_latents.written)
-        nll = beta * negative_log_likelihood(u, log_det)
-        if self.loss_terms is not None:
-            self.loss_terms["nll"] = nll
-        return recon + nll
+        return recon + note_term(self, "nll", beta * negative_log_likelihood(u, log_det))
 
 
 def _check_types(model: object, optimizer: object, criterion: object) -> None:

@@ -8,14 +8,10 @@ from avalanche_hsf._private import experiences_in_training
 
 
 def current_tasks(strategy: Any) -> set[int]:
-    """The labels of the tasks in training.
-
-    The parts that `split_online_stream` makes of an experience have lost its `task_labels`.
-    """
-    return {
-        int(label)
-        for experience in experiences_in_training(strategy)
-        for label in getattr(
-            experience, "task_labels", experience.dataset.targets_task_labels.uniques
-        )
-    }
+    """The labels of the tasks in training."""
+    labels: set[int] = set()
+    for experience in experiences_in_training(strategy):
+        # The parts that `split_online_stream` makes of an experience have lost its `task_labels`.
+        uniques = experience.dataset.targets_task_labels.uniques
+        labels.update(map(int, getattr(experience, "task_labels", uniques)))
+    return labels

@@ -1,4 +1,4 @@
-"""Terms that plugins add to the loss of a minibatch, and how they are watched.
+"""Terms of the loss of a minibatch, and how they are watched.
 
 While they are watched, `strategy.loss_terms` is a dictionary of the terms by name, weights
 included; otherwise it is None or missing.
@@ -13,10 +13,15 @@ from torch import Tensor
 
 def add_term(strategy: Any, name: str, term: Tensor) -> None:
     """Adds a term to the loss of the minibatch."""
-    strategy.loss = strategy.loss + term
-    noted = getattr(strategy, "loss_terms", None)
-    if noted is not None:
-        noted[name] = term
+    strategy.loss = strategy.loss + note_term(strategy, name, term)
+
+
+def note_term(strategy: Any, name: str, term: Tensor) -> Tensor:
+    """Notes a term if the terms are watched, and returns it."""
+    terms = getattr(strategy, "loss_terms", None)
+    if terms is not None:
+        terms[name] = term
+    return term
 
 
 def watch_terms(strategy: Any, on: bool) -> None:
@@ -25,7 +30,7 @@ def watch_terms(strategy: Any, on: bool) -> None:
 
 
 def take_terms(strategy: Any) -> dict[str, Tensor]:
-    """The terms added since `watch_terms`, which are watched no longer."""
+    """The terms noted since `watch_terms`, which are watched no longer."""
     terms = strategy.loss_terms
     strategy.loss_terms = None
     return terms

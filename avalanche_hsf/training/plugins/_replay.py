@@ -43,8 +43,7 @@ class _Replay(Protection):
         self.generator = torch.Generator().manual_seed(resolve_seed(seed))
         self.storage_policy = ExperienceBalancedBuffer(mem_size)
         self._n_experiences = 0
-        # The buffer's samples as tensors: reading it sample by sample would cost more than the
-        # training step.
+        # The buffer as tensors: reading it sample by sample would cost more than a training step.
         self._memory: tuple[Tensor, ...] | None = None
 
     def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
@@ -59,44 +58,34 @@ class _Replay(Protection):
         due = strategy.clock.train_exp_epochs % self.every == 0
         if not due or self._memory is None or self.weight == 0:
             return
-        n = len(self._memory[0])
-        drawn = torch.randperm(n, generator=self.generator)[: self.batch_size]
-        *columns, task_labels = (column[drawn] for column in self._memory)
-        target, stored = (column.to(strategy.device) for column in columns)
-        output = self._output(strategy, stored, task_labels)
+        rows = self._draw(len(self._memory[0]), self.batch_size)
+        target, stored, task_labels = (column[rows] for column in self._memory)
+        output = self._output(strategy, stored.to(strategy.device), task_labels)
+        target = target.to(strategy.device)
         if target.is_floating_point():
             target = target.view_as(output)
-        replay = criterion_of(strategy)(output, target)
-        add_term(strategy, "replay", self.weight * replay)
+        add_term(strategy, "replay", self.weight * criterion_of(strategy)(output, target))
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Stores samples of the experience that was just trained."""
         dataset = strategy.experience.dataset.eval()
-        chosen = torch.randperm(len(dataset), generator=self.generator)
-        chosen = chosen[: self.samples_per_experience]
-        items = [dataset[i] for i in chosen.tolist()]
+        rows = self._draw(len(dataset), self.samples_per_experience)
+        items = [dataset[i] for i in rows.tolist()]
         x = torch.stack([item[0] for item in items])
-        task_labels = torch.tensor([int(item[-1]) for item in items])
+        labels = [int(item[-1]) for item in items]
         # HSFStrategy takes the input for the target, whatever the benchmark has.
-        y = (
-            x
-            if getattr(strategy, "reconstructs", False)
-            else default_collate([i[1] for i in items])
-        )
-        columns = [y, self._stored(strategy, x, task_labels)]
+        reconstructs = getattr(strategy, "reconstructs", False)
+        y = x if reconstructs else default_collate([item[1] for item in items])
+        tensors = TensorDataset(y, self._stored(strategy, x, torch.tensor(labels)))
+        samples = AvalancheDataset([tensors], data_attributes=[TaskLabels(labels)])
         self._n_experiences += 1
-        self.storage_policy.max_size = min(
-            self.mem_size, self._n_experiences * self.samples_per_experience
-        )
-        samples = AvalancheDataset(
-            [TensorDataset(*columns)], data_attributes=[TaskLabels(task_labels.tolist())]
-        )
+        n_samples = self._n_experiences * self.samples_per_experience
+        self.storage_policy.max_size = min(self.mem_size, n_samples)
         with torch.random.fork_rng(devices=[]):  # Avalanche's reservoir draws from the global one
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
             self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
-        stored = list(self.storage_policy.buffer)
-        self._memory = (
-            *(torch.stack([item[i] for item in stored]) for i in range(len(columns))),
-            torch.tensor([item[-1] for item in stored]),
-        )
+        self._memory = tuple(default_collate(list(self.storage_policy.buffer)))
+
+    def _draw(self, n: int, size: int) -> Tensor:
+        return torch.randperm(n, generator=self.generator)[:size]

@@ -36,14 +36,17 @@ class Protection(SupervisedPlugin):
             TypeError: The model lacks the module needed.
             ValueError: A second plugin of the same class, or one that is excluded.
         """
+        name, kinds = type(self).__name__, [type(plugin) for plugin in strategy.plugins]
         if self.needs is not None:
             self.find(self.needs, strategy)
-        check_alone(self, strategy)
-        for other, reason in self.excludes.items():
-            if any(isinstance(plugin, other) for plugin in strategy.plugins):
-                raise ValueError(
-                    f"{type(self).__name__} and {other.__name__} contradict each other: {reason}"
-                )
+        if kinds.count(type(self)) > 1:
+            raise ValueError(
+                f"{name} is among the plugins twice: leave one out (the protections of a preset "
+                "are plugins too, protections= replaces them)"
+            )
+        for kind, reason in self.excludes.items():
+            if any(issubclass(plugin, kind) for plugin in kinds):
+                raise ValueError(f"{name} and {kind.__name__} contradict each other: {reason}")
 
     def find(self, kind: type[M], strategy: Any) -> M:
         """The first module of a kind inside the model; TypeError if it has none."""
@@ -56,18 +59,7 @@ class Protection(SupervisedPlugin):
         )
 
     def hypernetwork(self, strategy: Any) -> TaskWeights:
-        """The first hypernetwork inside the model; TypeError if it has none."""
         return self.find(TaskWeights, strategy)  # type: ignore[type-abstract]
 
     def embedding(self, strategy: Any) -> TaskEmbedding:
-        """The first `TaskEmbedding` inside the model; TypeError if it has none."""
         return self.find(TaskEmbedding, strategy)
-
-
-def check_alone(plugin: Any, strategy: Any) -> None:
-    """Raises ValueError if a strategy has a second plugin of the same class."""
-    if sum(type(other) is type(plugin) for other in strategy.plugins) > 1:
-        raise ValueError(
-            f"{type(plugin).__name__} is among the plugins twice: leave one out (the protections "
-            "of a preset are plugins too, protections= replaces them)"
-        )

@@ -17,9 +17,8 @@ class CosineRestartPlugin(Protection):
 
     lr(epoch) = lr * min(1, (epoch + 1) / warmup) * (1 + cos(pi * epoch / epochs)) / 2
 
-    For any supervised strategy. Avalanche 0.6's `LRSchedulerPlugin` ends an experience by putting
-    the full learning rate back, so every warm-up except the first begins with a step at the full
-    rate; hence this plugin.
+    For any supervised strategy. (Under Avalanche 0.6's `LRSchedulerPlugin` every warm-up except
+    the first begins with a step at the full rate.)
 
     Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983
 

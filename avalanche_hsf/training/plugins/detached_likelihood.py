@@ -25,8 +25,7 @@ class DetachedLikelihoodPlugin(Protection):
     the flow learns the shape of the latents.
 
     For strategies that train a `HypernetSDEFlow`. Where the flow is frozen, as for the later tasks
-    of the preset compact, it does nothing and stores nothing: the density is that of the tasks
-    the flow was trained on.
+    of the preset compact, it does and stores nothing; the density is that of the earlier tasks.
 
     Source: equation (2) of the paper, mended.
 
@@ -43,10 +42,8 @@ class DetachedLikelihoodPlugin(Protection):
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises, before any training, without a flow or with a second likelihood term."""
         if not isinstance(strategy.model, HypernetSDEFlow):
-            raise TypeError(
-                "DetachedLikelihoodPlugin needs a HypernetSDEFlow, "
-                f"got {type(strategy.model).__name__}"
-            )
+            kind = type(strategy.model).__name__
+            raise TypeError(f"DetachedLikelihoodPlugin needs a HypernetSDEFlow, got {kind}")
         super().before_training_exp(strategy, **kwargs)
         beta = getattr(strategy, "beta", None)
         if isinstance(beta, BetaSchedule) and beta.scale > 0:
@@ -66,9 +63,8 @@ class DetachedLikelihoodPlugin(Protection):
         with torch.no_grad():
             z0 = model.encode(strategy.mb_x, written) if latents is None else latents.z0
             self._note(model, z0.detach(), written.groups)
-            blur = torch.randn(
-                z0.shape, generator=model.noise.generator(z0.device), device=z0.device
-            )
+            generator = model.noise.generator(z0.device)
+            blur = torch.randn(z0.shape, generator=generator, device=z0.device)
             whitened, _ = model.whitening(z0, written.groups)
             z0 = model.whitening.inverse(whitened + self.noise * blur, written.groups)
         u, log_det = model.flow_of(z0, written)
@@ -89,8 +85,8 @@ class DetachedLikelihoodPlugin(Protection):
     def _applies(self, model: HypernetSDEFlow, written: Written) -> bool:
         """Whether the flow of some tasks can learn; a frozen one keeps what it has."""
         weights = [w for name, w in written.weights.items() if name.startswith("flow.")]
-        tensors = [*model.flow.parameters(), *weights]
-        return self.weight > 0 and any(tensor.requires_grad for tensor in tensors)
+        learns = any(tensor.requires_grad for tensor in (*model.flow.parameters(), *weights))
+        return self.weight > 0 and learns
 
     @staticmethod
     def _note(model: HypernetSDEFlow, z0: Tensor, groups: TaskGroups) -> None:

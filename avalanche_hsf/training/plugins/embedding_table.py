@@ -22,14 +22,11 @@ class EmbeddingTablePlugin(Protection):
 
     times as long: at 300 epochs per task at most 3.4 times in the second task, 5.5 in the fifth. A
     row without a gradient is not skipped either: momentum and weight decay go on moving it.
-    Embeddings that grow one by one, as Avalanche does it, start at step 0 and move as intended.
-    The difference is visible in how much is forgotten, so reproducing the paper needs it.
+    Embeddings that grow one by one, as Avalanche's do, start at step 0 and move as intended. The
+    difference shows in how much is forgotten, so reproducing the paper needs it.
 
-    Left out: the table's weight decay reaches a later task's row before its time, which
-    shrinks it by 0.6 % until the fifth task.
-
-    Does nothing for an optimizer that keeps no state. It acts in
-    `before_training_exp`, after `make_optimizer`.
+    Left out: the table's weight decay shrinks a later task's row before its time, by 0.6 % until
+    the fifth task. Does nothing for an optimizer that keeps no state.
 
     Source: the author's public code (one `nn.Parameter` of shape tasks x dim).
     """

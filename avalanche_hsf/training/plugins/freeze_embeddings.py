@@ -14,13 +14,12 @@ from avalanche_hsf.training.tasks import current_tasks
 class FreezeEmbeddingsPlugin(Protection):
     """Embeddings of tasks that are not in training get no gradient.
 
-    Then neither a gradient (of the separation loss, which pulls on both sides of a pair), nor
-    momentum, nor weight decay moves them. An embedding is free again when its task comes back.
+    Then neither a gradient (such as the separation loss's), nor momentum, nor weight decay moves
+    them. An embedding is free again when its task comes back.
 
     For any supervised strategy whose model has a `TaskEmbedding`. Stores nothing between tasks.
 
-    Source: von Oswald et al. 2020, https://arxiv.org/abs/1906.00695, where the embeddings of
-    finished tasks are fixed.
+    Source: von Oswald et al. 2020, https://arxiv.org/abs/1906.00695
     """
 
     needs = TaskEmbedding

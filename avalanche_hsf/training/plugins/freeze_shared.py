@@ -14,17 +14,14 @@ from avalanche_hsf.training.tasks import current_tasks
 class FreezeSharedPlugin(Protection):
     """Freezes every parameter outside the hypernetwork when a second task comes.
 
-    While the stream goes on with the tasks it began with, such as the parts that
-    `split_online_stream` makes of an experience, nothing is frozen.
-
     All tasks run through the shared layers, and nothing else protects them: the weights written
     for an old task fit the layers as they were then. Frozen parameters have no gradient, so
-    neither momentum nor weight decay moves them.
+    neither momentum nor weight decay moves them. Nothing is frozen while the stream goes on with
+    its first tasks, as in the parts that `split_online_stream` makes of an experience.
 
     For any supervised strategy whose model has a hypernetwork. Stores nothing between tasks.
 
-    Source: as for the frozen trunk of progressive networks, Rusu et al. 2016,
-    https://arxiv.org/abs/1606.04671.
+    Source: progressive networks, Rusu et al. 2016, https://arxiv.org/abs/1606.04671
 
     Args:
         trainable: Prefixes of parameter names that go on training, such as "flow." whose

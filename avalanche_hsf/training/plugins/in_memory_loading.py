@@ -15,10 +15,10 @@ class InMemoryLoadingPlugin(SupervisedPlugin):
     """Cuts training minibatches from tensors where that changes nothing but the time.
 
     For any supervised strategy. The strategy's data loader is replaced by `in_memory(loader)`
-    before the first epoch of an experience, so after `ReplayPlugin` and its like, which make
-    their own in `before_training_exp`; so is the loader of A-GEM's memory. Minibatches and their
-    order stay the same, to the bit, and so does the state of the random generators; a loader that
-    can not be handled exactly is left alone. Keeps nothing between experiences.
+    before the first epoch of an experience, so after `ReplayPlugin` and its like have made theirs;
+    so is the loader of A-GEM's memory. Minibatches, their order and the random generators stay the
+    same, to the bit; a loader that cannot be handled exactly is left alone. Keeps nothing between
+    experiences.
     """
 
     def __init__(self) -> None:

@@ -14,8 +14,8 @@ from avalanche_hsf.training.plugins.base import Protection
 class InputNoisePlugin(Protection):
     """Adds Gaussian noise to the inputs of training minibatches; targets stay clean.
 
-    Keeps a model trained on few samples from overfitting: a denoising autoencoder. For any
-    supervised strategy. Stores nothing between tasks.
+    A denoising autoencoder overfits less on few samples. For any supervised strategy. Stores
+    nothing between tasks.
 
     Source: Vincent et al. 2008, https://doi.org/10.1145/1390156.1390294
 

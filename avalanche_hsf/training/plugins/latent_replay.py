@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor
 
 from avalanche_hsf.training.plugins._replay import _Replay
-
-
-@runtime_checkable
-class LatentAutoencoder(Protocol):
-    """The methods that latent replay needs, see `HypernetSDEFlow`."""
-
-    def encode(self, x: Tensor, task_labels: Tensor) -> Tensor: ...
-    def evolve(self, z0: Tensor, task_labels: Tensor) -> Tensor: ...
-    def decode(self, z_T: Tensor, task_labels: Tensor) -> Tensor: ...
 
 
 class LatentReplayPlugin(_Replay):
@@ -23,16 +14,16 @@ class LatentReplayPlugin(_Replay):
 
     replay = mean over m drawn samples of criterion(decode(z_T, t), y), with y = x in the paper
 
-    After each experience some of its samples are stored as (y, z_T, t), with z_T as the model
-    encoded them then, in Avalanche's own `ExperienceBalancedBuffer`. Every few epochs some are
-    drawn and decoded. Only the decoder rehearses: encoder, flow and first SDE never see an old
-    sample again. That is the paper's replay, faults included.
+    After each experience some of its samples are stored as (y, z_T, t), with z_T as encoded then,
+    in Avalanche's `ExperienceBalancedBuffer`. Every few epochs some are drawn and decoded. Only
+    the decoder rehearses: encoder, flow and first SDE never see an old sample again. That is the
+    paper's replay, faults included.
 
-    For any supervised strategy whose model is a `LatentAutoencoder`.
+    For any supervised strategy whose model has encode, evolve and decode, see `HypernetSDEFlow`.
 
-    Source: section 2.5 of the paper; sizes and schedule from the author's public code, whose
-    memory drops its oldest samples when full where this one keeps experiences balanced (the two
-    agree up to ten experiences at the default sizes).
+    Source: section 2.5 of the paper; sizes and schedule from the author's public code, whose full
+    memory drops its oldest samples, where this one keeps experiences balanced (the same up to ten
+    experiences at the default sizes).
 
     Args:
         weight: gamma, at least 0; the paper's final experiments use 2.
@@ -50,7 +41,7 @@ class LatentReplayPlugin(_Replay):
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises TypeError, before any training, if the model has no latents to replay."""
         super().before_training_exp(strategy, **kwargs)
-        if not isinstance(strategy.model, LatentAutoencoder):
+        if not all(hasattr(strategy.model, name) for name in ("encode", "evolve", "decode")):
             raise TypeError(
                 "LatentReplayPlugin needs a model with encode, evolve and decode, as "
                 f"HypernetSDEFlow has; {type(strategy.model).__name__} lacks them. To replay raw "
@@ -58,9 +49,9 @@ class LatentReplayPlugin(_Replay):
             )
 
     def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        model, on_device = strategy.model, task_labels.to(strategy.device)
-        z0 = model.encode(x.to(strategy.device), on_device)
-        return model.evolve(z0, on_device).cpu()
+        task_labels = task_labels.to(strategy.device)
+        z0 = strategy.model.encode(x.to(strategy.device), task_labels)
+        return strategy.model.evolve(z0, task_labels).cpu()
 
     def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
         return strategy.model.decode(stored, task_labels)

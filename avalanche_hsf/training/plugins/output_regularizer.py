@@ -23,12 +23,11 @@ class OutputRegularizerPlugin(Protection):
     r"""Adds weight * mean_k ||h(e_k; Theta + dTheta) - h*(e_k)||^2 to the loss, over old tasks k.
 
     h*(e_k) are the weights that the hypernetwork wrote for task k when the present experience
-    began; so an old task is held by its outputs, not by its data. Stores nothing between tasks
-    beyond the embeddings; during training, a copy of the old outputs in use.
+    began, so old tasks need no data. Stores nothing between tasks beyond the embeddings; during
+    training, a copy of the old outputs.
 
-    dTheta is zero, or, looking ahead, the step of the hypernetwork's weights that the optimizer
-    would take on the loss without this term: the outputs are held where that step leads, at the
-    cost of a second backward pass and step.
+    dTheta is zero, or, with `lookahead`, the step of the hypernetwork's weights that the optimizer
+    would take on the loss without this term, at the cost of a second backward pass and step.
 
     For any supervised strategy whose model has a hypernetwork that can move old outputs.
 
@@ -38,8 +37,7 @@ class OutputRegularizerPlugin(Protection):
         weight: At least 0. The squared distance is summed over all weights of a task.
         lookahead: Whether dTheta is that step. Its place is then after all plugins that add to
             the loss.
-        n_tasks: Old tasks drawn anew at each iteration, at least 1; None: all of them, whose time
-            grows with their number.
+        n_tasks: Old tasks drawn anew at each iteration, at least 1; None: all of them.
         seed: Seed of these draws; if None it is drawn from torch's global generator.
     """
 
@@ -85,12 +83,12 @@ class OutputRegularizerPlugin(Protection):
         ahead = _ahead(strategy, hypernetwork) if self.lookahead else {}
         labels = [self._old[k] for k in chosen.tolist()]
         now = functional_call(hypernetwork, ahead, (labels,)) if ahead else hypernetwork(labels)
-        moved = [
+        distances = [
             (now[name] - old[chosen.to(old.device)]).square().sum()
             for name, old in self._outputs.items()
         ]
-        held = self.weight * torch.stack(moved).sum() / len(chosen)
-        add_term(strategy, "output regularizer", held)
+        term = self.weight * torch.stack(distances).sum() / len(chosen)
+        add_term(strategy, "output regularizer", term)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._old, self._outputs = [], {}
@@ -102,12 +100,8 @@ def _ahead(strategy: Any, hypernetwork: nn.Module) -> dict[str, Tensor]:
     The gradient passes through where it is now, not through the step. Embeddings stay: those of
     old tasks do not take the step.
     """
-    embeddings = {
-        id(p)
-        for m in hypernetwork.modules()
-        if isinstance(m, TaskEmbedding)
-        for p in m.parameters()
-    }
+    modules = [m for m in hypernetwork.modules() if isinstance(m, TaskEmbedding)]
+    embeddings = {id(p) for module in modules for p in module.parameters()}
     named = {
         name: p
         for name, p in hypernetwork.named_parameters()

@@ -15,8 +15,8 @@ class RawReplayPlugin(_Replay):
 
     replay = mean over m drawn samples of criterion(model(x, t), y)
 
-    As `LatentReplayPlugin`, arguments included, but the whole model rehearses. It stores raw
-    samples, so it is not an option where data must not be stored. For any supervised strategy.
+    As `LatentReplayPlugin`, arguments included, but the whole model rehearses, on raw samples that
+    are stored. For any supervised strategy.
 
     Source: experience replay, Rolnick et al. 2019, https://arxiv.org/abs/1811.11682
     """

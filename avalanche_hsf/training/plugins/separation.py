@@ -15,9 +15,8 @@ from avalanche_hsf.training.terms import add_term
 class SeparationPlugin(Protection):
     """Adds delta * sep to the loss: embeddings of different tasks are pushed apart.
 
-    For any supervised strategy whose model has a `TaskEmbedding` somewhere inside. The current
-    tasks are those of the experience in training, the others all other known tasks. As in the
-    paper the gradient moves both, finished tasks too, unless `FreezeEmbeddingsPlugin` holds them.
+    For any supervised strategy whose model has a `TaskEmbedding`. As in the paper the gradient
+    moves those of finished tasks too, unless `FreezeEmbeddingsPlugin` holds them.
 
     Source: section 2.5 of the paper, see `separation`.
 
