@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -141,9 +142,9 @@ class HypernetSDEFlow(TaskWritten):
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
-        sde = {"dim": latent_dim, "hidden_dim": sde_hidden_dim, **sde_options}
-        self.encoder_sde = NeuralSDE(horizon=encoder_horizon, n_steps=encoder_steps, **sde)
-        self.decoder_sde = NeuralSDE(horizon=decoder_horizon, n_steps=decoder_steps, **sde)
+        make_sde = partial(NeuralSDE, latent_dim, **{"hidden_dim": sde_hidden_dim, **sde_options})
+        self.encoder_sde = make_sde(horizon=encoder_horizon, n_steps=encoder_steps)
+        self.decoder_sde = make_sde(horizon=decoder_horizon, n_steps=decoder_steps)
         self.decoder = nn.Sequential(
             OrderedDict(
                 hidden=nn.Linear(latent_dim, hidden_dim),

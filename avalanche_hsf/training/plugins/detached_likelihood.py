@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import torch
@@ -84,9 +85,9 @@ class DetachedLikelihoodPlugin(Protection):
 
     def _applies(self, model: HypernetSDEFlow, written: Written) -> bool:
         """Whether the flow of some tasks can learn; a frozen one keeps what it has."""
-        weights = [w for name, w in written.weights.items() if name.startswith("flow.")]
-        learns = any(tensor.requires_grad for tensor in (*model.flow.parameters(), *weights))
-        return self.weight > 0 and learns
+        weights = (w for name, w in written.weights.items() if name.startswith("flow."))
+        tensors = chain(weights, model.flow.parameters())  # mostly the first one decides
+        return self.weight > 0 and any(tensor.requires_grad for tensor in tensors)
 
     @staticmethod
     def _note(model: HypernetSDEFlow, z0: Tensor, groups: TaskGroups) -> None:
