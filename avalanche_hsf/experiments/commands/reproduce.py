@@ -14,12 +14,7 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.report import (
-    Report,
-    Table,
-    plot_mse_matrices,
-    plot_task_over_stream,
-)
+from avalanche_hsf.experiments.report import Report, Table, plot_mse_matrices, plot_task_over_stream
 from avalanche_hsf.experiments.report.tables import signed
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
 from avalanche_hsf.experiments.runs.record import Run, Runs

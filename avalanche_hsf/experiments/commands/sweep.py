@@ -72,11 +72,7 @@ def variations(
         ValueError: A name is not known, `LOSS_TERMS` has values, no values are given for what the
             preset has not, or the preset has no loss terms to leave out.
     """
-    own = {
-        **values_of(preset),
-        EPOCHS: epochs,
-        "latent_dim": latent_dim,
-    }
+    own = {**values_of(preset), EPOCHS: epochs, "latent_dim": latent_dim}
     made = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
     for name, values in vary.items():
         if name == LOSS_TERMS:

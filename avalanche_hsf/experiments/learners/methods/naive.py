@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from avalanche.training import Naive
-from torch import nn
 from torch.optim import AdamW
 
 from avalanche_hsf.experiments.learners.base import Learner, Setting
@@ -18,10 +18,6 @@ from avalanche_hsf.experiments.learners.forms import (
 from avalanche_hsf.training import InMemoryLoadingPlugin
 
 
-def _naive(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return make_strategy(Naive, setting, model, **arguments)
-
-
 def _as_in_the_paper(setting: Setting, *, plugins: Any = (), **common: Any) -> Naive:
     """One AdamW for all tasks, at a constant rate."""
     model = autoencoder(setting)
@@ -32,6 +28,8 @@ def _as_in_the_paper(setting: Setting, *, plugins: Any = (), **common: Any) -> N
         **(setting.arguments | common),
     )
 
+
+_naive = partial(make_strategy, Naive)
 
 LEARNERS = {
     "mlp-paper": Learner(
