@@ -147,10 +147,10 @@ def _run(parser: _Parser, words: list[str]) -> int:
 
 def _list(chosen: argparse.Namespace) -> int:
     _quiet()
-    from avalanche_hsf.experiments.commands.list import tables
+    from avalanche_hsf.experiments.commands.list import text
 
     try:
-        print("\n\n".join(table.text() for table in tables(chosen.kind)))
+        print(text(chosen.kind))
     except ValueError as error:
         chosen.parser.error(str(error))
     return 0
