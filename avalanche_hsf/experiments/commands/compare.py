@@ -108,16 +108,9 @@ def carry_out(comparison: Comparison, results: ResultsFile, engine: Engine) -> R
 
 def check(options: argparse.Namespace) -> Comparison:
     """What was asked for; raises TypeError or ValueError, before anything runs."""
-    return Comparison.of(
-        options.benchmark,
-        options.strategies,
-        seeds=options.seeds,
-        network=options.network,
-        criterion=options.criterion,
-        mb_size=options.mb_size,
-        epochs=options.epochs,
-        tuning_seed=options.tuning_seed,
-    )
+    names = ("seeds", "network", "criterion", "mb_size", "epochs", "tuning_seed")
+    arguments = {name: getattr(options, name) for name in names}
+    return Comparison.of(options.benchmark, options.strategies, **arguments)
 
 
 def report(comparison: Comparison, results: ResultsFile, engine: Engine) -> Report | None:

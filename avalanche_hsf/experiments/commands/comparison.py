@@ -69,8 +69,8 @@ class Comparison:
         if learners is None:
             learners = OF_NETWORKS if problem.unit == "epoch" else OF_AUTOENCODERS
         named = _named(learners)
-        found = {name: find_learner(learner) for name, learner in named.items()}
-        check_fit(problem, found)
+        builders = {name: find_learner(learner) for name, learner in named.items()}
+        check_fit(problem, builders)
         if tuning_seed in seeds:
             raise ValueError(
                 f"the tuning seed {tuning_seed} is among the seeds: what is reported must be "
@@ -90,7 +90,7 @@ class Comparison:
             criterion=criterion,
             mb_size=mb_size,
         )
-        return cls(problem, found, named, job, list(seeds), tuning_seed)
+        return cls(problem, builders, named, job, list(seeds), tuning_seed)
 
     def job_of(
         self, name: str, seed: int, configuration: Mapping[str, Any], *, tuning: bool = False

@@ -29,12 +29,12 @@ def diagnose_report(runs: Runs) -> Report:
     return Report("diagnosis", tables, (), drawn, files, runs.failures)
 
 
-def shares(runs: Sequence[Run], kind: str = "shapley") -> dict[str, list[float]]:
-    """By component, what it has of each task's forgetting, as the mean over runs."""
+def shares(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """By component, its Shapley value for each task's forgetting, as the mean over runs."""
     tasks = _by_task(runs, "attribution")
     return {
-        component: [sum(run[kind][component] for run in task) / len(task) for task in tasks]
-        for component in tasks[0][0][kind]
+        component: [sum(run["shapley"][component] for run in task) / len(task) for task in tasks]
+        for component in tasks[0][0]["shapley"]
     }
 
 

@@ -73,13 +73,13 @@ def variations(
             preset lacks, or the preset has no loss terms to leave out.
     """
     defaults = {**values_of(preset), EPOCHS: epochs, "latent_dim": latent_dim}
-    found = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
+    changes = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
     for name, values in vary.items():
         if name == LOSS_TERMS:
             if values:
                 raise ValueError(f"{LOSS_TERMS} takes no values, got {list(values)}")
             for label, varied in _loss_terms(preset, defaults).items():
-                found[label] = Variation(label, varied, epochs)
+                changes[label] = Variation(label, varied, epochs)
             continue
         if name not in FACTORS:
             names = ", ".join([LOSS_TERMS, *FACTORS])
@@ -90,10 +90,10 @@ def variations(
             value = max(round(value), 1) if name in INTEGERS else float(f"{value:.6g}")
             label = f"{name} {value:g}"
             if name == EPOCHS:
-                found[label] = Variation(label, {}, int(value))
+                changes[label] = Variation(label, {}, int(value))
             elif value != defaults.get(name):
-                found[label] = Variation(label, {name: value}, epochs)
-    return list(found.values())
+                changes[label] = Variation(label, {name: value}, epochs)
+    return list(changes.values())
 
 
 def check(options: argparse.Namespace) -> list[tuple[str, Job]]:
@@ -102,9 +102,9 @@ def check(options: argparse.Namespace) -> list[tuple[str, Job]]:
     problem, learner = find_problem(options.benchmark), f"hsf-{options.preset}"
     check_fit(problem, {learner: LEARNERS[learner]})
     vary = dict(options.vary or everything(options.preset))
-    chosen = variations(options.preset, vary, latent_dim=problem.latent_dim, epochs=options.epochs)
+    given = {"latent_dim": problem.latent_dim, "epochs": options.epochs}
     labelled = []
-    for variation in chosen:
+    for variation in variations(options.preset, vary, **given):
         check_values(options.preset, variation.varied)
         configuration = {"varied": dict(variation.varied)} if variation.varied else {}
         labelled += [

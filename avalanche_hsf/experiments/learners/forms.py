@@ -117,3 +117,9 @@ def on_networks(
     fields: dict[str, Any] = {"jointly": jointly, "regularized": False, "group": "networks"}
     about = f"{about}, on the stream's network with a head for each task"
     return {f"net-{name}": _learner(make, network_with_heads, about, grid, **fields)}
+
+
+def on_both(name: str, make: Make, about: str, *, jointly: bool = False) -> dict[str, Learner]:
+    """The three learners of `on_autoencoders` and `on_networks`."""
+    autoencoders = on_autoencoders(name, make, about, jointly=jointly)
+    return autoencoders | on_networks(name, make, about, jointly=jointly)

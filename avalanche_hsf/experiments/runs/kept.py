@@ -68,20 +68,8 @@ SCRATCH: Mapping[type, frozenset[str]] = {
 }
 """Attributes, by class, that training makes anew before it reads them: no storage."""
 
-_NO_STORAGE = (
-    Optimizer,
-    LRScheduler,
-    EvaluationPlugin,
-    BaseLogger,
-    torch.Generator,
-    str,
-    bytes,
-    type,
-    ModuleType,
-    FunctionType,
-    BuiltinFunctionType,
-    MethodType,
-)
+_CODE_AND_TEXT = (str, bytes, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+_TOOLS = (Optimizer, LRScheduler, EvaluationPlugin, BaseLogger, torch.Generator)
 
 
 class _Kept:
@@ -104,7 +92,7 @@ class _Kept:
                 self._add_interval("cpu", value.__array_interface__["data"][0], value.nbytes)
             elif isinstance(value, AvalancheDataset):
                 self._add_items(value)
-            elif id(value) not in seen and not isinstance(value, _NO_STORAGE):
+            elif id(value) not in seen and not isinstance(value, _TOOLS + _CODE_AND_TEXT):
                 seen.add(id(value))
                 todo.extend(_parts(name, value))
 

@@ -45,12 +45,10 @@ def run(
 ) -> Run:
     """Trains one learner on one stream, evaluating the whole test stream after each experience.
 
-    Every global generator is seeded with `seed` before the model is made.
-
     Args:
         benchmark: What is learned, see `find_problem`.
         learner: Who learns it, see `find_learner`.
-        seed: At least 0.
+        seed: At least 0; every global generator is seeded with it before the model is made.
         epochs: Epochs per experience, at least 1. Default: the problem's.
         configuration: Arguments of the learner.
         name: Of the learner in the run. Default: as it is called.
@@ -65,7 +63,7 @@ def run(
     Raises:
         TypeError, ValueError: The learner builds no strategy, or one without its evaluator.
     """
-    problem, chosen = find_problem(benchmark), find_learner(learner)
+    problem, builder = find_problem(benchmark), find_learner(learner)
     epochs, configuration = epochs or problem.epochs, dict(configuration or {})
     name = name or label_of(learner)
     stream = problem.make(seed)
@@ -80,15 +78,10 @@ def run(
     n_epochs, title = epochs * n_tasks, f"{name}, seed {seed}"
     start = time.perf_counter()
     with tqdm(total=n_epochs, desc=title, unit="epoch", disable=not progress) as bar:
-        strategy = chosen.build(
-            setting,
-            **configuration,
-            eval_mb_size=1024,
-            evaluator=evaluator,
-            plugins=[_Progress(bar), *plugins],
-        )
+        common = {"evaluator": evaluator, "plugins": [_Progress(bar), *plugins]}
+        strategy = builder.build(setting, **configuration, eval_mb_size=1024, **common)
         _check_strategy(strategy, matrix)
-        for part in [stream.train_stream] if chosen.jointly else stream.train_stream:
+        for part in [stream.train_stream] if builder.jointly else stream.train_stream:
             strategy.train(part, **loading)
             strategy.eval(stream.test_stream)
             kept.append(floats_kept(strategy))
@@ -97,6 +90,7 @@ def run(
     n_parameters = sum(value.numel() for value in state if isinstance(value, Tensor))
     R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
     R[-len(matrix.result()) :] = matrix.result()
+    n_later = max(len(kept) - 1, 1)
     return Run.from_matrix(
         R,
         benchmark=problem.name,
@@ -108,9 +102,7 @@ def run(
         seconds=seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
-        floats_per_task=max(
-            (kept[-1] - kept[0]) / max(len(kept) - 1, 1), (kept[-1] - n_parameters) / n_tasks
-        ),
+        floats_per_task=max((kept[-1] - kept[0]) / n_later, (kept[-1] - n_parameters) / n_tasks),
         raw_samples=raw_samples_kept(strategy),
     )
 

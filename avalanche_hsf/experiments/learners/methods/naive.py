@@ -9,12 +9,7 @@ from avalanche.training import Naive
 from torch.optim import AdamW
 
 from avalanche_hsf.experiments.learners.base import Learner, Setting
-from avalanche_hsf.experiments.learners.forms import (
-    autoencoder,
-    make_strategy,
-    on_autoencoders,
-    on_networks,
-)
+from avalanche_hsf.experiments.learners.forms import autoencoder, make_strategy, on_both
 from avalanche_hsf.training import InMemoryLoadingPlugin
 
 
@@ -29,8 +24,6 @@ def _as_in_the_paper(setting: Setting, *, plugins: Any = (), **common: Any) -> N
     )
 
 
-_naive = partial(make_strategy, Naive)
-
 LEARNERS = {
     "mlp-paper": Learner(
         _as_in_the_paper,
@@ -39,6 +32,5 @@ LEARNERS = {
         regularized=False,
         autoencodes=True,
     ),
-    **on_autoencoders("naive", _naive, "Naive, fine-tuning"),
-    **on_networks("naive", _naive, "Naive, fine-tuning"),
+    **on_both("naive", partial(make_strategy, Naive), "Naive, fine-tuning"),
 }

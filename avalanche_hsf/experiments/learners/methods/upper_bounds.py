@@ -9,7 +9,7 @@ from avalanche.training import Cumulative, FromScratchTraining, JointTraining
 from torch import nn
 
 from avalanche_hsf.experiments.learners.base import Setting
-from avalanche_hsf.experiments.learners.forms import make_strategy, on_autoencoders, on_networks
+from avalanche_hsf.experiments.learners.forms import make_strategy, on_autoencoders, on_both
 
 _cumulative = partial(make_strategy, Cumulative)
 _from_scratch = partial(make_strategy, FromScratchTraining)
@@ -21,9 +21,7 @@ def _joint(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
 
 
 LEARNERS = {
-    **on_autoencoders("cumulative", _cumulative, "Cumulative, all data so far"),
-    **on_networks("cumulative", _cumulative, "Cumulative, all data so far"),
-    **on_autoencoders("joint", _joint, "JointTraining, all data at once", jointly=True),
-    **on_networks("joint", _joint, "JointTraining, all data at once", jointly=True),
+    **on_both("cumulative", _cumulative, "Cumulative, all data so far"),
+    **on_both("joint", _joint, "JointTraining, all data at once", jointly=True),
     **on_autoencoders("from-scratch", _from_scratch, "FromScratchTraining, a new model each time"),
 }
