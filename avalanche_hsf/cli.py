@@ -47,7 +47,7 @@ COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Bad input ends with one line and exit code 2, not with a page of usage."""
+    """Bad input ends with one line and exit code 2 instead of a page of usage."""
 
     def error(self, message: str) -> NoReturn:
         message = " ".join(message.split())
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser, commands = _parsers()
     try:
-        found = _with_config(words, commands)
-        return _list(parser.parse_args(found)) if "list" in found[:1] else _run(parser, found)
+        words = _with_config(words, commands)
+        return _list(parser.parse_args(words)) if "list" in words[:1] else _run(parser, words)
     except KeyboardInterrupt:
         print("\nstopped; finished runs are kept, the same command goes on", file=sys.stderr)
         return 130
@@ -99,18 +99,18 @@ def _with_config(words: list[str], commands: dict[str, _Parser]) -> list[str]:
     """The words with those of the file that --config names put before them."""
     if not words or words[0] not in commands:
         return words
-    find = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    find.add_argument("--config")
-    path = find.parse_known_args(words[1:])[0].config
+    name, *given = words
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config")
+    path = finder.parse_known_args(given)[0].config
     if path is None:
         return words
     from avalanche_hsf.experiments.commands.config import words_of
 
-    command = commands[words[0]]
     try:
-        return [words[0], *words_of(path, words[0], command, words[1:]), *words[1:]]
+        return [name, *words_of(path, name, commands[name], given), *given]
     except ValueError as error:
-        command.error(str(error))
+        commands[name].error(str(error))
 
 
 def _run(parser: _Parser, words: list[str]) -> int:
@@ -147,17 +147,17 @@ def _run(parser: _Parser, words: list[str]) -> int:
 
 def _list(chosen: argparse.Namespace) -> int:
     _quiet()
-    from avalanche_hsf.experiments.commands.list import tables
+    from avalanche_hsf.experiments.commands.list import text
 
     try:
-        print("\n\n".join(table.text() for table in tables(chosen.kind)))
+        print(text(chosen.kind))
     except ValueError as error:
         chosen.parser.error(str(error))
     return 0
 
 
 def _quiet() -> None:
-    warnings.filterwarnings("ignore", message="no QP solver found")  # which only GEM would need
+    warnings.filterwarnings("ignore", message="no QP solver found")  # only GEM needs one
     from avalanche_hsf.experiments.runs.run import silence_avalanche
 
     silence_avalanche()

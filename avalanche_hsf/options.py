@@ -1,4 +1,4 @@
-"""The words of the command line. Nothing here imports torch, so that help is quick."""
+"""The options of the command line. Nothing here imports torch, so that help is quick."""
 
 from __future__ import annotations
 
@@ -58,8 +58,7 @@ def assignment(text: str) -> tuple[str, float]:
 
 def reproduce(parser: argparse.ArgumentParser) -> None:
     """The paper's experiment."""
-    _seeds(parser, [42], "seeds to run, separated by commas (default: 42, the paper's)")
-    _epochs(parser, 300, "training epochs per task (default: 300, the paper's)")
+    _seeds_and_epochs(parser, seeds="42", note=", the paper's")
 
 
 def compare(parser: argparse.ArgumentParser) -> None:
@@ -92,20 +91,17 @@ def compare(parser: argparse.ArgumentParser) -> None:
         type=words,
         metavar="A,B,...",
         help="learners, groups of them (presets, frontier, peers, networks) or module:name of "
-        "yours; the first is what the others are tested against (default: hsf-isolated, presets, "
-        "peers where full batches are reconstructed, else hn-isolated,networks)",
+        "yours; the others are tested against the first (default: hsf-isolated,presets,peers where "
+        "full batches are reconstructed, else hn-isolated,networks)",
     )
-    _seeds(parser, [1, 2, 3, 4, 5], "seeds to report, separated by commas (default: 1,2,3,4,5)")
     parser.add_argument(
         "--tuning-seed",
         type=integer,
         default=100,
         metavar="N",
-        help="seed of the search, not reported (default: 100)",
+        help="seed of the search, not reported (default: %(default)s)",
     )
-    _epochs(
-        parser, None, "epochs per task, for every learner (default: the benchmark's own, or 10)"
-    )
+    _seeds_and_epochs(parser, epochs=None)
 
 
 def diagnose(parser: argparse.ArgumentParser) -> None:
@@ -116,8 +112,8 @@ def diagnose(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=assignment,
         metavar="NAME=VALUE",
-        help="set a hyperparameter of the preset otherwise, again for more, such as beta=0; the "
-        "names are those of sweep --vary",
+        help="set a hyperparameter of the preset, repeatable, such as beta=0; the names are those "
+        "of sweep --vary",
     )
 
 
@@ -129,21 +125,21 @@ def sweep(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=variation,
         metavar="NAME[=A,B,...]",
-        help="what to change, again for more: loss-terms (each left out, each alone, replay and "
-        "sep at 2, 5 and 10 times), or beta, gamma, delta, lr, epochs, solver_steps, "
-        "diffusion_scale, embedding_dim, latent_dim with the values to try; without values, "
-        "multiples of the preset's own (default: all that the preset has)",
+        help="what to change, repeatable: loss-terms (each left out, each alone, replay and sep "
+        "at 2, 5 and 10 times), or beta, gamma, delta, lr, epochs, solver_steps, diffusion_scale, "
+        "embedding_dim, latent_dim with the values to try; without values, multiples of the "
+        "preset's own (default: all that the preset has)",
     )
 
 
 def engine(parser: argparse.ArgumentParser, out: str) -> None:
-    """Where runs are kept and made: the words of every command that trains."""
+    """Where runs are kept and made: the options of every command that trains."""
     parser.add_argument(
         "--out",
         default=out,
         metavar="DIR",
-        help="folder for results.json, tables and figures; runs that its results.json holds "
-        f"already are not run again (default: {out})",
+        help="folder for results.json, tables and figures; the runs that results.json holds are "
+        "not run again (default: %(default)s)",
     )
     parser.add_argument(
         "--fresh", action="store_true", help="run everything anew and replace results.json"
@@ -164,32 +160,34 @@ def engine(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="read words from a TOML file, such as the one that each command writes into --out; "
-        "those of the command line come first",
+        help="read options from a TOML file, such as the one that each command writes into --out; "
+        "those of the command line take precedence",
     )
 
 
-def _seeds(parser: argparse.ArgumentParser, default: list[int], help: str) -> None:
-    parser.add_argument(
-        "--seeds", type=numbered_seeds, default=default, metavar="A,B,...", help=help
-    )
-
-
-def _epochs(parser: argparse.ArgumentParser, default: int | None, help: str) -> None:
-    parser.add_argument("--epochs", type=positive, default=default, metavar="N", help=help)
+def _seeds_and_epochs(
+    parser: argparse.ArgumentParser,
+    *,
+    seeds: str = "1,2,3,4,5",
+    epochs: int | None = 300,
+    note: str = "",
+) -> None:
+    help = f"seeds, separated by commas (default: %(default)s{note})"
+    parser.add_argument("--seeds", type=numbered_seeds, default=seeds, metavar="A,B,...", help=help)
+    default = f"%(default)s{note}" if epochs else "the benchmark's own, or 10"
+    help = f"training epochs per task (default: {default})"
+    parser.add_argument("--epochs", type=positive, default=epochs, metavar="N", help=help)
 
 
 def _preset_runs(parser: argparse.ArgumentParser) -> None:
     """A preset on a stream, with several seeds."""
-    parser.add_argument(
-        "--preset", default="paper", metavar="NAME", help="a preset (default: paper)"
-    )
+    help = "a preset (default: %(default)s)"
+    parser.add_argument("--preset", default="paper", metavar="NAME", help=help)
     parser.add_argument(
         "--benchmark",
         default="synthetic",
         metavar="NAME",
         help="a stream whose input is to be reconstructed, or module:name of yours (default: "
-        "synthetic, the paper's)",
+        "%(default)s, the paper's)",
     )
-    _seeds(parser, [1, 2, 3, 4, 5], "seeds, separated by commas (default: 1,2,3,4,5)")
-    _epochs(parser, 300, "training epochs per task (default: 300)")
+    _seeds_and_epochs(parser)

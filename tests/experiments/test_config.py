@@ -76,6 +76,7 @@ def test_a_bad_file_ends_with_one_line(text, message, tmp_path, capsys):
 def test_the_list_names_everything_in_a_line(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
     for name in [*BENCHMARKS, *LEARNERS, *PRESETS, "MSEMatrix"]:
         (line,) = [line for line in lines if line.split()[:1] == [name]][:1]
         assert len(line.split()) > 3, name  # says what it is

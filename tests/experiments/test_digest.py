@@ -72,7 +72,7 @@ CHANGES = {
     "grid of the learner": learner(grid=({"varied": {"lr": 0.1}},)),
     "code of the learner": learner(build=lambda setting, **arguments: None),
     "stream": problem(make=BENCHMARKS["random-5"].make),
-    "argument of the stream": problem(make=partial(BENCHMARKS["random-5"].make.func, 6)),
+    "argument of the stream": problem(make=partial(BENCHMARKS["random-5"].make, n_experiences=6)),
     "network": problem(make_network=BENCHMARKS["images-3"].make_network),
     "latent width": problem(latent_dim=3),
     "loss": problem(criterion=nn.L1Loss),

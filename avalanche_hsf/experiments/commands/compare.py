@@ -15,7 +15,6 @@ from avalanche_hsf.experiments.commands.comparison import (
     TUNING_SEED,
     Comparison,
     Learners,
-    job_of,
     tune,
 )
 from avalanche_hsf.experiments.report import Report
@@ -46,12 +45,11 @@ def compare(
     Args:
         benchmark: A name (see `avalanche-hsf list benchmarks`), an address `module:name`, an
             Avalanche benchmark, or a function that makes one, of the seed if it takes an argument.
-        learners: Who is compared, the first being what the others are tested against. Names and
-            groups of learners (see `avalanche-hsf list learners`) and addresses; or a mapping from
-            names of your own to any of these, to a `Learner`, or to a function
-            `build(setting, **arguments)` that returns an Avalanche strategy and passes
-            `arguments` on to it. If that function has an argument `lr`, the rate is searched.
-            Default: ours and Avalanche's.
+        learners: Who is compared; the others are tested against the first. Names and groups of
+            learners (see `avalanche-hsf list`) and addresses; or a mapping from names of your own
+            to any of these, to a `Learner`, or to a function `build(setting, **arguments)` that
+            returns an Avalanche strategy and passes `arguments` on to it. If that function has an
+            argument `lr`, the rate is searched. Default: ours and Avalanche's.
         seeds: At least one; each trains every learner.
         network: A function that makes the network of one task, or its address. Default: the
             benchmark's own, or for a stream of yours an MLP.
@@ -60,12 +58,12 @@ def compare(
         mb_size: Samples per minibatch. Default: the benchmark's own, or 32.
         epochs: Epochs per task, for every learner. Default: the benchmark's own, or 10.
         tuning_seed: The seed of the search; not one of `seeds`.
-        out: Folder whose `results.json` keeps the runs; what is there is not run again. Default:
+        out: Folder whose `results.json` keeps the runs; what it holds is not run again. Default:
             nowhere.
-        fresh: Train anew what is there.
+        fresh: Train anew what it holds.
         jobs: Runs at a time, in processes of one thread each. In a script, call this under
             `if __name__ == "__main__":`.
-        scheduler: Address of a Dask cluster that makes them instead.
+        scheduler: Address of a Dask cluster that makes the runs instead.
 
     Returns:
         The runs by learner and seed. A run that fails is reported, left out and named in
@@ -100,7 +98,7 @@ def carry_out(comparison: Comparison, results: ResultsFile, engine: Engine) -> R
     """Tunes every learner and runs it with every seed."""
     configurations, failures = tune(comparison, results, engine)
     jobs = [
-        job_of(comparison, name, seed, configuration)
+        comparison.job_of(name, seed, configuration)
         for name, configuration in configurations.items()
         for seed in comparison.seeds
     ]
@@ -110,16 +108,9 @@ def carry_out(comparison: Comparison, results: ResultsFile, engine: Engine) -> R
 
 def check(options: argparse.Namespace) -> Comparison:
     """What was asked for; raises TypeError or ValueError, before anything runs."""
-    return Comparison.of(
-        options.benchmark,
-        options.strategies,
-        seeds=options.seeds,
-        network=options.network,
-        criterion=options.criterion,
-        mb_size=options.mb_size,
-        epochs=options.epochs,
-        tuning_seed=options.tuning_seed,
-    )
+    names = ("seeds", "network", "criterion", "mb_size", "epochs", "tuning_seed")
+    arguments = {name: getattr(options, name) for name in names}
+    return Comparison.of(options.benchmark, options.strategies, **arguments)
 
 
 def report(comparison: Comparison, results: ResultsFile, engine: Engine) -> Report | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -32,32 +32,32 @@ NOTES = (
 
 def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Report:
     """The tables, a line per run for other programs, and the figure of the frontier."""
-    return Report(
-        "comparison",
-        tables(problem, runs),
-        NOTES,
-        {"frontier.png": frontier(problem, learners, runs)},
-        {"comparison.csv": csv_text(runs)},
-        runs.failures,
-    )
+    figures = {"frontier.png": frontier(problem, learners, runs)}
+    files = {"comparison.csv": csv_text(runs)}
+    return Report("comparison", tables(problem, runs), NOTES, figures, files, runs.failures)
 
 
 def tables(problem: Problem, runs: Runs) -> list[Table]:
     """What was learned and forgotten, and what it cost; each as mean ± 95 % interval over seeds."""
     by_learner = runs.by("learner")
+    groups = list(by_learner.values())
     first = runs[0].learner
-    n_seeds = max(len(group) for group in by_learner.values())
-    name = ", ".join(filter(None, [runs[0].benchmark, runs[0].network]))
-    epochs = _counted(runs[0].epochs, problem.unit)
-    about = f"{name}, {epochs} per task, {_counted(n_seeds, 'seed')}"
+
+    def intervals(value: Callable[[Run], float], form: str = ".1e") -> list[str]:
+        return [interval([value(run) for run in group], form, form.lstrip("+")) for group in groups]
+
+    def means(field: str) -> list[str]:
+        return [f"{_mean([getattr(run, field) for run in group]):,.0f}" for group in groups]
+
+    worst = [max(run.mean_and_worst_forgetting[1] for run in group) for group in groups]
     errors = {
         "learner": list(by_learner),
-        f"final mean {problem.measure}": [_errors(g) for g in by_learner.values()],
-        f"of {N_PATHS} paths' mean": [_of_mean_paths(g) for g in by_learner.values()],
-        "worst task": [_worst_tasks(g) for g in by_learner.values()],
-        "forgetting, mean": [_forgetting(g, 1) for g in by_learner.values()],
-        "worst": [_worst_forgetting(g) for g in by_learner.values()],
-        "backward transfer": [_forgetting(g, -1) for g in by_learner.values()],
+        f"final mean {problem.measure}": intervals(lambda run: run.final_mean_error),
+        f"of {N_PATHS} paths' mean": intervals(_error_of_mean_path),
+        "worst task": intervals(_worst_error),
+        "forgetting, mean": intervals(lambda run: run.mean_and_worst_forgetting[0], "+.1e"),
+        "worst": ["-" if math.isnan(gap) else f"{gap:+.1e}" for gap in worst],
+        "backward transfer": intervals(lambda run: -run.mean_and_worst_forgetting[0], "+.1e"),
         f"p against {first}": [
             "" if learner == first else p_against(by_learner[first], group)
             for learner, group in by_learner.items()
@@ -65,15 +65,18 @@ def tables(problem: Problem, runs: Runs) -> list[Table]:
     }
     costs = {
         "learner": list(by_learner),
-        "floats per task": [_mean_of(g, "floats_per_task") for g in by_learner.values()],
-        "raw samples": [_mean_of(g, "raw_samples") for g in by_learner.values()],
-        "floats kept": [_mean_of(g, "floats_kept") for g in by_learner.values()],
-        "parameters": [_mean_of(g, "n_parameters") for g in by_learner.values()],
-        "seconds": [interval([r.seconds for r in g], ".0f", ".0f") for g in by_learner.values()],
+        "floats per task": means("floats_per_task"),
+        "raw samples": means("raw_samples"),
+        "floats kept": means("floats_kept"),
+        "parameters": means("n_parameters"),
+        "seconds": intervals(lambda run: run.seconds, ".0f"),
         "configuration": [
-            ", ".join(_named_values(g[0].configuration)) or "as named" for g in by_learner.values()
+            ", ".join(_named_values(group[0].configuration)) or "as named" for group in groups
         ],
     }
+    name = ", ".join(filter(None, [runs[0].benchmark, runs[0].network]))
+    epochs, seeds = _counted(runs[0].epochs, problem.unit), _counted(max(map(len, groups)), "seed")
+    about = f"{name}, {epochs} per task, {seeds}"
     return [
         Table.of_columns(f"Errors on {about}: mean ± 95 % interval", errors),
         Table.of_columns(f"Costs on {about}", costs),
@@ -82,19 +85,17 @@ def tables(problem: Problem, runs: Runs) -> list[Table]:
 
 def csv_text(runs: Sequence[Run]) -> str:
     """One line per run, for other programs."""
+    rows = [_row(run) for run in runs]
     text = io.StringIO(newline="")
-    writer: csv.DictWriter[str] | None = None
-    for run in runs:
-        row = _row(run)
-        if writer is None:
-            writer = csv.DictWriter(text, list(row), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(row)
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 
 def _row(run: Run) -> dict[str, Any]:
     mean, worst = run.mean_and_worst_forgetting
+    trained_once = math.isnan(mean)
     return {
         "benchmark": run.benchmark,
         "network": run.network,
@@ -104,10 +105,10 @@ def _row(run: Run) -> dict[str, Any]:
         "configuration": run.key.configuration,
         "final_mean_error": run.final_mean_error,
         "final_mean_error_of_mean_path": run.final_mean_error_of_mean_path,
-        "worst_task_error": max(_last_row(run)),
-        "forgetting_mean": _blank_if_nan(mean),
-        "forgetting_worst": _blank_if_nan(worst),
-        "backward_transfer": _blank_if_nan(-mean),
+        "worst_task_error": _worst_error(run),
+        "forgetting_mean": "" if trained_once else mean,
+        "forgetting_worst": "" if trained_once else worst,
+        "backward_transfer": "" if trained_once else -mean,
         "floats_per_task": run.floats_per_task,
         "raw_samples": run.raw_samples,
         "floats_kept": run.floats_kept,
@@ -119,45 +120,26 @@ def _row(run: Run) -> dict[str, Any]:
 def frontier(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Figure:
     """Error against floats kept per task, one point for each learner."""
     by_learner = runs.by("learner")
-    return plot_frontier(
-        {
-            name: (
-                _mean([run.floats_per_task for run in group]),
-                [run.final_mean_error for run in group],
-                group[0].raw_samples > 0,
-            )
-            for name, group in by_learner.items()
-        },
-        title=f"{runs[0].benchmark}: what retention costs",
-        measure=problem.measure,
-        ours=[name for name in by_learner if learners[name].ours],
-    )
+    points = {
+        name: (
+            _mean([run.floats_per_task for run in group]),
+            [run.final_mean_error for run in group],
+            group[0].raw_samples > 0,
+        )
+        for name, group in by_learner.items()
+    }
+    title = f"{runs[0].benchmark}: what retention costs"
+    ours = [name for name in by_learner if learners[name].ours]
+    return plot_frontier(points, title=title, measure=problem.measure, ours=ours)
 
 
-def _errors(group: Sequence[Run]) -> str:
-    return interval([run.final_mean_error for run in group], ".1e", ".1e")
+def _error_of_mean_path(run: Run) -> float:
+    error = run.final_mean_error_of_mean_path
+    return math.nan if error is None else error
 
 
-def _of_mean_paths(group: Sequence[Run]) -> str:
-    errors = [run.final_mean_error_of_mean_path for run in group]
-    return interval([math.nan if error is None else error for error in errors], ".1e", ".1e")
-
-
-def _worst_tasks(group: Sequence[Run]) -> str:
-    return interval([max(_last_row(run)) for run in group], ".1e", ".1e")
-
-
-def _forgetting(group: Sequence[Run], sign: int) -> str:
-    return interval([sign * run.mean_and_worst_forgetting[0] for run in group], "+.1e", ".1e")
-
-
-def _worst_forgetting(group: Sequence[Run]) -> str:
-    worst = max(run.mean_and_worst_forgetting[1] for run in group)
-    return "-" if math.isnan(worst) else f"{worst:+.1e}"
-
-
-def _mean_of(group: Sequence[Run], name: str) -> str:
-    return f"{_mean([getattr(run, name) for run in group]):,.0f}"
+def _worst_error(run: Run) -> float:
+    return float(run.matrix[-1].max())
 
 
 def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:
@@ -168,16 +150,8 @@ def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} {value}"
 
 
-def _last_row(run: Run) -> list[float]:
-    return [math.nan if error is None else error for error in run.error_matrix[-1]]
-
-
-def _blank_if_nan(value: float) -> float | str:
-    return "" if math.isnan(value) else value
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
+from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -20,6 +21,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Names that stand for several learners."""
 
+OF_AUTOENCODERS = ("hsf-isolated", "presets", "peers")
+OF_NETWORKS = ("hn-isolated", "networks")
 SEEDS = (1, 2, 3, 4, 5)
 TUNING_SEED = 100
 
@@ -35,7 +38,7 @@ class Comparison:
     Attributes:
         problem: What is learned.
         learners: Who learns it, by the name in tables.
-        named: What each is called by, a name or the thing itself.
+        named: The names or things that were given for them, by the same names.
         job: A job of the problem, to be copied for each run.
         seeds: To be reported.
         tuning_seed: Of the search.
@@ -61,18 +64,13 @@ class Comparison:
         epochs: int | None = None,
         tuning_seed: int = TUNING_SEED,
     ) -> Comparison:
-        """Arguments as in `compare`.
-
-        Raises:
-            TypeError, ValueError: As there.
-        """
+        """Arguments and errors as in `compare`."""
         problem = find_problem(benchmark, network, criterion=criterion, mb_size=mb_size)
-        default = ["hsf-isolated", "presets", "peers"]
-        if problem.unit == "epoch":
-            default = ["hn-isolated", "networks"]
-        named = _named(default if learners is None else learners)
-        found = {name: find_learner(learner) for name, learner in named.items()}
-        check_fit(problem, found)
+        if learners is None:
+            learners = OF_NETWORKS if problem.unit == "epoch" else OF_AUTOENCODERS
+        named = _named(learners)
+        builders = {name: find_learner(learner) for name, learner in named.items()}
+        check_fit(problem, builders)
         if tuning_seed in seeds:
             raise ValueError(
                 f"the tuning seed {tuning_seed} is among the seeds: what is reported must be "
@@ -82,16 +80,30 @@ class Comparison:
             raise ValueError("seeds must hold at least one seed, got none")
         for seed in (*seeds, tuning_seed):
             check_int("a seed", seed, at_least=0)
+        epochs = problem.epochs if epochs is None else check_int("epochs", epochs, at_least=1)
         job = Job(
             benchmark,
             "",
             tuning_seed,
-            problem.epochs if epochs is None else check_int("epochs", epochs, at_least=1),
+            epochs,
             network=network,
             criterion=criterion,
             mb_size=mb_size,
         )
-        return cls(problem, found, named, job, list(seeds), tuning_seed)
+        return cls(problem, builders, named, job, list(seeds), tuning_seed)
+
+    def job_of(
+        self, name: str, seed: int, configuration: Mapping[str, Any], *, tuning: bool = False
+    ) -> Job:
+        """The run of one learner with one seed; a tuning run may be on another problem."""
+        return replace(
+            self.job,
+            benchmark=(self.problem.tuned_on if tuning else "") or self.job.benchmark,
+            learner=self.named[name],
+            name=name,
+            seed=seed,
+            configuration=configuration,
+        )
 
 
 def expand(names: Sequence[str]) -> list[str]:
@@ -100,7 +112,7 @@ def expand(names: Sequence[str]) -> list[str]:
     >>> expand(["hsf-isolated", "presets"])
     ['hsf-isolated', 'hsf-paper', 'hsf-repaired', 'hsf-compact']
     """
-    return list(dict.fromkeys(one for name in names for one in GROUPS.get(name, (name,))))
+    return list(dict.fromkeys(name for group in names for name in GROUPS.get(group, (group,))))
 
 
 def _named(learners: Learners) -> dict[str, Named]:
@@ -120,7 +132,7 @@ def check_fit(problem: Problem, learners: Mapping[str, Learner]) -> None:
         raise ValueError("learners must name at least one learner, got none")
     for name, learner in learners.items():
         if learner.autoencodes and not problem.latent_dim:
-            fitting = [n for n, other in LEARNERS.items() if not other.autoencodes]
+            fitting = [n for n, candidate in LEARNERS.items() if not candidate.autoencodes]
             raise ValueError(
                 f"{name} builds an autoencoder, but on {problem.name} the target is not the input; "
                 f"choose from {', '.join(fitting)}"
@@ -144,11 +156,11 @@ def tune(
     failures: list[str] = []
     for stage in (_rates, _strengths, _regularizers):
         candidates = {
-            name: stage(comparison.problem, comparison.learners[name], chosen)
-            for name, chosen in best.items()
+            name: stage(comparison.problem, comparison.learners[name], configuration)
+            for name, configuration in best.items()
         }
         jobs = [
-            job_of(comparison, name, comparison.tuning_seed, candidate, tuning=True)
+            comparison.job_of(name, comparison.tuning_seed, candidate, tuning=True)
             for name, configurations in candidates.items()
             for candidate in configurations
             if len(configurations) > 1
@@ -159,12 +171,7 @@ def tune(
             if len(configurations) == 1:
                 best[name] = configurations[0]
                 continue
-            errors = [
-                math.inf
-                if run is None or math.isnan(run.final_mean_error)
-                else run.final_mean_error
-                for run in (next(finished) for _ in configurations)
-            ]
+            errors = [_error(next(finished)) for _ in configurations]
             if math.isinf(min(errors)):
                 why = [reason for reason in reasons if reason.startswith(f"{name} on ")][-1:]
                 failures.append("; ".join([f"{name}: every configuration failed, left out", *why]))
@@ -174,40 +181,26 @@ def tune(
     return best, failures
 
 
-def job_of(
-    comparison: Comparison,
-    name: str,
-    seed: int,
-    configuration: Mapping[str, Any],
-    *,
-    tuning: bool = False,
-) -> Job:
-    """The run of one learner with one seed; a tuning run may be on another problem."""
-    elsewhere = comparison.problem.tuned_on if tuning else ""
-    return replace(
-        comparison.job,
-        benchmark=elsewhere or comparison.job.benchmark,
-        learner=comparison.named[name],
-        name=name,
-        seed=seed,
-        configuration=configuration,
-    )
+def _error(run: Run | None) -> float:
+    """The final mean error; infinite for a run that failed or diverged."""
+    return math.inf if run is None or math.isnan(run.final_mean_error) else run.final_mean_error
 
 
-def _rates(problem: Problem, learner: Learner, chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    middle = learner.grid[len(learner.grid) // 2]
+def _rates(problem: Problem, learner: Learner, best: dict[str, Any]) -> list[dict[str, Any]]:
     names = [name for name in learner.optimizers if name in problem.optimizers]
     rates = [{"optimizer": name, "lr": lr} for name in names for lr in RATES[name]]
-    return [{**rate, **middle} for rate in rates or [{}]]
+    return [{**rate, **_middle(learner)} for rate in rates or [{}]]
 
 
-def _strengths(problem: Problem, learner: Learner, chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    middle = learner.grid[len(learner.grid) // 2]
-    return [chosen, *({**chosen, **other} for other in learner.grid if other != middle)]
+def _strengths(problem: Problem, learner: Learner, best: dict[str, Any]) -> list[dict[str, Any]]:
+    others = [strength for strength in learner.grid if strength != _middle(learner)]
+    return [best, *({**best, **strength} for strength in others)]
 
 
-def _regularizers(
-    problem: Problem, learner: Learner, chosen: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _regularizers(problem: Problem, learner: Learner, best: dict[str, Any]) -> list[dict[str, Any]]:
     tried = REGULARIZED if problem.few_samples and learner.regularized else ()
-    return [chosen, *({**chosen, "regularized": one} for one in tried)]
+    return [best, *({**best, "regularized": regularizer} for regularizer in tried)]
+
+
+def _middle(learner: Learner) -> Mapping[str, Any]:
+    return learner.grid[len(learner.grid) // 2]

@@ -1,4 +1,4 @@
-"""The words of a command in a TOML file: read before they are parsed, written beside results."""
+"""The options of a command in a TOML file: read as words, written beside results."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_EXCLUDE_EACH_OTHER = ({"jobs", "scheduler"},)
+_EXCLUDE_EACH_OTHER = {"jobs", "scheduler"}
 _NOT_WRITTEN = {"command", "parser", "config", "fresh", "scheduler", "jobs"}
 
 
 def words_of(
     path: str, command: str, parser: argparse.ArgumentParser, given: Sequence[str]
 ) -> list[str]:
-    """The words that a file stands for, without those that the command line has already.
+    """The words that a file stands for, without options that the command line sets.
 
     Args:
         path: Of a TOML file with the command's long options as keys, at its top or in a table
             named after the command.
-        command: Its name.
-        parser: What knows the options.
+        command: Name of the command.
+        parser: The command's.
         given: The words of the command line.
 
     Raises:
-        ValueError: It cannot be read, or has a key that is no option (the message names the
+        ValueError: The file cannot be read, or has a key that is no option (the message names the
             nearest), or a value of the wrong kind.
     """
-    known = {
+    actions = {
         action.dest: action for action in parser._actions if action.dest not in ("help", "config")
     }
-    there = {name for name in known if _is_given(name, given)}
-    for group in _EXCLUDE_EACH_OTHER:
-        there |= group if group & there else set()
+    skipped = {name for name in actions if _is_given(name, given)}
+    if skipped & _EXCLUDE_EACH_OTHER:
+        skipped |= _EXCLUDE_EACH_OTHER
     words: list[str] = []
     for key, value in _content(path, command).items():
         name = key.replace("-", "_")
-        if name not in known:
-            options = [other.replace("_", "-") for other in known]
-            raise ValueError(f"{path}: unknown key {key!r}{nearest(key, options)}")
-        if name not in there:
-            words += _words(path, key, value, known[name])
+        if name not in actions:
+            keys = [action.replace("_", "-") for action in actions]
+            raise ValueError(f"{path}: unknown key {key!r}{nearest(key, keys)}")
+        if name not in skipped:
+            words += _words(path, key, value, actions[name])
     return words
 
 
@@ -97,14 +97,14 @@ def _words(path: str, key: str, value: Any, action: argparse.Action) -> list[str
         raise ValueError(f"{path}: {key} must be a value, got {str(value).lower()}")
     values = value if isinstance(value, list) else [value]
     if isinstance(action, argparse._AppendAction):
-        return [f"{flag}={one}" for one in values]
+        return [f"{flag}={entry}" for entry in values]
     return [f"{flag}={','.join(map(str, values))}"]
 
 
 def _plain(value: Any) -> Any:
-    """A value of an option as TOML has it; NAME=A,B for what comes by --vary and --set."""
+    """An option's value for TOML; NAME=A,B for what --vary and --set give."""
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(entry) for entry in value]
     if isinstance(value, tuple):
         name, numbers = value
         numbers = numbers if isinstance(numbers, list) else [numbers]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from avalanche.logging import BaseLogger
@@ -42,10 +43,10 @@ def check(options: argparse.Namespace) -> list[Job]:
     check_values(options.preset, varied)
     name = f"hsf-{options.preset}"
     check_fit(find_problem(options.benchmark), {name: LEARNERS[name]})
-    learners = [(name, {"varied": varied} if varied else {}), ("mlp-paper", {})]
-    return jobs_of(
-        learners, benchmark=options.benchmark, seeds=options.seeds, epochs=options.epochs
-    )
+    job = partial(Job, options.benchmark, epochs=options.epochs, work=_diagnosed, has_findings=True)
+    configuration = {"varied": varied} if varied else {}
+    ours = [job(name, seed, configuration=configuration) for seed in options.seeds]
+    return ours + [job("mlp-paper", seed) for seed in options.seeds]
 
 
 def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | None:
@@ -54,31 +55,10 @@ def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | No
     return diagnose_report(runs) if runs else None
 
 
-def jobs_of(
-    learners: Sequence[tuple[str, Mapping[str, Any]]],
-    *,
-    benchmark: str = "synthetic",
-    seeds: Sequence[int],
-    epochs: int,
-) -> list[Job]:
-    """A job for each learner, with its configuration, and seed.
-
-    `Run.findings` of their runs holds "attribution" (for each task but the last the fields of an
-    `Attribution`), "sharpness" (for each task but the last the largest eigenvalue of the Hessian
-    right after it and after the last, with fixed and with averaged noise) and "curves" (by name of
-    a metric the pairs of iteration and value).
-    """
-    return [
-        Job(benchmark, learner, seed, epochs, configuration, work=_diagnosed, has_findings=True)
-        for learner, configuration in learners
-        for seed in seeds
-    ]
-
-
 def components_of(model: nn.Module) -> dict[str, list[str]] | None:
-    """The parts of the paper's network as its field would name them; None: the model's children.
+    """The parts of the paper's network as the field names them; None: the model's children.
 
-    Of the paper's kind of hypernetwork the networks that write encoder and decoder are apart.
+    The networks of the paper's hypernetwork that write encoder and decoder are apart.
     """
     if not isinstance(model, HypernetSDEFlow) or not isinstance(model.hypernetwork, HyperNetwork):
         return None
@@ -98,7 +78,12 @@ def components_of(model: nn.Module) -> dict[str, list[str]] | None:
 
 
 def _diagnosed(benchmark: Problem, learner: Learner, *, epochs: int, **arguments: Any) -> Run:
-    """`run` plus its analysis."""
+    """`run` plus its analysis in `Run.findings`.
+
+    "attribution" holds for each task but the last the fields of an `Attribution`; "sharpness" for
+    each of them the largest eigenvalue of the Hessian right after it and after the last, with
+    fixed and with averaged noise; "curves" by a metric's name the pairs of iteration and value.
+    """
     recorder, log = ModelRecorderPlugin(), _Curves()
     every = max(1, epochs // N_POINTS)
 
@@ -106,44 +91,34 @@ def _diagnosed(benchmark: Problem, learner: Learner, *, epochs: int, **arguments
         conflict = GradientConflict(stream.train_stream, every=5 * every)
         return [Drift(every=every), LossTerms(every=every), conflict]
 
-    made = run(
-        benchmark,
-        learner,
-        epochs=epochs,
-        plugins=[recorder],
-        metrics=metrics,
-        logger=log,
-        **arguments,
-    )
+    watch: dict[str, Any] = {"plugins": [recorder], "metrics": metrics, "logger": log}
+    finished = run(benchmark, learner, epochs=epochs, **watch, **arguments)
     experiences = list(benchmark.make(arguments["seed"]).test_stream)
     components = components_of(recorder.model_after(0))
     attribution = attribute_run(recorder, experiences, components=components)
     findings = {
         "attribution": [asdict(task) for task in attribution],
-        "sharpness": _sharpness_of_each(recorder, experiences),
+        "sharpness": _sharpness_by_task(recorder, experiences),
         "curves": log.points,
     }
-    return replace(made, findings=findings)
+    return replace(finished, findings=findings)
 
 
-def _sharpness_of_each(
+def _sharpness_by_task(
     recorder: ModelRecorderPlugin, experiences: Sequence[Any]
 ) -> list[dict[str, float]]:
     """For each task but the last the sharpness right after it and after the last."""
+    noises = [("fixed", 1)]
+    if isinstance(recorder.model_after(0), HypernetSDEFlow):
+        noises.append(("averaged", 4))  # over as many passes
     return [
         {
             f"{when}, {noise} noise": _sharpness(recorder.model_after(i), experience, n_passes)
-            for noise, n_passes in _noises(recorder.model_after(task))
+            for noise, n_passes in noises
             for when, i in (("before", task), ("after", -1))
         }
         for task, experience in enumerate(experiences[:-1])
     ]
-
-
-def _noises(model: nn.Module) -> list[tuple[str, int]]:
-    """How noise is treated, and in how many passes: only a stochastic model is averaged."""
-    averaged = [("averaged", 4)] if isinstance(model, HypernetSDEFlow) else []
-    return [("fixed", 1), *averaged]
 
 
 def _sharpness(model: nn.Module, experience: Any, n_passes: int) -> float:

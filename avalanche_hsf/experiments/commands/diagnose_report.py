@@ -1,8 +1,10 @@
-"""What a diagnosis has to show: who forgot, how sharp, and the curves of what was watched."""
+"""What a diagnosis has to show: what forgot, how sharp, and the curves of what was watched."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -10,41 +12,33 @@ from avalanche_hsf.experiments.report import Report, Table, plot_curves, plot_sh
 from avalanche_hsf.experiments.report.tables import interval
 from avalanche_hsf.experiments.runs.record import Run, Runs
 
+Curves = dict[str, list[tuple[float, float]]]
+
 
 def diagnose_report(runs: Runs) -> Report:
-    """All tables, and for run learner its tables and figures in files of their own."""
+    """All tables, and for each learner its tables and figures in files of their own."""
+    tables: list[Table] = []
     files: dict[str, str] = {}
     drawn: dict[str, Figure] = {}
-    for name, group in by_learner(runs).items():
+    for name, group in _by_learner(runs).items():
         stem = name.replace(", ", "-").replace(" ", "-")
-        findings = "\n\n".join(table.markdown() for table in tables(group))
-        files[f"{stem}-findings.md"] = findings + "\n"
+        findings = [_attribution_table(name, group), _sharpness_table(name, group)]
+        tables += findings
+        files[f"{stem}-findings.md"] = "\n\n".join(table.markdown() for table in findings) + "\n"
         drawn |= {f"{stem}-{kind}.png": figure for kind, figure in figures(name, group).items()}
-    return Report("diagnosis", tables(runs), (), drawn, files, runs.failures)
+    return Report("diagnosis", tables, (), drawn, files, runs.failures)
 
 
-def tables(runs: Sequence[Run]) -> list[Table]:
-    """Who forgot, how sharp, and where gradients conflict; mean ± 95 % interval over seeds."""
-    return [
-        table(name, group)
-        for name, group in by_learner(runs).items()
-        for table in (_attribution_table, _sharpness_table)
-    ]
-
-
-def shares(runs: Sequence[Run], kind: str = "shapley") -> dict[str, list[float]]:
-    """For run component the mean over runs of what it has of run task's forgetting."""
-    first = runs[0].findings["attribution"]
+def shares(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """By component, its Shapley value for each task's forgetting, as the mean over runs."""
+    tasks = _by_task(runs, "attribution")
     return {
-        component: [
-            sum(run.findings["attribution"][task][kind][component] for run in runs) / len(runs)
-            for task in range(len(first))
-        ]
-        for component in first[0][kind]
+        component: [sum(run["shapley"][component] for run in task) / len(task) for task in tasks]
+        for component in tasks[0][0]["shapley"]
     }
 
 
-def curves(runs: Sequence[Run], metric: str) -> dict[str, list[tuple[float, float]]]:
+def curves(runs: Sequence[Run], metric: str) -> Curves:
     """The mean over runs of what was watched, by the last part of its name, over iterations."""
     return _mean_curves(
         ("/".join(name.split("/")[4:]), points)
@@ -56,46 +50,31 @@ def curves(runs: Sequence[Run], metric: str) -> dict[str, list[tuple[float, floa
 
 def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
     """The figures of one learner, by their kind."""
-    steps = runs[0].epochs  # one full batch an epoch
-    seeds = f"mean of {len(runs)} seeds" if runs[1:] else f"seed {runs[0].seed}"
-    about = f"{name}, {seeds}"
-    latents = curves(runs, "Latents_Epoch")
-    nll = {"beta * nll": curves(runs, "LossTerm_Epoch").get("nll", [])}
+    about = f"{name}, {f'mean of {len(runs)} seeds' if runs[1:] else f'seed {runs[0].seed}'}"
+    plot = partial(plot_curves, steps=runs[0].epochs)  # one full batch an epoch
+    terms, latents = curves(runs, "LossTerm_Epoch"), curves(runs, "Latents_Epoch")
+    drift = {
+        "parameters": curves(runs, "Drift_Epoch"),
+        "weights written for old tasks": curves(runs, "WrittenDrift_Epoch"),
+    }
+    losses = {"term": terms, "norm of its gradient": curves(runs, "LossTermGradient_Epoch")}
+    conflict = {"cosine of gradients, mean over old tasks": _over_tasks(runs)}
     drawn = {
         "shares": plot_shares(shares(runs), title=f"Forgetting by component: {about}"),
-        "drift": plot_curves(
-            {
-                "parameters": curves(runs, "Drift_Epoch"),
-                "weights written for old tasks": curves(runs, "WrittenDrift_Epoch"),
-            },
-            steps=steps,
-            title=f"Drift since the task began: {about}",
-        ),
-        "loss-terms": plot_curves(
-            {
-                "term": curves(runs, "LossTerm_Epoch"),
-                "norm of its gradient": curves(runs, "LossTermGradient_Epoch"),
-            },
-            steps=steps,
-            title=f"Terms of the loss: {about}",
-        ),
-        "conflict": plot_curves(
-            {"cosine of gradients, mean over old tasks": _over_tasks(runs)},
-            steps=steps,
-            title=f"Gradient of the current task against old ones: {about}",
-        ),
+        "drift": plot(drift, title=f"Drift since the task began: {about}"),
+        "loss-terms": plot(losses, title=f"Terms of the loss: {about}"),
+        "conflict": plot(conflict, title=f"Gradient of the current task against old ones: {about}"),
     }
-    if latents and nll["beta * nll"]:
-        drawn["collapse"] = plot_curves(
-            {"latents": latents, "likelihood term": nll},
-            steps=steps,
+    if latents and terms.get("nll"):
+        drawn["collapse"] = plot(
+            {"latents": latents, "likelihood term": {"beta * nll": terms["nll"]}},
             title=f"What the likelihood term does to the latents: {about}",
         )
     return drawn
 
 
-def by_learner(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs by their learner's name and what of its hyperparameters was set otherwise."""
+def _by_learner(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs by their learner's name and the hyperparameters that were set."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         varied = run.configuration.get("varied", {})
@@ -104,20 +83,23 @@ def by_learner(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return groups
 
 
-def _over_tasks(runs: Sequence[Run]) -> dict[str, list[tuple[float, float]]]:
-    of_tasks = curves(runs, "GradientConflict_Epoch")
-    return _mean_curves((entry.split("/", 1)[1], points) for entry, points in of_tasks.items())
+def _by_task(runs: Sequence[Run], finding: str) -> list[tuple[Any, ...]]:
+    """For each task its entry in a finding, of every run."""
+    return list(zip(*(run.findings[finding] for run in runs), strict=True))
 
 
-def _mean_curves(
-    named: Iterable[tuple[str, Sequence[tuple[float, float]]]],
-) -> dict[str, list[tuple[float, float]]]:
-    """For run name the mean over its curves, at every iteration that one of them has."""
+def _over_tasks(runs: Sequence[Run]) -> Curves:
+    tasks = curves(runs, "GradientConflict_Epoch")
+    return _mean_curves((name.split("/", 1)[1], points) for name, points in tasks.items())
+
+
+def _mean_curves(named: Iterable[tuple[str, Sequence[tuple[float, float]]]]) -> Curves:
+    """By name the mean over its curves, at every iteration that one of them has."""
     merged: dict[str, dict[float, list[float]]] = {}
     for name, points in named:
-        own = merged.setdefault(name, {})
+        values = merged.setdefault(name, {})
         for x, value in points:
-            own.setdefault(x, []).append(value)
+            values.setdefault(x, []).append(value)
     return {
         name: [(x, sum(values) / len(values)) for x, values in sorted(points.items())]
         for name, points in merged.items()
@@ -125,50 +107,31 @@ def _mean_curves(
 
 
 def _attribution_table(name: str, runs: Sequence[Run]) -> Table:
-    n_tasks = len(runs[0].findings["attribution"])
-
-    def row(title: str, values: Sequence[Sequence[float]]) -> list[str]:
-        return [title, *(interval(of_task) for of_task in values)]
-
-    forgetting = [
-        [
-            run.findings["attribution"][task]["after"] - run.findings["attribution"][task]["before"]
-            for run in runs
-        ]
-        for task in range(n_tasks)
-    ]
-    rows = [row("forgetting", forgetting)]
+    tasks = _by_task(runs, "attribution")
+    rows = {"forgetting": [[run["after"] - run["before"] for run in task] for task in tasks]}
     for kind, title in (("shapley", "share"), ("alone", "alone"), ("recovered", "put back")):
-        for component in runs[0].findings["attribution"][0][kind]:
-            of_tasks = [
-                [run.findings["attribution"][task][kind][component] for run in runs]
-                for task in range(n_tasks)
-            ]
-            rows.append(row(f"{title}: {component}", of_tasks))
-    return Table(
+        for component in tasks[0][0][kind]:
+            values = [[run[kind][component] for run in task] for task in tasks]
+            rows[f"{title}: {component}"] = values
+    title = (
         f"Which part of {name} on {runs[0].benchmark} forgot, {len(runs)} seeds. share: Shapley "
         "value, these sum to the forgetting; alone: caused if it alone moves on; put back: "
-        "recovered if it alone is",
-        ["", *(f"T{task}" for task in range(n_tasks))],
-        rows,
+        "recovered if it alone is"
     )
+    return _task_table(title, rows)
 
 
 def _sharpness_table(name: str, runs: Sequence[Run]) -> Table:
-    n_tasks = len(runs[0].findings["sharpness"])
-    kinds: Mapping[str, float] = runs[0].findings["sharpness"][0]
-    return Table(
+    tasks = _by_task(runs, "sharpness")
+    rows = {kind: [[run[kind] for run in task] for task in tasks] for kind in tasks[0][0]}
+    title = (
         f"Largest eigenvalue of the Hessian, {name} on {runs[0].benchmark}, {len(runs)} seeds: "
-        "right after the task, and after the last one",
-        ["", *(f"T{task}" for task in range(n_tasks))],
-        [
-            [
-                kind,
-                *(
-                    interval([run.findings["sharpness"][task][kind] for run in runs], ".2g")
-                    for task in range(n_tasks)
-                ),
-            ]
-            for kind in kinds
-        ],
+        "right after the task, and after the last one"
     )
+    return _task_table(title, rows, ".2g")
+
+
+def _task_table(title: str, rows: Mapping[str, Sequence[Sequence[float]]], *form: str) -> Table:
+    """A row of values by task, each given for every seed."""
+    cells = [[label, *(interval(task, *form) for task in tasks)] for label, tasks in rows.items()]
+    return Table(title, ["", *(f"T{task}" for task in range(len(cells[0]) - 1))], cells)

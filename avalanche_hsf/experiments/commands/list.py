@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from textwrap import fill
+
+from tabulate import tabulate
 
 from avalanche_hsf import evaluation
 from avalanche_hsf.experiments.commands.comparison import GROUPS
 from avalanche_hsf.experiments.learners import LEARNERS
-from avalanche_hsf.experiments.report import Table
 from avalanche_hsf.experiments.runs.problems import BENCHMARKS
 from avalanche_hsf.training import PRESETS
+
+WIDTH = 100
+"""Columns of a terminal."""
 
 
 def names() -> dict[str, dict[str, str]]:
@@ -25,20 +30,23 @@ def names() -> dict[str, dict[str, str]]:
     }
 
 
-def tables(what: str | None = None) -> list[Table]:
-    """All names, or those of one kind.
+def text(kind: str | None = None) -> str:
+    """All names, or those of one kind, for a terminal of 100 columns.
 
     Raises:
         ValueError: There is no such kind.
     """
-    every = names()
-    if what is not None and what not in every:
-        raise ValueError(f"unknown kind {what!r}; choose from {', '.join(every)}")
-    return [
-        Table(kind, ["name", "about"], [[name, line] for name, line in lines.items()])
-        for kind, lines in every.items()
-        if what in (None, kind)
-    ]
+    kinds = names()
+    if kind is not None and kind not in kinds:
+        raise ValueError(f"unknown kind {kind!r}; choose from {', '.join(kinds)}")
+    shown = kinds if kind is None else {kind: kinds[kind]}
+    return "\n\n".join(f"{title}\n\n{_table(lines)}" for title, lines in shown.items())
+
+
+def _table(lines: dict[str, str]) -> str:
+    width = WIDTH - max(map(len, lines)) - 2
+    rows = [(name, fill(line, width, break_on_hyphens=False)) for name, line in lines.items()]
+    return tabulate(rows, headers=["name", "about"])
 
 
 def _first_line(thing: object) -> str:

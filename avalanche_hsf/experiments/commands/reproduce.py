@@ -14,15 +14,10 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.report import (
-    Report,
-    Table,
-    plot_mse_matrices,
-    plot_task_over_stream,
-)
+from avalanche_hsf.experiments.report import Report, Table, plot_mse_matrices, plot_task_over_stream
 from avalanche_hsf.experiments.report.tables import signed
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
-from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
 
 BENCHMARK = "synthetic"
@@ -44,21 +39,16 @@ def check(options: argparse.Namespace) -> list[Job]:
 
 
 def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | None:
-    """Carries it out; None if with no seed both were finished."""
-    runs = reproduce(results, jobs, engine)
-    if not runs:
-        return None
-    return Report("summary", tables(runs), verdict(runs), figures(runs), failures=runs.failures)
-
-
-def reproduce(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> Runs:
-    """The runs, by seed and learner, of the seeds with which both learners succeeded."""
+    """Carries it out and reports the seeds with which both learners finished; None: no seed."""
     for job in jobs:
         if results.find(job.key) is not None:
             print(f"{job.learner}, seed {job.seed}: taken from {results.path}")
     finished = make_all(results, jobs, engine)
     pairs = [group for group in finished.by("seed").values() if len(group) == len(TITLES)]
-    return Runs([run for pair in pairs for run in pair], finished.failures)
+    runs = [run for pair in pairs for run in pair]
+    if not runs:
+        return None
+    return Report("summary", tables(runs), verdict(runs), figures(runs), failures=finished.failures)
 
 
 def figures(runs: Sequence[Run]) -> dict[str, Figure]:
@@ -66,22 +56,21 @@ def figures(runs: Sequence[Run]) -> dict[str, Figure]:
     by_learner = {name: matrices(runs, name) for name in TITLES}
     n_seeds = len(runs) // len(TITLES)
     of_seeds = f"seed {runs[0].seed}" if n_seeds == 1 else f"median of {n_seeds} seeds"
+    medians = {f"{name}, {of_seeds}": _median(r) for name, r in by_learner.items()}
     return {
-        "error_matrix.png": plot_mse_matrices(
-            {f"{name}, {of_seeds}": _median(r) for name, r in by_learner.items()}
-        ),
+        "error_matrix.png": plot_mse_matrices(medians),
         "task0.png": plot_task_over_stream({name: list(r) for name, r in by_learner.items()}),
     }
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:
     """Tables 2, 3 and 4 of the paper, ours beside the published figures."""
-    return [_matrix_table(runs, name) for name in TITLES] + [_forgetting_table(runs)]
+    return [*(_matrix_table(runs, name) for name in TITLES), _forgetting_table(runs)]
 
 
 def verdict(runs: Sequence[Run]) -> list[str]:
     """What did and what did not reproduce, a plain sentence each."""
-    seeds = [run.seed for run in runs if run.learner == "mlp-paper"]
+    seeds = _seeds(runs)
     if runs[0].epochs != PAPER_EPOCHS:
         return [
             f"This ran {runs[0].epochs} epochs per task where the paper has {PAPER_EPOCHS}: the "
@@ -94,7 +83,7 @@ def verdict(runs: Sequence[Run]) -> list[str]:
             f"The MLP's table {'reproduces' if equal == n else 'does not reproduce'}: with seed "
             f"{PAPER_SEED}, {equal} of its {n} cells equal the paper's to 4 decimals."
         )
-    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-paper"))
+    hsf, mlp = _median_forgetting_t0(runs, "hsf-paper"), _median_forgetting_t0(runs, "mlp-paper")
     sentences.append(
         ("The failure reproduces: the " if hsf > 0 and hsf >= 50 * mlp else "The ")
         + f"Hypernet-SDE-Flow forgets T0 by {signed(hsf)}"
@@ -103,27 +92,25 @@ def verdict(runs: Sequence[Run]) -> list[str]:
         + f"{signed(PUBLISHED_FORGETTING_T0['hsf-paper'])}, "
         + f"{signed(PUBLISHED_FORGETTING_T0['mlp-paper'])}, {PUBLISHED_RATIO} times)."
     )
+    if len(seeds) == 1:
+        return [
+            *sentences,
+            "The Hypernet-SDE-Flow's single cells do not reproduce and cannot: they depend on the "
+            "noise stream of the author's code. Run several seeds (--seeds 0,1,2,...) to see "
+            "where the paper's lie among them.",
+        ]
     worst = float(_forgetting_t0(runs, "mlp-paper").max())
-    if len(seeds) > 1 and worst > 0:
+    if worst > 0:
         sentences.append(
             f"That is {hsf / worst:.0f} times what the MLP forgets of T0 with its worst seed, "
             f"{signed(worst)}."
         )
-    if len(seeds) == 1:
+    for name, model in (("mlp-paper", "MLP"), ("hsf-paper", "Hypernet-SDE-Flow")):
+        outside, n = _outside(runs, name), len(_published_cells(name))
         sentences.append(
-            "The Hypernet-SDE-Flow's single cells do not reproduce and cannot: they depend on the "
-            "noise stream of the author's code. Run several seeds (--seeds 0,1,2,...) to see "
-            "where the paper's lie among them."
+            f"Of the {model}'s {n} published cells, {n - len(outside)} lie inside the range "
+            f"of our {len(seeds)} seeds." + (f" Outside: {', '.join(outside)}." if outside else "")
         )
-    else:
-        for name, model in (("mlp-paper", "MLP"), ("hsf-paper", "Hypernet-SDE-Flow")):
-            outside = _outside(runs, name)
-            n = sum(len(row) for row in PUBLISHED_MATRICES[name])
-            sentences.append(
-                f"Of the {model}'s {n} published cells, {n - len(outside)} lie inside the range "
-                f"of our {len(seeds)} seeds."
-                + (f" Outside: {', '.join(outside)}." if outside else "")
-            )
     return sentences
 
 
@@ -138,56 +125,60 @@ def _matrix_table(runs: Sequence[Run], learner: str) -> Table:
     rows = []
     for i, paper in enumerate(PUBLISHED_MATRICES[learner]):
         cells = ours[:, i, : i + 1]
-        median = _median(cells)
-        lines = {"ours" if len(ours) == 1 else "ours, median": [f"{mse:.4f}" for mse in median]}
+        median = _median(cells).tolist()
+        lines = {"ours" if len(ours) == 1 else "ours, median": _cells(median)}
         if len(ours) > 1:
-            lines["lowest"] = [f"{mse:.4f}" for mse in cells.min(dim=0).values]
-            lines["highest"] = [f"{mse:.4f}" for mse in cells.max(dim=0).values]
-        lines["paper"] = [f"{mse:.4f}" for mse in paper]
-        lines["difference"] = [signed(a - b) for a, b in zip(median.tolist(), paper, strict=True)]
+            lines["lowest"] = _cells(cells.amin(dim=0).tolist())
+            lines["highest"] = _cells(cells.amax(dim=0).tolist())
+        lines["paper"] = _cells(paper)
+        lines["difference"] = [signed(a - b) for a, b in zip(median, paper, strict=True)]
         for n, (label, line) in enumerate(lines.items()):
             blank = ["-"] * (n_tasks - len(line))
             rows.append([f"Task {i}" if n == 0 else "", label, *line, *blank])
     headers = ["Trained on", "", *(f"Test T{j}" for j in range(n_tasks))]
-    return Table(f"{TITLES[learner]}: MSE, {_seeds(runs)}", headers, rows)
+    return Table(f"{TITLES[learner]}: MSE, {_seeds_in_words(runs)}", headers, rows)
+
+
+def _cells(errors: Sequence[float]) -> list[str]:
+    return [f"{mse:.4f}" for mse in errors]
 
 
 def _forgetting_table(runs: Sequence[Run]) -> Table:
     rows = []
     for name in TITLES:
-        r = matrices(runs, name)
-        first, last, gap = r[:, 0, 0], r[:, -1, 0], _forgetting_t0(runs, name)
+        r, gap = matrices(runs, name), _forgetting_t0(runs, name)
         spread = "" if len(r) == 1 else f" [{signed(float(gap.min()))}, {signed(float(gap.max()))}]"
-        rows.append(
-            [
-                name,
-                f"{float(_median(first)):.4f}",
-                f"{float(_median(last)):.4f}",
-                signed(float(_median(gap))) + spread,
-                signed(PUBLISHED_FORGETTING_T0[name]),
-            ]
-        )
+        first_and_last = _cells([float(_median(r[:, i, 0])) for i in (0, -1)])
+        forgetting = signed(_median_forgetting_t0(runs, name)) + spread
+        rows.append([name, *first_and_last, forgetting, signed(PUBLISHED_FORGETTING_T0[name])])
     rows.append(["hsf-paper / mlp-paper", "", "", _ratio(runs), f"{PUBLISHED_RATIO} times"])
     several = "" if len(runs) == len(TITLES) else ", medians and [range]"
     headers = ["Model", "T0 after T0", "T0 after T4", "Forgetting", "paper"]
-    return Table(f"Table 4. Forgetting on task 0, {_seeds(runs)}{several}", headers, rows)
+    title = f"Table 4. Forgetting on task 0, {_seeds_in_words(runs)}{several}"
+    return Table(title, headers, rows)
 
 
-def _seeds(runs: Sequence[Run]) -> str:
-    seeds = [str(run.seed) for run in runs if run.learner == "mlp-paper"]
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+def _seeds(runs: Sequence[Run]) -> list[int]:
+    return [run.seed for run in runs if run.learner == "mlp-paper"]
+
+
+def _seeds_in_words(runs: Sequence[Run]) -> str:
+    seeds = _seeds(runs)
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _forgetting_t0(runs: Sequence[Run], learner: str) -> Tensor:
     return torch.tensor([run.forgetting[0] for run in runs if run.learner == learner])
 
 
+def _median_forgetting_t0(runs: Sequence[Run], learner: str) -> float:
+    return float(_median(_forgetting_t0(runs, learner)))
+
+
 def _ratio(runs: Sequence[Run]) -> str:
     """T0's forgetting of the HSF over the MLP's, each in the median over seeds."""
-    hsf, mlp = (float(_median(_forgetting_t0(runs, name))) for name in ("hsf-paper", "mlp-paper"))
-    if mlp <= 0:
-        return "no ratio, the MLP forgets nothing"
-    return f"{hsf / mlp:.0f} times"
+    hsf, mlp = _median_forgetting_t0(runs, "hsf-paper"), _median_forgetting_t0(runs, "mlp-paper")
+    return "no ratio, the MLP forgets nothing" if mlp <= 0 else f"{hsf / mlp:.0f} times"
 
 
 def _median(values: Tensor) -> Tensor:
@@ -195,15 +186,18 @@ def _median(values: Tensor) -> Tensor:
     return values.quantile(0.5, dim=0)
 
 
-def _equal_cells(runs: Sequence[Run]) -> tuple[int, int]:
-    (r,) = (run.matrix for run in runs if run.learner == "mlp-paper" and run.seed == PAPER_SEED)
-    published = PUBLISHED_MATRICES["mlp-paper"]
-    equal = [
-        f"{float(r[i, j]):.4f}" == f"{mse:.4f}"
-        for i, row in enumerate(published)
+def _published_cells(learner: str) -> list[tuple[int, int, float]]:
+    return [
+        (i, j, mse)
+        for i, row in enumerate(PUBLISHED_MATRICES[learner])
         for j, mse in enumerate(row)
     ]
-    return sum(equal), len(equal)
+
+
+def _equal_cells(runs: Sequence[Run]) -> tuple[int, int]:
+    (r,) = (run.matrix for run in runs if run.learner == "mlp-paper" and run.seed == PAPER_SEED)
+    cells = _published_cells("mlp-paper")
+    return sum(f"{float(r[i, j]):.4f}" == f"{mse:.4f}" for i, j, mse in cells), len(cells)
 
 
 def _outside(runs: Sequence[Run], learner: str) -> list[str]:
@@ -212,7 +206,6 @@ def _outside(runs: Sequence[Run], learner: str) -> list[str]:
     low, high = ours.amin(dim=0), ours.amax(dim=0)
     return [
         f"T{j} after T{i} (paper {mse:.4f}, ours {float(low[i, j]):.4f} to {float(high[i, j]):.4f})"
-        for i, row in enumerate(PUBLISHED_MATRICES[learner])
-        for j, mse in enumerate(row)
+        for i, j, mse in _published_cells(learner)
         if not float(low[i, j]) - 1e-9 <= mse <= float(high[i, j]) + 1e-9
     ]

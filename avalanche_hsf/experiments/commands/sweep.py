@@ -31,7 +31,7 @@ LOSS_TERMS = "loss-terms"
 
 UNCHANGED = "as it is"
 _WEIGHTS = {"beta": "nll", "gamma": "replay", "delta": "sep"}
-_RUN = (EPOCHS, "latent_dim")  # what every run has, whatever the preset
+_OF_EVERY_RUN = (EPOCHS, "latent_dim")
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Variation:
 
 def everything(preset: str) -> dict[str, Sequence[float]]:
     """What `variations` can vary of a preset without being given values."""
-    own = values_of(preset)
-    terms = [LOSS_TERMS] if _WEIGHTS.keys() & own.keys() else []
-    return dict.fromkeys([*terms, *(n for n in FACTORS if n in own or n in _RUN)], ())
+    values = values_of(preset)
+    terms = [LOSS_TERMS] if _WEIGHTS.keys() & values.keys() else []
+    return dict.fromkeys([*terms, *(n for n in FACTORS if n in values or n in _OF_EVERY_RUN)], ())
 
 
 def variations(
@@ -63,100 +63,75 @@ def variations(
 
     Args:
         preset: A name in `PRESETS`.
-        vary: For `LOSS_TERMS` or a name in `FACTORS` the values to try; an empty list stands for
-            multiples of the preset's own value. For `LOSS_TERMS` it must be empty.
-        latent_dim: Width of the latent of all that do not vary it.
-        epochs: Epochs per task of all that do not vary them.
+        vary: The values to try, by `LOSS_TERMS` or a name in `FACTORS`. An empty list stands for
+            multiples of the preset's value; for `LOSS_TERMS` it must be empty.
+        latent_dim: Latent width unless it is varied.
+        epochs: Epochs per task unless they are varied.
 
     Raises:
-        ValueError: A name is not known, `LOSS_TERMS` has values, no values are given for what the
-            preset has not, or the preset has no loss terms to leave out.
+        ValueError: A name is unknown, `LOSS_TERMS` has values, no values are given for what the
+            preset lacks, or the preset has no loss terms to leave out.
     """
-    own = {
-        **values_of(preset),
-        EPOCHS: epochs,
-        "latent_dim": latent_dim,
-    }
-    made = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
+    defaults = {**values_of(preset), EPOCHS: epochs, "latent_dim": latent_dim}
+    changes = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
     for name, values in vary.items():
         if name == LOSS_TERMS:
             if values:
                 raise ValueError(f"{LOSS_TERMS} takes no values, got {list(values)}")
-            for label, varied in _loss_terms(preset, own).items():
-                made[label] = Variation(label, varied, epochs)
+            for label, varied in _loss_terms(preset, defaults).items():
+                changes[label] = Variation(label, varied, epochs)
             continue
         if name not in FACTORS:
             names = ", ".join([LOSS_TERMS, *FACTORS])
             raise ValueError(f"unknown hyperparameter {name!r}; choose from {names}")
-        if not values and name not in own:
+        if not values and name not in defaults:
             raise ValueError(f"{preset} has no {name} of its own: give values, {name}=A,B,...")
-        for value in values or [own[name] * factor for factor in FACTORS[name]]:
+        for value in values or [defaults[name] * factor for factor in FACTORS[name]]:
             value = max(round(value), 1) if name in INTEGERS else float(f"{value:.6g}")
             label = f"{name} {value:g}"
             if name == EPOCHS:
-                made[label] = Variation(label, {}, int(value))
-            elif value != own.get(name):
-                made[label] = Variation(label, {name: value}, epochs)
-    return list(made.values())
+                changes[label] = Variation(label, {}, int(value))
+            elif value != defaults.get(name):
+                changes[label] = Variation(label, {name: value}, epochs)
+    return list(changes.values())
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """What is swept, checked."""
-
-    preset: str
-    variations: Sequence[Variation]
-    benchmark: str
-    seeds: Sequence[int]
-
-
-def check(options: argparse.Namespace) -> Sweep:
-    """What was asked for; raises TypeError or ValueError, before anything runs."""
+def check(options: argparse.Namespace) -> list[tuple[str, Job]]:
+    """Every run with the label of its variation; raises TypeError or ValueError."""
     get_preset(options.preset)
-    problem = find_problem(options.benchmark)
-    check_fit(problem, {f"hsf-{options.preset}": LEARNERS[f"hsf-{options.preset}"]})
+    problem, learner = find_problem(options.benchmark), f"hsf-{options.preset}"
+    check_fit(problem, {learner: LEARNERS[learner]})
     vary = dict(options.vary or everything(options.preset))
-    chosen = variations(options.preset, vary, latent_dim=problem.latent_dim, epochs=options.epochs)
-    for variation in chosen:
+    given = {"latent_dim": problem.latent_dim, "epochs": options.epochs}
+    labelled = []
+    for variation in variations(options.preset, vary, **given):
         check_values(options.preset, variation.varied)
-    return Sweep(options.preset, chosen, options.benchmark, options.seeds)
+        configuration = {"varied": dict(variation.varied)} if variation.varied else {}
+        labelled += [
+            (
+                variation.label,
+                Job(options.benchmark, learner, seed, variation.epochs, configuration),
+            )
+            for seed in options.seeds
+        ]
+    return labelled
 
 
-def report(sweep: Sweep, results: ResultsFile, engine: Engine) -> Report | None:
+def report(
+    labelled: Sequence[tuple[str, Job]], results: ResultsFile, engine: Engine
+) -> Report | None:
     """Carries it out; None if no run was finished."""
-    by_label, failures = run_all(sweep, results, engine)
+    failures: list[str] = []
+    runs = make(results, [job for _, job in labelled], engine, failures)
+    by_label: dict[str, list[Run]] = {}
+    for (label, _), run in zip(labelled, runs, strict=True):
+        if run is not None:
+            by_label.setdefault(label, []).append(run)
     if not by_label:
         return None
-    drawn = {"sweep.png": figure(sweep.preset, by_label)}
-    return Report("sweep", [table(sweep.preset, by_label)], (), drawn, failures=failures)
-
-
-def run_all(
-    sweep: Sweep, results: ResultsFile, engine: Engine
-) -> tuple[dict[str, list[Run]], list[str]]:
-    """Runs every variation with every seed: the runs that succeeded by label, and the failures."""
-    jobs = {
-        variation.label: [
-            Job(
-                sweep.benchmark,
-                f"hsf-{sweep.preset}",
-                seed,
-                variation.epochs,
-                {"varied": dict(variation.varied)} if variation.varied else {},
-            )
-            for seed in sweep.seeds
-        ]
-        for variation in sweep.variations
-    }
-    failures: list[str] = []
-    finished = iter(
-        make(results, [job for group in jobs.values() for job in group], engine, failures)
-    )
-    by_label = {
-        label: [run for run in [next(finished) for _ in group] if run is not None]
-        for label, group in jobs.items()
-    }
-    return {label: runs for label, runs in by_label.items() if runs}, failures
+    preset = labelled[0][1].learner.removeprefix("hsf-")
+    figures = {"sweep.png": figure(preset, by_label)}
+    return Report("sweep", [table(preset, by_label)], (), figures, failures=failures)
 
 
 def table(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Table:
@@ -164,71 +139,61 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Table:
     first = next(iter(by_label.values()))
     rows = []
     for label, runs in by_label.items():
-        forgetting = [each.mean_and_worst_forgetting[0] for each in runs]
+        forgetting = [run.mean_and_worst_forgetting[0] for run in runs]
         rows.append(
             [
                 label,
-                interval([_just_learned(each) for each in runs], ".2g"),
-                interval([each.final_mean_error for each in runs], ".2g"),
+                interval([_just_learned(run) for run in runs], ".2g"),
+                interval([run.final_mean_error for run in runs], ".2g"),
                 "" if runs is first else p_against(first, runs),
-                interval([each.forgetting[0] or 0.0 for each in runs]),
+                interval([run.forgetting[0] or 0.0 for run in runs]),
                 interval(forgetting),
                 f"{median(forgetting):+.2g}",
             ]
         )
-    n_seeds = max(len(runs) for runs in by_label.values())
+    headers = ["changed", "just learned", "final mean MSE", "p of the final mean"]
     return Table(
-        f"{preset} on {first[0].benchmark}, {first[0].epochs} steps per task, {n_seeds} seeds: "
-        "mean ± 95 % interval. just learned: mean of R[j, j]; forgetting: mean of R[last, j] - "
-        "R[j, j]",
-        [
-            "changed",
-            "just learned",
-            "final mean MSE",
-            "p of the final mean",
-            "forgetting T0",
-            "forgetting",
-            "its median",
-        ],
+        f"{preset} on {first[0].benchmark}, {first[0].epochs} steps per task, "
+        f"{_n_seeds(by_label)} seeds: mean ± 95 % interval. just learned: mean of R[j, j]; "
+        "forgetting: mean of R[last, j] - R[j, j]",
+        [*headers, "forgetting T0", "forgetting", "its median"],
         rows,
     )
 
 
 def figure(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Figure:
     """Every run as a point: what it had just learned, and what was left at the end."""
-    n_seeds = max(len(runs) for runs in by_label.values())
-    return plot_variations(
-        {
-            label: (
-                [_just_learned(each) for each in runs],
-                [each.final_mean_error for each in runs],
-            )
-            for label, runs in by_label.items()
-        },
-        title=f"{preset}, one thing changed at a time, {n_seeds} seeds",
-    )
+    errors = {
+        label: ([_just_learned(run) for run in runs], [run.final_mean_error for run in runs])
+        for label, runs in by_label.items()
+    }
+    title = f"{preset}, one thing changed at a time, {_n_seeds(by_label)} seeds"
+    return plot_variations(errors, title=title)
 
 
-def _loss_terms(preset: str, own: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """The paper's debugging experiments and each term alone beside recon, as far as there are."""
-    weights = [name for name in _WEIGHTS if name in own]
+def _n_seeds(by_label: Mapping[str, Sequence[Run]]) -> int:
+    return max(map(len, by_label.values()))
+
+
+def _loss_terms(preset: str, values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """The paper's debugging experiments and each term alone beside recon, as far as it has them."""
+    weights = [name for name in _WEIGHTS if name in values]
     if not weights:
         raise ValueError(f"{preset} has no weight of a loss term above 0, so no {LOSS_TERMS}")
-    nothing = dict.fromkeys(weights, 0.0)
-    made = {"recon alone": nothing}
-    for alone in weights:
-        without = {name: 0.0 for name in weights if name != alone}
-        made[f"recon + {_WEIGHTS[alone]}"] = without
+    experiments = {"recon alone": dict.fromkeys(weights, 0.0)}
+    for weight in weights:
+        others = [name for name in weights if name != weight]
+        experiments[f"recon + {_WEIGHTS[weight]}"] = dict.fromkeys(others, 0.0)
         if len(weights) > 2:
-            made[f"without {_WEIGHTS[alone]}"] = {alone: 0.0}
-    penalties = [name for name in ("gamma", "delta") if name in own]
+            experiments[f"without {_WEIGHTS[weight]}"] = {weight: 0.0}
+    penalties = [name for name in ("gamma", "delta") if name in values]
     for factor in (2, 5, 10) if penalties else ():
         label = f"{' and '.join(_WEIGHTS[name] for name in penalties)} x {factor}"
-        made[label] = {name: factor * own[name] for name in penalties}
-    return made
+        experiments[label] = {name: factor * values[name] for name in penalties}
+    return experiments
 
 
 def _just_learned(run: Run) -> float:
-    diagonal = [row[j] for j, row in enumerate(run.error_matrix)]
-    known = [mse for mse in diagonal if mse is not None]
-    return sum(known) / len(known)
+    errors = [row[j] for j, row in enumerate(run.error_matrix)]
+    measured = [error for error in errors if error is not None]
+    return sum(measured) / len(measured)

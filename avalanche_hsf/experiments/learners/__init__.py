@@ -20,8 +20,6 @@ def find_methods() -> dict[str, Learner]:
 
 
 LEARNERS: dict[str, Learner] = find_methods()
-"""hsf-<preset>, as the preset says; hsf-<preset>-floor, the same with a diffusion of at least 0.1;
-hsf-<delta>, the preset compact with another change per task; mlp-paper, the paper's baseline;
-mlp-<strategy> and mlp-task-<strategy>, a strategy of Avalanche on an MLP autoencoder, the second
-told the task; hn-*, the stream's network in a `TaskConditional`; net-<strategy>, the same network
-under a strategy of Avalanche, with a head for each task."""
+"""hsf-*: a Hypernet-SDE-Flow; mlp-*: an MLP autoencoder, mlp-task-*: one that is told the task;
+hn-*: the stream's network in a `TaskConditional`; net-*: that network with a head for each task.
+See `Learner.about`."""

@@ -15,10 +15,7 @@ from avalanche_hsf.checks import check_int
 from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.training import DecayToStartPlugin, InputNoisePlugin
 
-RATES: Mapping[str, tuple[float, ...]] = {
-    "AdamW": (5e-4, 2e-3, 8e-3),
-    "SOAP": (2e-2, 5.6e-2, 8e-2),
-}
+RATES: Mapping[str, tuple[float, ...]] = {"AdamW": (5e-4, 2e-3, 8e-3), "SOAP": (2e-2, 5.6e-2, 8e-2)}
 """Learning rates that are searched, by optimizer."""
 
 REGULARIZED: tuple[Mapping[str, float], ...] = (
@@ -34,21 +31,20 @@ class Problem:
 
     Attributes:
         name: In tables and results files.
-        about: One line for `avalanche-hsf list`.
         make: The benchmark for a seed; some do not depend on it.
-        make_network: The network of one task. Its last layer is named `classifier` if it
-            classifies.
+        make_network: The network of one task. A classifier's last layer is named `classifier`.
         criterion: The loss.
         matrix: What measures R: the error of the tables.
         measure: The name of that error, such as "MSE".
+        about: One line for `avalanche-hsf list`.
         mb_size: Samples per minibatch; None: all there are.
         epochs: Default epochs per experience.
         unit: What an epoch is called in tables: "epoch", or "step" where it is one minibatch.
         shuffle: Whether an epoch draws the samples in random order.
         drop_last: Whether an epoch leaves out what does not fill a minibatch.
-        classifies: Whether targets are classes, so that each task may have a head of its own.
-        latent_dim: Width of the latent of learners that build autoencoders of their own; 0: none
-            can, since the target is not the input.
+        classifies: Whether targets are classes, so that each task may have its own head.
+        latent_dim: Latent width of the autoencoders that learners build; 0: none can, since the
+            target is not the input.
         memory: Raw samples in all that learners with a memory of samples may keep.
         memory_per_task: Further ones for each task of the stream.
         optimizers: Those that are searched. SOAP's eigenbases of matrices as wide as a CNN's last
@@ -89,8 +85,8 @@ class Setting:
         n_tasks: Experiences of the whole stream.
         n_samples: Training samples of a task, of the largest if they differ.
         epochs: Epochs per experience.
-        seed: For learners with generators of their own. The peers draw from the global ones, so
-            seed these before `Learner.build`.
+        seed: For learners with their own generators. The others draw from the global ones, to be
+            seeded before `Learner.build`.
     """
 
     problem: Problem
@@ -113,10 +109,9 @@ class Setting:
 
     @property
     def mb_size(self) -> int:
-        """Samples per training minibatch.
+        """Samples per training minibatch; for full batches at least as many as there can be.
 
-        For full batches at least as many as there can be: Avalanche divides them evenly among the
-        tasks in the data.
+        Avalanche divides them evenly among the tasks in the data.
         """
         return self.problem.mb_size or self.n_samples * self.n_tasks
 
@@ -154,15 +149,15 @@ class Learner:
 
     Attributes:
         build: `build(setting, **configuration, **common)` makes the Avalanche strategy. common are
-            arguments that every strategy knows: plugins, evaluator and eval_mb_size. A list of
-            plugins that is given is not changed.
+            arguments that every strategy knows: plugins (the list is not changed), evaluator and
+            eval_mb_size.
         about: One line for `avalanche-hsf list`.
-        grid: Configurations of the strategy's own strength, searched besides the optimizer.
-        optimizers: Names of the optimizers that are searched, with `RATES`, as far as the
-            problem's are among them; none for a learner that runs as its name says.
+        grid: Configurations of the strategy's strength, searched besides the optimizer.
+        optimizers: Names of the optimizers that are searched, with `RATES`, if the problem's are
+            among them; none for a learner that runs as its name says.
         jointly: Whether it is trained once, on the whole stream.
         regularized: Whether `REGULARIZED` is tried on streams with few samples.
-        autoencodes: Whether it builds an autoencoder of its own instead of the problem's network.
+        autoencodes: Whether it builds an autoencoder instead of the problem's network.
         group: The name that stands for it and others in `compare --strategies`.
         ours: Whether it is this package's, for the figures.
         presets: Names of the presets that it is made of.

@@ -16,8 +16,7 @@ from avalanche_hsf.training import CosineRestartPlugin, InMemoryLoadingPlugin
 from avalanche_hsf.training.optimizers import make_optimizer
 
 Make = Callable[..., Any]
-"""`make(setting, model, **arguments)`: one strategy, whatever the model."""
-
+"""`make(setting, model, **arguments)`: a strategy, whatever the model."""
 Grid = tuple[Mapping[str, Any], ...]
 
 
@@ -30,11 +29,8 @@ def optimizer_for(parameters: Iterable[nn.Parameter], name: str, lr: float) -> O
     """The optimizer that a search names."""
     options: dict[str, Any] = {"name": name, "lr": lr, "betas": (0.9, 0.95), "weight_decay": 1e-2}
     # The same numbers as the other implementations, faster; SOAP as in our own presets.
-    extra: dict[str, dict[str, Any]] = {
-        "AdamW": {"fused": True},
-        "SOAP": {"precondition_frequency": 2},
-    }
-    return make_optimizer(parameters, options | extra[name])
+    extra: dict[str, Any] = {"AdamW": {"fused": True}, "SOAP": {"precondition_frequency": 2}}
+    return make_optimizer(parameters, {**options, **extra[name]})
 
 
 def make_strategy(
@@ -52,20 +48,14 @@ def make_strategy(
     **arguments: Any,
 ) -> Any:
     """A strategy with what all have in common; `first` and `last` stand around the plugins."""
-    defaults = {"eval_mb_size": None, **setting.arguments}
+    # A list of its own: Avalanche's strategies append to the one they are given.
+    all_plugins = [*first, *(plugins or ()), CosineRestartPlugin(), *last]
+    all_plugins += [*regularizers(**(regularized or {})), InMemoryLoadingPlugin()]
     return strategy(
         model=model,
         optimizer=make_optimizer(model.parameters(), optimizer, lr),
-        # A list of its own: Avalanche's strategies append to the one they are given.
-        plugins=[
-            *first,
-            *(plugins or ()),
-            CosineRestartPlugin(),
-            *last,
-            *regularizers(**(regularized or {})),
-            InMemoryLoadingPlugin(),
-        ],
-        **(defaults | arguments),
+        plugins=all_plugins,
+        **{"eval_mb_size": None, **setting.arguments, **arguments},
     )
 
 
@@ -98,22 +88,25 @@ def network_with_heads(setting: Setting) -> nn.Module:
     return as_multitask(network, "classifier")
 
 
+def _learner(
+    make: Make, model: Callable[[Setting], nn.Module], about: str, grid: Grid, **fields: Any
+) -> Learner:
+    def build(setting: Setting, **arguments: Any) -> Any:
+        return make(setting, model(setting), **arguments)
+
+    return Learner(build, about, grid, **fields)
+
+
 def on_autoencoders(
     name: str, make: Make, about: str, grid: Grid = ({},), *, jointly: bool = False
 ) -> dict[str, Learner]:
     """`mlp-<name>` on an autoencoder that knows no tasks, `mlp-task-<name>` on one that does."""
-
-    def form(model: Callable[[Setting], nn.Module], about: str) -> Learner:
-        def build(setting: Setting, **arguments: Any) -> Any:
-            return make(setting, model(setting), **arguments)
-
-        return Learner(build, about, grid, jointly=jointly, autoencodes=True, group="peers")
-
+    fields: dict[str, Any] = {"jointly": jointly, "autoencodes": True, "group": "peers"}
+    about = f"{about}, on an MLP autoencoder"
+    told = f"{about} that is told the task"
     return {
-        f"mlp-{name}": form(autoencoder, f"{about}, on an MLP autoencoder"),
-        f"mlp-task-{name}": form(
-            task_aware_autoencoder, f"{about}, on an MLP autoencoder that is told the task"
-        ),
+        f"mlp-{name}": _learner(make, autoencoder, about, grid, **fields),
+        f"mlp-task-{name}": _learner(make, task_aware_autoencoder, told, grid, **fields),
     }
 
 
@@ -121,10 +114,12 @@ def on_networks(
     name: str, make: Make, about: str, grid: Grid = ({},), *, jointly: bool = False
 ) -> dict[str, Learner]:
     """`net-<name>` on the problem's network, with a head for each task."""
-
-    def build(setting: Setting, **arguments: Any) -> Any:
-        return make(setting, network_with_heads(setting), **arguments)
-
+    fields: dict[str, Any] = {"jointly": jointly, "regularized": False, "group": "networks"}
     about = f"{about}, on the stream's network with a head for each task"
-    learner = Learner(build, about, grid, jointly=jointly, regularized=False, group="networks")
-    return {f"net-{name}": learner}
+    return {f"net-{name}": _learner(make, network_with_heads, about, grid, **fields)}
+
+
+def on_both(name: str, make: Make, about: str, *, jointly: bool = False) -> dict[str, Learner]:
+    """The three learners of `on_autoencoders` and `on_networks`."""
+    autoencoders = on_autoencoders(name, make, about, jointly=jointly)
+    return autoencoders | on_networks(name, make, about, jointly=jointly)

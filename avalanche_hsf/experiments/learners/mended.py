@@ -15,9 +15,9 @@ from avalanche_hsf._private import hold_pruned_weights
 class PerSampleImportance(SupervisedPlugin):
     """Importances from gradients of single samples, as the papers of EWC and MAS define them.
 
-    Avalanche takes the batch size of its importance pass from `train_mb_size`. With a full batch
-    EWC's is then the square of the mean gradient, not the mean of the squares: a thousandth of
-    it, and noise, since the mean gradient vanishes where training ends.
+    Avalanche's importance pass has batches of `train_mb_size`. With a full batch EWC's is the
+    square of the mean gradient, not the mean of the squares: a thousandth of it, and noise, since
+    the mean gradient vanishes where training ends.
     """
 
     def __init__(self) -> None:

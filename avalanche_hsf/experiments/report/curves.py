@@ -14,20 +14,18 @@ def plot_shares(shares: Mapping[str, Sequence[float]], *, title: str) -> Figure:
     """A heat map: what each component has of each task's forgetting.
 
     Args:
-        shares: For each component one number a task; positive is worse.
+        shares: For each component one number per task; positive is worse.
         title: Of the figure.
     """
     values = np.array(list(shares.values()))
     reach = max(float(np.abs(values).max()), 1e-12)
-    size = 2.6 + 1.1 * values.shape[1], 1.2 + 0.45 * len(values)
-    figure = Figure(figsize=(max(size[0], 6.5), size[1]), layout="constrained")
+    size = max(2.6 + 1.1 * values.shape[1], 6.5), 1.2 + 0.45 * len(values)
+    figure = Figure(figsize=size, layout="constrained")
     panel = figure.subplots()
     image = panel.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto")
     for i, j in np.ndindex(values.shape):
-        light = abs(values[i, j]) > 0.55 * reach
-        panel.text(
-            j, i, f"{values[i, j]:+.2g}", ha="center", va="center", color="w" if light else "k"
-        )
+        color = "w" if abs(values[i, j]) > 0.55 * reach else "k"
+        panel.text(j, i, f"{values[i, j]:+.2g}", ha="center", va="center", color=color)
     panel.set(
         title=title,
         xticks=range(values.shape[1]),
@@ -43,19 +41,19 @@ def plot_curves(panels: Mapping[str, Mapping[str, Points]], *, steps: int, title
     """Curves over training, panels one above the other, each task's beginning marked.
 
     Args:
-        panels: For each panel its curves by name, each of pairs of iteration and value.
+        panels: For each panel its curves by name, as pairs of iteration and value.
         steps: Iterations of a task.
         title: Of the figure.
     """
     figure = Figure(figsize=(9, 1.0 + 2.6 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
     for panel, (label, curves) in zip(axes, panels.items(), strict=True):
-        smallest = [abs(value) for points in curves.values() for _, value in points if value]
+        sizes = [abs(value) for points in curves.values() for _, value in points if value]
         for name, points in curves.items():
             if points:
                 panel.plot(*zip(*_broken(points, steps), strict=True), label=name, linewidth=1.3)
-        if smallest and max(smallest) > 1.5:
-            panel.set_yscale("symlog", linthresh=max(np.quantile(smallest, 0.1), 1e-4))
+        if sizes and max(sizes) > 1.5:
+            panel.set_yscale("symlog", linthresh=max(np.quantile(sizes, 0.1), 1e-4))
         panel.set_ylabel(label)
         panel.axhline(0, color="0.7", linewidth=0.8)
         panel.grid(True, axis="y", alpha=0.3)
@@ -64,7 +62,7 @@ def plot_curves(panels: Mapping[str, Mapping[str, Points]], *, steps: int, title
         last = max((x for points in curves.values() for x, _ in points), default=0)
         for start in range(0, int(last) + 1, steps):
             panel.axvline(start, color="0.85", linewidth=0.8, zorder=0)
-    axes[-1].set_xlabel(f"iteration ({steps} a task)")
+    axes[-1].set_xlabel(f"iteration ({steps} per task)")
     figure.suptitle(title, fontsize=11)
     return figure
 

@@ -14,11 +14,8 @@ def plot_mse_matrices(matrices: Mapping[str, Tensor]) -> Figure:
     """The matrices R of several learners as heat maps on one logarithmic colour scale.
 
     Args:
-        matrices: R by the name of the learner, `T x T` each; cells above the diagonal are left
-            blank.
-
-    Returns:
-        A matplotlib figure, one panel per learner.
+        matrices: R by the name of the learner, `T x T` each, drawn without the cells above the
+            diagonal.
     """
     lower = {name: _lower_triangle(matrix) for name, matrix in matrices.items()}
     values = np.concatenate([r[np.isfinite(r)] for r in lower.values()])
@@ -48,12 +45,9 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
     """The MSE on one task after each later task, on a logarithmic axis.
 
     Args:
-        runs: For each learner the matrices R of its runs, one per seed; `T x T` each.
+        runs: For each learner the matrices R of its runs, `T x T` each. Their median is drawn as
+            a line, their range as a band.
         task: The task to follow.
-
-    Returns:
-        A matplotlib figure: per learner the median over runs as a line and, if there are
-        several runs, their range as a band.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     panel = figure.subplots()
@@ -62,9 +56,8 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
         after = np.arange(task, task + curves.shape[1])
         (line,) = panel.plot(after, np.median(curves, axis=0), marker="o", label=name)
         if len(curves) > 1:
-            panel.fill_between(
-                after, curves.min(0), curves.max(0), color=line.get_color(), alpha=0.2
-            )
+            low, high = curves.min(0), curves.max(0)
+            panel.fill_between(after, low, high, color=line.get_color(), alpha=0.2)
     n_runs = max(len(matrices) for matrices in runs.values())
     spread = f" (median and range, {n_runs} seeds)" if n_runs > 1 else ""
     panel.set(
@@ -90,28 +83,22 @@ def plot_frontier(
     """Final error against what a task costs to keep, both on logarithmic axes.
 
     Args:
-        points: For each learner the floats it keeps for each task, its final mean error in each
-            run, and whether it keeps raw samples.
+        points: For each learner the floats it keeps per task, its final mean error in each run
+            (drawn with their range as a bar), and whether it keeps raw samples. Those that keep
+            nothing stand on the left edge.
         title: Of the figure.
         measure: What the errors are.
         ours: Learners to be marked.
-
-    Returns:
-        A matplotlib figure: a point for each learner, the range over runs as a bar; on the left
-        edge those that keep nothing.
     """
     figure = Figure(figsize=(9.5, 5.6), layout="constrained")
     panel = figure.subplots()
-    for i, (name, (floats, errors, raw)) in enumerate(
-        sorted(points.items(), key=lambda p: p[1][0])
-    ):
-        mean = float(np.mean(errors))
-        reach = [[mean - min(errors)], [max(errors) - mean]]
-        marked = name in ours
+    by_floats = sorted(points.items(), key=lambda item: item[1][0])
+    for i, (name, (floats, errors, raw)) in enumerate(by_floats):
+        x, mean, marked = max(floats, 1.0), float(np.mean(errors)), name in ours
         panel.errorbar(
-            max(floats, 1.0),
+            x,
             mean,
-            yerr=reach,
+            yerr=[[mean - min(errors)], [max(errors) - mean]],
             color=f"C{i % 10}",
             marker="o" if marked else "x" if raw else "+",
             markersize=8 if marked else 6,
@@ -119,7 +106,7 @@ def plot_frontier(
         )
         panel.annotate(
             name.removeprefix("hsf-"),
-            (max(floats, 1.0), mean),
+            (x, mean),
             xytext=(6, 4),
             textcoords="offset points",
             fontsize=8 if marked else 6.5,
@@ -133,15 +120,8 @@ def plot_frontier(
         title=title,
     )
     panel.margins(x=0.12)
-    panel.text(
-        0.99,
-        0.98,
-        "o ours   x keeps raw samples   + keeps no samples   bars: range over seeds",
-        transform=panel.transAxes,
-        ha="right",
-        va="top",
-        fontsize=8,
-    )
+    marks = "o ours   x keeps raw samples   + keeps no samples   bars: range over seeds"
+    panel.text(0.99, 0.98, marks, transform=panel.transAxes, ha="right", va="top", fontsize=8)
     panel.grid(True, which="major", alpha=0.3)
     return figure
 
@@ -155,28 +135,22 @@ def plot_variations(
     """What was learned and what was left of it, for a learner changed in several ways.
 
     Args:
-        variations: For each change, the first being none, the errors just learned and those at
-            the end, mean over tasks, one for each run.
+        variations: A row for each change, the first being none: the errors just learned and those
+            at the end, mean over tasks, drawn as a point for each run.
         title: Of the figure.
         measure: What the errors are.
-
-    Returns:
-        A matplotlib figure: a row for each change, a point for each run.
     """
     figure = Figure(figsize=(9, 1.4 + 0.3 * len(variations)), layout="constrained")
     panel = figure.subplots()
-    first_learned, first_left = (
-        float(np.median(errors)) for errors in next(iter(variations.values()))
-    )
     for row, (learned, left) in enumerate(variations.values()):
         panel.plot(learned, [row - 0.12] * len(learned), "o", color="C0", alpha=0.7, markersize=5)
         panel.plot(left, [row + 0.12] * len(left), "o", color="C3", alpha=0.7, markersize=5)
         if row % 2:
             panel.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
-    panel.axvline(first_learned, color="C0", linewidth=0.8, label=f"just learned, mean {measure}")
-    panel.axvline(
-        first_left, color="C3", linewidth=0.8, label=f"after the last task, mean {measure}"
-    )
+    labels = (f"just learned, mean {measure}", f"after the last task, mean {measure}")
+    first = next(iter(variations.values()))
+    for errors, color, label in zip(first, ("C0", "C3"), labels, strict=True):
+        panel.axvline(float(np.median(errors)), color=color, linewidth=0.8, label=label)
     panel.set(
         xscale="log",
         title=f"{title}\n(lines: medians of the first row)",

@@ -23,7 +23,7 @@ class Report:
         notes: A line each.
         figures: By file name.
         files: Further texts by file name.
-        failures: What could not be made, a line each.
+        failures: A line for each run or learner that failed.
     """
 
     name: str

@@ -12,7 +12,7 @@ def mean_and_interval(values: Sequence[float], *, confidence: float = 0.95) -> t
     """The mean of some runs and the half width of its confidence interval, by Student's t.
 
     Args:
-        values: One for each run.
+        values: One for each run, at least one.
         confidence: In (0, 1).
 
     Returns:
@@ -36,17 +36,17 @@ def mean_and_interval(values: Sequence[float], *, confidence: float = 0.95) -> t
 
 
 def paired_p(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p of a paired t-test on the logarithms of two lists of errors.
+    """Two-sided p of a paired t-test on the logarithms of two learners' errors.
 
     On logarithms, since errors of learners differ by factors, not by amounts; where an error is
     0, as an error rate can be, on the errors themselves.
 
     Args:
-        a: Errors, one for each seed.
-        b: Those of the other learner, for the same seeds in the same order.
+        a: Errors of one learner, one for each seed.
+        b: Errors of the other, for the same seeds in the same order.
 
     Returns:
-        p; NaN if there are fewer than two pairs, or an error that is negative or not finite.
+        p; NaN for fewer than two pairs, or if an error is negative or not finite.
 
     Raises:
         ValueError: The lists differ in length.
@@ -57,10 +57,10 @@ def paired_p(a: Sequence[float], b: Sequence[float]) -> float:
     """
     if len(a) != len(b):
         raise ValueError(f"the lists must be of one length, got {len(a)} and {len(b)}")
-    both = np.array([a, b], dtype=float)
-    if len(a) < 2 or not (np.isfinite(both).all() and (both >= 0).all()):
+    errors = np.array([a, b], dtype=float)
+    if len(a) < 2 or not (np.isfinite(errors).all() and (errors >= 0).all()):
         return float("nan")
-    differences = np.diff(np.log10(both) if both.all() else both, axis=0)[0]
+    differences = np.diff(np.log10(errors) if errors.all() else errors, axis=0)[0]
     if np.ptp(differences) == 0:
         return 1.0 if differences[0] == 0 else 0.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)

@@ -19,7 +19,7 @@ class Table:
     Attributes:
         title: One line.
         headers: Column names; the first column is aligned left, the others right.
-        rows: One list of cells for each row.
+        rows: The cells of each row.
 
     Example:
         >>> print(Table("Title", ["model", "MSE"], [["mlp", "0.0044"]]).text())
@@ -57,7 +57,7 @@ class Table:
         )
 
 
-def interval(values: Sequence[float], form: str = "+.2g", of_width: str = ".1g") -> str:
+def interval(values: Sequence[float], form: str = "+.2g", width_form: str = ".1g") -> str:
     """Mean ± half width of the 95 % interval; the mean alone for one value, "-" for NaN.
 
     >>> interval([1.0, 2.0, 3.0])
@@ -66,7 +66,7 @@ def interval(values: Sequence[float], form: str = "+.2g", of_width: str = ".1g")
     mean, half_width = mean_and_interval(values)
     if math.isnan(mean):
         return "-"
-    return f"{mean:{form}}" + ("" if math.isnan(half_width) else f" ± {half_width:{of_width}}")
+    return f"{mean:{form}}" + ("" if math.isnan(half_width) else f" ± {half_width:{width_form}}")
 
 
 def p_against(first: Sequence[Run], group: Sequence[Run]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
@@ -49,20 +49,17 @@ def in_process(tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
         yield task, finish(task, versions(), progress=True)
 
 
-_LOCAL: Mapping[str, Any] = {
-    "distributed.scheduler.worker-saturation": 1.0,  # no run waits at a busy worker
-    "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
-    "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
-}
-"""Of Dask, for a cluster of this machine's processes."""
-
-
 def _local_client(n: int, started: ExitStack) -> Any:
     """A client of n new processes of this machine, of one thread each."""
     import dask
     from distributed import Client, LocalCluster
 
-    started.enter_context(dask.config.set(_LOCAL))
+    settings = {
+        "distributed.scheduler.worker-saturation": 1.0,  # no run waits at a busy worker
+        "distributed.scheduler.allowed-failures": ATTEMPTS - 1,
+        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
+    }
+    started.enter_context(dask.config.set(settings))
     cluster = LocalCluster(
         n_workers=n,
         threads_per_worker=1,
@@ -78,15 +75,15 @@ def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, R
     """On the workers of a Dask cluster, which must have this package, one run at a time each.
 
     Dask begins the run of a worker that died anew on another one. A cluster runs whatever code it
-    is sent: give it TLS, or a network of its own.
+    is sent: give it TLS, or its own network.
 
     Args:
         tasks: What to run.
         address: Of the scheduler, such as "tcp://10.0.0.1:8786".
 
     Raises:
-        ImportError: This package is not installed on any worker.
-        OSError: That is no address, nobody answers there, or nobody does any more.
+        ImportError: No worker has this package.
+        OSError: It is no address, or the scheduler does not answer, or no longer does.
     """
     from distributed import Client
     from distributed.comm.addressing import get_address_host_port, normalize_address
@@ -106,21 +103,17 @@ def _on_workers(
 ) -> Iterator[tuple[Task, Run | Failure]]:
     from distributed import as_completed
 
-    futures = {
-        client.submit(
-            finish, task, versions(), pure=False, retries=ATTEMPTS - 1, workers=able
-        ): task
-        for task in tasks
-    }
+    options = {"pure": False, "retries": ATTEMPTS - 1, "workers": able}
+    futures = {client.submit(finish, task, versions(), **options): task for task in tasks}
     with tqdm(total=len(tasks), unit="run", smoothing=0) as bar:
         for future in as_completed(futures, loop=client.loop):
             try:
-                problem = future.exception()  # there is one if its worker died too often
-                outcome = future.result() if problem is None else Failure(_reason(problem))
-            except CancelledError as error:
+                error = future.exception()  # there is one if its worker died too often
+                outcome = future.result() if error is None else Failure(_reason(error))
+            except CancelledError as cancelled:
                 raise ConnectionError(
                     "lost the scheduler; finished runs are kept, the same command goes on"
-                ) from error
+                ) from cancelled
             bar.update()
             yield futures[future], outcome
 
@@ -133,22 +126,19 @@ def _able_workers(client: Any) -> list[str] | None:
     if not client.scheduler_info()["workers"]:
         print("the cluster has no workers; waiting for one", file=sys.stderr)
         client.wait_for_workers(1)
-    found = client.run(resolve_name, "avalanche_hsf:__version__", on_error="return")
+    answers = client.run(resolve_name, "avalanche_hsf:__version__", on_error="return")
     lacking = {
-        worker: answer for worker, answer in found.items() if isinstance(answer, BaseException)
+        worker: answer for worker, answer in answers.items() if isinstance(answer, BaseException)
     }
-    for worker, problem in lacking.items():
-        print(f"worker {worker} is left out: {_first_line(problem)}", file=sys.stderr)
-    if len(lacking) == len(found):
+    for worker, error in lacking.items():
+        print(f"worker {worker} is left out: {_reason(error)}", file=sys.stderr)
+    if len(lacking) == len(answers):
         raise ImportError("no worker of the cluster has avalanche-hsf installed")
-    return [worker for worker in found if worker not in lacking] if lacking else None
+    return [worker for worker in answers if worker not in lacking] if lacking else None
 
 
 def _reason(error: BaseException) -> str:
+    """A worker's error in one line; the place where it was raised stayed there."""
     if type(error).__name__ == "KilledWorker":
         return f"its worker died {ATTEMPTS} times"
-    return _first_line(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    return f"{type(error).__name__}: {error}".splitlines()[0]

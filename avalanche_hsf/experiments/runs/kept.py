@@ -12,87 +12,64 @@ import torch
 from avalanche.benchmarks import CLExperience
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.logging import BaseLogger
-from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, GEMPlugin, RWalkPlugin
+from avalanche.training.storage_policy import ReservoirSamplingBuffer
+from avalanche.training.templates import BaseSGDTemplate
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin, RawReplayPlugin
 
 BYTES_PER_FLOAT = 4
 
 
 def floats_kept(strategy: Any) -> int:
-    """Everything a learner keeps between tasks, in floats of 4 bytes, rounded up.
+    """Everything an Avalanche strategy keeps between two calls of `train`, in floats, rounded up.
 
-    Counted are all tensors that can be reached from the strategy, its model and its plugins:
-    parameters and buffers, importances and former weights, former models, stored samples and data
-    sets. Memory that tensors share counts once, so a sample whose target is itself counts once.
-    Other types count by their size: a float64 is two floats, an int8 a quarter.
+    A float is 4 bytes; other types count by their size: a float64 is two floats, an int8 a
+    quarter. Counted are all tensors that can be reached from the strategy, its model and its
+    plugins: parameters and buffers, importances and former weights, former models, stored samples
+    and data sets. Memory that tensors share counts once, so a sample whose target is itself counts
+    once; a view counts without the rest of its memory.
 
     Not counted: the optimizer's state and what `SCRATCH` names, which are not needed between
     tasks; the evaluator and loggers; random generators; task labels; plain Python numbers; what
-    functions hold. A view counts without the rest of its memory.
-
-    Args:
-        strategy: An Avalanche strategy, between two calls of `train`.
+    functions hold.
     """
     return -(-_Kept(strategy).n_bytes() // BYTES_PER_FLOAT)
 
 
 def raw_samples_kept(strategy: Any) -> int:
-    """Distinct training inputs that a learner keeps between tasks.
+    """Distinct training inputs that an Avalanche strategy keeps between two calls of `train`.
 
     They are the items of Avalanche data sets (replay buffers, accumulated data) and the rows of
-    tensors in attributes whose name ends in `_x`, as GEM's memory has it.
-
-    Args:
-        strategy: An Avalanche strategy, between two calls of `train`.
+    tensors in attributes whose name ends in `_x`, such as GEM's memory.
     """
     return len(_Kept(strategy).samples)
 
 
-SCRATCH: dict[str, frozenset[str]] = {
-    "BaseSGDTemplate": frozenset(
-        {
-            "optimizer",
-            "optimized_param_id",
-            "evaluator",
-            "experience",
-            "adapted_dataset",
-            "dataloader",
-            "mbatch",
-            "mb_output",
-            "loss",
-            "current_eval_stream",
-            "_eval_streams",
-        }
-    ),
-    "HSFStrategy": frozenset({"mb_latents", "loss_terms"}),
-    "GEMPlugin": frozenset({"G"}),
-    "AGEMPlugin": frozenset({"reference_gradients"}),
-    "RWalkPlugin": frozenset(
+_REPLAY_SCRATCH = frozenset({"_memory"})  # a copy of its storage_policy's buffer, stacked
+
+SCRATCH: Mapping[type, frozenset[str]] = {
+    BaseSGDTemplate: frozenset({"optimizer", "optimized_param_id", "evaluator"})
+    | {"experience", "adapted_dataset", "dataloader", "mbatch", "mb_output", "loss"}
+    | {"current_eval_stream", "_eval_streams"},
+    HSFStrategy: frozenset({"mb_latents", "loss_terms"}),
+    GEMPlugin: frozenset({"G"}),
+    AGEMPlugin: frozenset({"reference_gradients"}),
+    RWalkPlugin: frozenset(
         {"checkpoint_params", "checkpoint_loss", "checkpoint_scores", "iter_params", "iter_grad"}
     ),
     # Random keys that only matter when samples are added to the same buffer again.
-    "ReservoirSamplingBuffer": frozenset({"_buffer_weights"}),
-    # A copy of its storage_policy's buffer, stacked.
-    "_Replay": frozenset({"_memory"}),
+    ReservoirSamplingBuffer: frozenset({"_buffer_weights"}),
+    LatentReplayPlugin: _REPLAY_SCRATCH,
+    RawReplayPlugin: _REPLAY_SCRATCH,
 }
 """Attributes, by class, that training makes anew before it reads them: no storage."""
 
-_NO_STORAGE = (
-    Optimizer,
-    LRScheduler,
-    EvaluationPlugin,
-    BaseLogger,
-    torch.Generator,
-    str,
-    bytes,
-    type,
-    ModuleType,
-    FunctionType,
-    BuiltinFunctionType,
-    MethodType,
-)
+_CODE_AND_TEXT = (str, bytes, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+_TOOLS = (Optimizer, LRScheduler, EvaluationPlugin, BaseLogger, torch.Generator)
 
 
 class _Kept:
@@ -115,7 +92,7 @@ class _Kept:
                 self._add_interval("cpu", value.__array_interface__["data"][0], value.nbytes)
             elif isinstance(value, AvalancheDataset):
                 self._add_items(value)
-            elif id(value) not in seen and not isinstance(value, _NO_STORAGE):
+            elif id(value) not in seen and not isinstance(value, _TOOLS + _CODE_AND_TEXT):
                 seen.add(id(value))
                 todo.extend(_parts(name, value))
 
@@ -131,9 +108,8 @@ class _Kept:
 
     def _add(self, tensor: Tensor) -> None:
         if tensor.numel() > 0:
-            extent = 1 + sum(
-                (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
-            )
+            dims = zip(tensor.shape, tensor.stride(), strict=True)
+            extent = 1 + sum((n - 1) * step for n, step in dims)
             self._add_interval(*_address(tensor), extent * tensor.element_size())
 
     def _add_interval(self, device: str, start: int, n_bytes: int) -> None:
@@ -144,9 +120,8 @@ class _Kept:
             item = dataset[i]
             self._alive.append(item)
             self.samples.add(_address(item[0]))
-            for part in item:
-                if isinstance(part, Tensor):
-                    self._add(part)
+            for tensor in filter(torch.is_tensor, item):
+                self._add(tensor)
 
 
 def _address(tensor: Tensor) -> tuple[str, int]:
@@ -163,14 +138,12 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, part) for part in value)
     elif hasattr(value, "__dict__"):
         attributes = vars(value)
-        scratch = frozenset().union(
-            *(SCRATCH.get(each.__name__, frozenset()) for each in type(value).__mro__)
-        )
+        scratch = {name for kind in type(value).__mro__ for name in SCRATCH.get(kind, ())}
         for key, part in attributes.items():
-            stem, _, kind = key.rpartition("_")
-            beside = attributes.get(f"{stem}_x")
-            is_label = kind == "tid" and beside is not None
-            is_input_again = kind == "y" and beside is not None and _equal(part, beside)
+            stem, _, suffix = key.rpartition("_")
+            inputs = attributes.get(f"{stem}_x")
+            is_label = suffix == "tid" and inputs is not None
+            is_input_again = suffix == "y" and inputs is not None and _equal(part, inputs)
             if key not in scratch and not is_label and not is_input_again:
                 yield key, part
 

@@ -25,30 +25,21 @@ from avalanche_hsf.experiments.learners.forms import autoencoder
 from avalanche_hsf.experiments.runs.networks import digits_cnn, image_cnn, mlp, sigmoid_mlp
 
 LATENT_DIM = 24
-"""Width of the latent of autoencoders on a user's stream: the paper's."""
+"""Latent width of autoencoders by default: the paper's."""
 
 
 def autoencoding(
-    name: str, make: Callable[[int], CLScenario], about: str, latent_dim: int, **options: Any
+    name: str,
+    make: Callable[[int], CLScenario],
+    about: str,
+    latent_dim: int = LATENT_DIM,
+    **options: Any,
 ) -> Problem:
     """A problem of reconstructing the input, in full batches: the paper's kind."""
     full_batches = {"mb_size": None, "epochs": 300, "unit": "step", "shuffle": False}
-    defaults = {
-        **full_batches,
-        "memory": 0,
-        "memory_per_task": 50,
-        "optimizers": ("AdamW", "SOAP"),
-    }
-    return Problem(
-        name,
-        make,
-        autoencoder,
-        nn.MSELoss,
-        MSEMatrix,
-        about=about,
-        latent_dim=latent_dim,
-        **(defaults | options),
-    )
+    defaults = {**full_batches, "memory": 0, "memory_per_task": 50, "optimizers": ("AdamW", "SOAP")}
+    fields = {"about": about, "latent_dim": latent_dim, **defaults, **options}
+    return Problem(name, make, autoencoder, nn.MSELoss, MSEMatrix, **fields)
 
 
 def network(
@@ -56,7 +47,6 @@ def network(
     make: Callable[[int], CLScenario],
     make_network: Callable[[Setting], nn.Module],
     criterion: Callable[[], nn.Module],
-    about: str = "",
     **options: Any,
 ) -> Problem:
     """A problem of training a network in minibatches.
@@ -64,32 +54,26 @@ def network(
     The error is the share misclassified under the cross entropy, the MSE under the MSE, and the
     criterion itself under any other.
     """
-    return Problem(name, make, make_network, about=about, **measured_by(criterion), **options)
+    return Problem(name, make, make_network, **measured_by(criterion), **options)
 
 
 def measured_by(criterion: Callable[[], nn.Module]) -> dict[str, Any]:
     """The fields of a `Problem` that follow from its loss."""
     loss = called("loss", criterion)
-    fields: dict[str, Any] = {"criterion": criterion, "classifies": False}
+    matrix: Callable[[], ErrorMatrix]
     if isinstance(loss, nn.CrossEntropyLoss):
-        return {
-            **fields,
-            "matrix": ErrorRateMatrix,
-            "measure": "error rate",
-            "classifies": True,
-        }
-    if isinstance(loss, nn.MSELoss):
-        return {**fields, "matrix": MSEMatrix, "measure": "MSE"}
-    if not callable(loss):
+        matrix, measure = ErrorRateMatrix, "error rate"
+    elif isinstance(loss, nn.MSELoss):
+        matrix, measure = MSEMatrix, "MSE"
+    elif callable(loss):
+        matrix, measure = partial(ErrorMatrix, loss), getattr(loss, "__name__", type(loss).__name__)
+    else:
         raise TypeError(
             "criterion must be a function that makes a loss, such as torch.nn.CrossEntropyLoss, "
             f"got one that returns {loss!r}"
         )
-    return {
-        **fields,
-        "matrix": partial(ErrorMatrix, loss),
-        "measure": getattr(loss, "__name__", type(loss).__name__),
-    }
+    fields = {"criterion": criterion, "matrix": matrix, "measure": measure}
+    return {**fields, "classifies": isinstance(loss, nn.CrossEntropyLoss)}
 
 
 def given(make: Callable[[], nn.Module], setting: Setting | None = None) -> nn.Module:
@@ -104,7 +88,7 @@ def given(make: Callable[[], nn.Module], setting: Setting | None = None) -> nn.M
 
 
 def called(what: str, make: Callable[..., Any], *arguments: Any) -> Any:
-    """What a user's function makes; ValueError, with its own error in it, if it fails."""
+    """What a user's function returns; ValueError, with its error in it, if it fails."""
     try:
         return make(*arguments)
     except Exception as error:
@@ -166,7 +150,9 @@ def setting_for(problem: Problem, benchmark: CLScenario, *, epochs: int, seed: i
     x, y = experiences[0].dataset[0][:2]
     output_dim = y.numel() if isinstance(y, Tensor) else 1
     if problem.classifies:
-        output_dim = 1 + max(int(c) for e in experiences for c in e.dataset.targets)
+        output_dim = 1 + max(
+            int(target) for experience in experiences for target in experience.dataset.targets
+        )
     return Setting(
         problem=problem,
         input_shape=tuple(x.shape),
@@ -178,32 +164,16 @@ def setting_for(problem: Problem, benchmark: CLScenario, *, epochs: int, seed: i
     )
 
 
-def _curves(seed: int) -> CLScenario:
-    return SyntheticManifolds()
+def _fixed(make: Callable[..., CLScenario], seed: int) -> CLScenario:
+    return make()
 
 
-def _random_curves(n: int, seed: int) -> CLScenario:
-    return RandomManifolds(n, seed=seed)
+def _drawn(make: Callable[..., CLScenario], seed: int, **arguments: Any) -> CLScenario:
+    return make(**arguments, seed=seed)
 
 
 def _digits_to_reconstruct(seed: int) -> CLScenario:
     return as_reconstruction(SplitDigits(10, seed=seed))
-
-
-def _digits_to_classify(seed: int) -> CLScenario:
-    return SplitDigits(5, seed=seed)
-
-
-def _published_polynomials(seed: int) -> CLScenario:
-    return PolynomialRegression()
-
-
-def _drawn_polynomials(seed: int) -> CLScenario:
-    return PolynomialRegression(seed=seed)
-
-
-def _textures(n: int, seed: int) -> CLScenario:
-    return SyntheticImages(n, n_train=300, seed=seed)
 
 
 _POLYNOMIALS: dict[str, Any] = {
@@ -222,59 +192,57 @@ _TEXTURES: dict[str, Any] = {
     "tuned_on": "images-3",
 }
 
+_CURVES = partial(_fixed, SyntheticManifolds)
 _PROBLEMS = (
-    autoencoding("synthetic", _curves, "the paper's five curves, latent width 24", 24),
+    autoencoding("synthetic", _CURVES, "the paper's five curves, latent width 24"),
     autoencoding(
-        "bottleneck", _curves, "the paper's curves through a latent of width 2: tasks conflict", 2
+        "bottleneck", _CURVES, "the paper's curves through a latent of width 2: tasks conflict", 2
     ),
-    autoencoding("random-5", partial(_random_curves, 5), "five random curves per seed", 24),
+    autoencoding(
+        "random-5", partial(_drawn, RandomManifolds, n_experiences=5), "five random curves per seed"
+    ),
     autoencoding(
         "random-20",
-        partial(_random_curves, 20),
+        partial(_drawn, RandomManifolds, n_experiences=20),
         "twenty random curves per seed",
-        24,
         tuned_on="random-5",
     ),
     autoencoding(
         "digits",
         _digits_to_reconstruct,
         "scikit-learn's digits, a class per task, in another order with each seed",
-        24,
         few_samples=True,
     ),
     network(
         "polynomials",
-        _published_polynomials,
+        partial(_fixed, PolynomialRegression),
         about="the three regressions of von Oswald et al. 2020, on their very points",
         **_POLYNOMIALS,
     ),
     network(
         "polynomials-drawn",
-        _drawn_polynomials,
+        partial(_drawn, PolynomialRegression),
         about="the same on other points with each seed",
         **_POLYNOMIALS,
     ),
     network(
         "split-digits",
-        _digits_to_classify,
+        partial(_drawn, SplitDigits, n_experiences=5),
         digits_cnn,
         nn.CrossEntropyLoss,
-        "two classes of digits per task and a CNN, in another order with each seed",
+        about="two classes of digits per task and a CNN, in another order with each seed",
         epochs=30,
     ),
-    network(
-        "images-3",
-        partial(_textures, 3),
-        about="three tasks of ten textures and a CNN",
-        **_TEXTURES,
-    ),
-    network(
-        "images-10",
-        partial(_textures, 10),
-        about="ten tasks of ten textures and a CNN",
-        **_TEXTURES,
+    *(
+        network(
+            f"images-{n}",
+            partial(_drawn, SyntheticImages, n_experiences=n, n_train=300),
+            about=f"{number} tasks of ten textures and a CNN",
+            **_TEXTURES,
+        )
+        for n, number in ((3, "three"), (10, "ten"))
     ),
 )
 
 BENCHMARKS: dict[str, Problem] = {problem.name: problem for problem in _PROBLEMS}
-"""Problems by name; digits and images have held-out tests. See `Problem.about` of each."""
+"""Problems by name; digits and images have held-out tests. See `Problem.about`."""

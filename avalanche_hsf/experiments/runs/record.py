@@ -41,28 +41,25 @@ class Run:
     Attributes:
         benchmark: Name of the problem, such as "synthetic".
         learner: Name of the learner, such as "hsf-paper".
-        seed: Its seed.
+        seed: Of the stream, where it depends on one, and of training.
         epochs: Training epochs per experience.
-        configuration: What was chosen besides: optimizer, strength; empty for a learner that runs
-            as its name says.
-        error_matrix: R[i][j], the problem's error, row i measured after task i; None where it was
-            not measured.
-        forgetting: R[last][j] - R[j][j] by task; positive is worse; None where R[j][j] was not
+        configuration: Optimizer and strength that were chosen; empty for a learner that runs as
+            its name says.
+        error_matrix: R[i][j], the problem's error on task j after task i; None if not measured.
+        forgetting: R[last][j] - R[j][j] by task, positive is worse; None if R[j][j] was not
             measured.
         final_mean_error: Mean of the last row.
-        final_mean_error_of_mean_path: The same for the mean of `N_PATHS` outputs per sample, for
-            stochastic models; None for the others.
+        final_mean_error_of_mean_path: The same for the mean of `N_PATHS` outputs per sample; None
+            for models without noise.
         seconds: Wall time of training and evaluation.
         n_parameters: Numbers in the model at the end, read-outs and frozen parts included.
-        floats_kept: Numbers that the learner keeps at the end: the model's and the plugins', in
-            units of 4 bytes.
+        floats_kept: What the learner keeps at the end, in units of 4 bytes, see `floats_kept`.
         floats_per_task: What each task after the first added to that, on average; or, where it is
             more, what is kept beside the model, such as a memory, divided by all tasks.
-        raw_samples: Raw samples it keeps at the end.
+        raw_samples: Raw samples kept at the end.
         network: Name of the network that replaced the problem's own; "": none did.
-        inputs: Digest of everything its numbers depend on; "" for runs of older files.
-        findings: What was measured besides, see `avalanche_hsf.experiments.commands.diagnose`;
-            empty for a plain run.
+        inputs: Digest of everything the numbers depend on; "" for runs of older files.
+        findings: What `avalanche-hsf diagnose` measured, see `commands.diagnose`; else empty.
     """
 
     benchmark: str
@@ -91,7 +88,7 @@ class Run:
                 [_number(error) if j <= i else None for j, error in enumerate(row)]
                 for i, row in enumerate(matrix)
             ],
-            forgetting=[_number(gap) for gap in forgetting(matrix)],
+            forgetting=list(map(_number, forgetting(matrix))),
             final_mean_error=float(matrix[-1].mean()),
             **fields,
         )
@@ -99,9 +96,9 @@ class Run:
     @property
     def key(self) -> Key:
         """What makes two runs the same experiment."""
+        fields = {name: getattr(self, name) for name in Key._fields}
         configuration = json.dumps(self.configuration, sort_keys=True)
-        named = {name: getattr(self, name) for name in Key._fields}
-        return Key(**(named | {"configuration": configuration}))
+        return Key(**{**fields, "configuration": configuration})
 
     @property
     def mean_and_worst_forgetting(self) -> tuple[float, float]:

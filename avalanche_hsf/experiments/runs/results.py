@@ -32,7 +32,7 @@ class ResultsFile:
     Raises:
         OSError: The folder cannot be made or written.
         ValueError: The file that is there is no results file, or was written by other versions
-            of this package or of what it computes with.
+            of this package or of the libraries it computes with.
     """
 
     def __init__(self, out: str | Path | None, *, fresh: bool = False) -> None:
@@ -49,8 +49,7 @@ class ResultsFile:
             pass
         if self.path.exists() and not fresh:
             self.runs = self._read()
-            n_old = sum(not run.inputs for run in self.runs)
-            if n_old:
+            if n_old := sum(not run.inputs for run in self.runs):
                 print(
                     f"{self.path}: {n_old} runs are from before runs knew what their numbers "
                     "depend on; they are taken as they are, --fresh trains anew",
@@ -87,17 +86,17 @@ class ResultsFile:
     def _read(self) -> list[Run]:
         try:
             content = json.loads(self.path.read_text())
-            found, runs = content["versions"], [_run(run) for run in content["runs"]]
-            other = _differences(found, self.versions)
+            runs = [_run(fields) for fields in content["runs"]]
+            differences = _differences(content["versions"], self.versions)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{self.path} is not a results file of this package; choose another --out, or "
                 "--fresh to write it anew"
             ) from error
-        if other:
+        if differences:
             raise ValueError(
-                f"{self.path} was written with other versions ({other}): choose another --out, or "
-                "--fresh to train anew"
+                f"{self.path} was written with other versions ({differences}): choose another "
+                "--out, or --fresh to train anew"
             )
         return runs
 
@@ -107,27 +106,22 @@ def _place(run: Run) -> tuple[Any, ...]:
     return (*key[:2], key.network, run.epochs, key.configuration, run.seed, run.inputs)
 
 
-def _run(stored: dict[str, Any]) -> Run:
-    """A run as it is in a file; in older files its learner is called its strategy."""
-    fields = dict(stored)
+def _run(fields: dict[str, Any]) -> Run:
+    """A run from its fields; in older files its learner is called its strategy."""
     if "strategy" in fields:
         fields["learner"] = fields.pop("strategy")
     return Run(**fields)
 
 
-def _differences(there: Mapping[str, str], now: Mapping[str, str]) -> str:
+def _differences(written: Mapping[str, str], now: Mapping[str, str]) -> str:
     """The versions that differ, in words; older files name fewer, and Python's with its patch."""
-    known = {name: there[name] for name in now if name in there}
-    if "python" in known:
-        known["python"] = _minor(known["python"])
-    missing = {"avalanche_hsf", "torch"} - set(known)
+    written = {name: written[name] for name in now if name in written}
+    if "python" in written:
+        written["python"] = ".".join(written["python"].split(".")[:2])
+    missing = {"avalanche_hsf", "torch"} - set(written)
     if missing:
         raise KeyError(missing)
-    return "; ".join(f"{n} {v} there, {now[n]} now" for n, v in known.items() if v != now[n])
-
-
-def _minor(python: str) -> str:
-    return ".".join(python.split(".")[:2])
+    return "; ".join(f"{n} {v} there, {now[n]} now" for n, v in written.items() if v != now[n])
 
 
 def versions() -> dict[str, str]:
@@ -135,18 +129,11 @@ def versions() -> dict[str, str]:
 
     Of Python major and minor version alone: no patch release has changed a number.
     """
-    libraries = {
-        "avalanche": "avalanche-lib",
-        "torchsde": "torchsde",
-        "nflows": "nflows",
-        "pytorch_optimizer": "pytorch_optimizer",
-        "torchmetrics": "torchmetrics",
-        "numpy": "numpy",
-        "scikit-learn": "scikit-learn",
-    }
-    here = {
+    libraries = ("torchsde", "nflows", "pytorch_optimizer", "torchmetrics", "numpy", "scikit-learn")
+    return {
         "avalanche_hsf": __version__,
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "torch": torch.__version__,  # with its build, which the package's metadata lacks
+        "avalanche": version("avalanche-lib"),
+        **{name: version(name) for name in libraries},
     }
-    return here | {name: version(package) for name, package in libraries.items()}

@@ -45,18 +45,16 @@ def run(
 ) -> Run:
     """Trains one learner on one stream, evaluating the whole test stream after each experience.
 
-    Every global generator is seeded with `seed` before the model is made.
-
     Args:
         benchmark: What is learned, see `find_problem`.
         learner: Who learns it, see `find_learner`.
-        seed: At least 0.
+        seed: At least 0; every global generator is seeded with it before the model is made.
         epochs: Epochs per experience, at least 1. Default: the problem's.
         configuration: Arguments of the learner.
         name: Of the learner in the run. Default: as it is called.
-        progress: Show a progress bar on standard error.
+        progress: Whether to show a progress bar on standard error.
         plugins: Further plugins, to watch the run.
-        metrics: Further metrics, for the stream.
+        metrics: Makes further metrics for the stream.
         logger: Where these go.
 
     Returns:
@@ -65,7 +63,7 @@ def run(
     Raises:
         TypeError, ValueError: The learner builds no strategy, or one without its evaluator.
     """
-    problem, chosen = find_problem(benchmark), find_learner(learner)
+    problem, builder = find_problem(benchmark), find_learner(learner)
     epochs, configuration = epochs or problem.epochs, dict(configuration or {})
     name = name or label_of(learner)
     stream = problem.make(seed)
@@ -73,33 +71,26 @@ def run(
     loading = {"shuffle": problem.shuffle, "drop_last": problem.drop_last}
     RNGManager.set_random_seeds(seed)
     matrix = problem.matrix()
+    watched = metrics(stream) if metrics else ()
+    evaluator = EvaluationPlugin(matrix, *watched, loggers=[logger or _Silent()])
     kept: list[int] = []
+    n_tasks = setting.n_tasks
+    n_epochs, title = epochs * n_tasks, f"{name}, seed {seed}"
     start = time.perf_counter()
-    with tqdm(
-        total=epochs * setting.n_tasks,
-        desc=f"{name}, seed {seed}",
-        unit="epoch",
-        disable=not progress,
-    ) as bar:
-        strategy = chosen.build(
-            setting,
-            **configuration,
-            eval_mb_size=1024,
-            evaluator=EvaluationPlugin(
-                matrix, *(metrics(stream) if metrics else ()), loggers=[logger or _Silent()]
-            ),
-            plugins=[_Progress(bar), *plugins],
-        )
+    with tqdm(total=n_epochs, desc=title, unit="epoch", disable=not progress) as bar:
+        common = {"evaluator": evaluator, "plugins": [_Progress(bar), *plugins]}
+        strategy = builder.build(setting, **configuration, eval_mb_size=1024, **common)
         _check_strategy(strategy, matrix)
-        for part in [stream.train_stream] if chosen.jointly else stream.train_stream:
+        for part in [stream.train_stream] if builder.jointly else stream.train_stream:
             strategy.train(part, **loading)
             strategy.eval(stream.test_stream)
             kept.append(floats_kept(strategy))
         seconds = time.perf_counter() - start
-    n_tasks = setting.n_tasks
-    n_parameters = sum(tensor.numel() for tensor in _numbers(strategy.model))
+    state = strategy.model.state_dict().values()
+    n_parameters = sum(value.numel() for value in state if isinstance(value, Tensor))
     R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
     R[-len(matrix.result()) :] = matrix.result()
+    n_later = max(len(kept) - 1, 1)
     return Run.from_matrix(
         R,
         benchmark=problem.name,
@@ -111,18 +102,16 @@ def run(
         seconds=seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
-        floats_per_task=max(
-            (kept[-1] - kept[0]) / max(len(kept) - 1, 1), (kept[-1] - n_parameters) / n_tasks
-        ),
+        floats_per_task=max((kept[-1] - kept[0]) / n_later, (kept[-1] - n_parameters) / n_tasks),
         raw_samples=raw_samples_kept(strategy),
     )
 
 
 def silence_avalanche() -> None:
-    """No warnings of what a user cannot change, in this process from now on.
+    """Silences Avalanche's warnings of what a user cannot change, in this process from now on.
 
-    Avalanche 0.6 warns of strategies without loggers, as those made to see whether a preset takes
-    some values, and of calls between its own parts that it means to rename.
+    Version 0.6 warns of strategies without loggers, such as those made to check a preset's values,
+    and of calls between its own parts that it means to rename.
     """
     warnings.filterwarnings("ignore", message="No loggers specified")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="avalanche")
@@ -140,10 +129,6 @@ def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
             f"the {type(strategy).__name__} that was built lacks the evaluator it was given, so "
             "nothing is measured: pass the further arguments of the function on, as **arguments"
         )
-
-
-def _numbers(model: nn.Module) -> list[Tensor]:
-    return [tensor for tensor in model.state_dict().values() if isinstance(tensor, Tensor)]
 
 
 @torch.no_grad()
@@ -176,7 +161,7 @@ class _Progress(SupervisedPlugin):
 
 
 class _Silent(BaseLogger):
-    """Avalanche warns when it has no logger; these runs keep their numbers themselves."""
+    """Avalanche warns when it has no logger."""
 
     def log_single_metric(self, name: str, value: Any, x_plot: int) -> None:
         """Does nothing."""

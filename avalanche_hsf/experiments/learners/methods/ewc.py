@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from avalanche.training import EWC
@@ -21,14 +22,11 @@ def _ewc(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     return make_strategy(EWC, setting, model, last=[PerSampleImportance()], **arguments)
 
 
-def _online_ewc(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return _ewc(setting, model, mode="online", decay_factor=0.9, **arguments)
-
-
+_ONLINE = partial(_ewc, mode="online", decay_factor=0.9)
 _GRID = grid("ewc_lambda", 3e4, 3e5, 3e6)
 
 LEARNERS = {
     **on_autoencoders("ewc", _ewc, "EWC", _GRID),
-    **on_autoencoders("online-ewc", _online_ewc, "online EWC", _GRID),
+    **on_autoencoders("online-ewc", _ONLINE, "online EWC", _GRID),
     **on_networks("ewc", _ewc, "EWC", grid("ewc_lambda", 1e1, 1e3, 1e5)),
 }

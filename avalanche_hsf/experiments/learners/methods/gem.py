@@ -9,7 +9,7 @@ from avalanche.training import GEM
 from torch import nn
 
 from avalanche_hsf.experiments.learners.base import Setting
-from avalanche_hsf.experiments.learners.forms import make_strategy, on_autoencoders, on_networks
+from avalanche_hsf.experiments.learners.forms import make_strategy, on_both
 
 
 def _gem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
@@ -19,4 +19,4 @@ def _gem(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     return make_strategy(GEM, setting, model, patterns_per_exp=patterns_per_exp, **arguments)
 
 
-LEARNERS = {**on_autoencoders("gem", _gem, "GEM"), **on_networks("gem", _gem, "GEM")}
+LEARNERS = on_both("gem", _gem, "GEM")

@@ -35,22 +35,16 @@ def _build(
     **common: Any,
 ) -> HSFStrategy:
     options = {**PRESETS[preset].hsf["hypernetwork_options"], **(hypernetwork_options or {})}
-    model_options = {
-        "latent_dim": setting.problem.latent_dim,
-        "hypernetwork_options": options,
-    }
-    chosen = arguments_for(preset, varied or {})
+    model_options = {"latent_dim": setting.problem.latent_dim, "hypernetwork_options": options}
+    changes = arguments_for(preset, varied or {})
+    floors = [DiffusionFloorPlugin(floor)] if floor else []
     return HSFStrategy.from_preset(
         preset,
         input_dim=setting.input_dim,
         seed=setting.seed,
-        model_options=model_options | chosen.pop("model_options", {}),
-        plugins=[
-            *plugins,
-            *([DiffusionFloorPlugin(floor)] if floor else []),
-            *regularizers(**(regularized or {})),
-        ],
-        **chosen,
+        model_options=model_options | changes.pop("model_options", {}),
+        plugins=[*plugins, *floors, *regularizers(**(regularized or {}))],
+        **changes,
         **(setting.arguments | common),
     )
 
@@ -68,25 +62,21 @@ def _learner(preset: str, about: str, group: str = "", **options: Any) -> Learne
     )
 
 
+_FLOOR = f"with a diffusion of at least {FLOOR}"
+_DELTA = "the preset compact with another change per task"
+
 LEARNERS = {
     **{
-        f"hsf-{name}": _learner(
-            name, f"{preset.source}", "" if name == "paper-early" else "presets"
-        )
+        f"hsf-{name}": _learner(name, preset.source, "" if name == "paper-early" else "presets")
         for name, preset in PRESETS.items()
     },
     **{
-        f"hsf-{name}-floor": _learner(
-            name, f"the preset {name} with a diffusion of at least {FLOOR}", floor=FLOOR
-        )
+        f"hsf-{name}-floor": _learner(name, f"the preset {name} {_FLOOR}", floor=FLOOR)
         for name in PRESETS
     },
     **{
         f"hsf-{name}": _learner(
-            "compact",
-            f"the preset compact with another change per task: {name}",
-            "frontier",
-            hypernetwork_options=options,
+            "compact", f"{_DELTA}: {name}", "frontier", hypernetwork_options=options
         )
         for name, options in DELTAS.items()
     },

@@ -20,19 +20,16 @@ from avalanche_hsf.training import (
 
 
 def _build(setting: Setting, *, preset: str, options: Any, **arguments: Any) -> Any:
-    chosen = PRESETS[preset]
+    kind = PRESETS[preset].hypernetwork
     model = TaskConditional(
         setting.make_network(),
-        hypernetwork=chosen.hypernetwork["hypernetwork"],
-        hypernetwork_options={**chosen.hypernetwork["hypernetwork_options"], **options},
+        hypernetwork=kind["hypernetwork"],
+        hypernetwork_options={**kind["hypernetwork_options"], **options},
         masking=setting.problem.classifies,  # as the peers' heads
         seed=setting.seed,
     )
-    protections = {
-        name: protection
-        for name, protection in chosen.protections.items()
-        if name != "CosineRestartPlugin"  # which every learner has here
-    }
+    protections = dict(PRESETS[preset].protections)
+    protections.pop("CosineRestartPlugin", None)  # which every learner has here
     return make_strategy(Naive, setting, model, last=make_protections(protections), **arguments)
 
 
@@ -56,8 +53,8 @@ def _regularized(setting: Setting, *, weight: float, **arguments: Any) -> Any:
         masking=setting.problem.classifies,
         seed=setting.seed,
     )
-    held = [OutputRegularizerPlugin(weight), FreezeEmbeddingsPlugin(), FreezeSharedPlugin()]
-    return make_strategy(Naive, setting, model, last=held, **arguments)
+    protections = [OutputRegularizerPlugin(weight), FreezeEmbeddingsPlugin(), FreezeSharedPlugin()]
+    return make_strategy(Naive, setting, model, last=protections, **arguments)
 
 
 LEARNERS = {

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from avalanche.training import Naive
-from torch import nn
 from torch.optim import AdamW
 
 from avalanche_hsf.experiments.learners.base import Learner, Setting
-from avalanche_hsf.experiments.learners.forms import (
-    autoencoder,
-    make_strategy,
-    on_autoencoders,
-    on_networks,
-)
+from avalanche_hsf.experiments.learners.forms import autoencoder, make_strategy, on_both
 from avalanche_hsf.training import InMemoryLoadingPlugin
-
-
-def _naive(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return make_strategy(Naive, setting, model, **arguments)
 
 
 def _as_in_the_paper(setting: Setting, *, plugins: Any = (), **common: Any) -> Naive:
@@ -41,6 +32,5 @@ LEARNERS = {
         regularized=False,
         autoencodes=True,
     ),
-    **on_autoencoders("naive", _naive, "Naive, fine-tuning"),
-    **on_networks("naive", _naive, "Naive, fine-tuning"),
+    **on_both("naive", partial(make_strategy, Naive), "Naive, fine-tuning"),
 }

@@ -8,7 +8,7 @@ from avalanche.training import Replay
 from torch import nn
 
 from avalanche_hsf.experiments.learners.base import Setting
-from avalanche_hsf.experiments.learners.forms import make_strategy, on_autoencoders, on_networks
+from avalanche_hsf.experiments.learners.forms import make_strategy, on_both
 
 
 def _replay(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
@@ -16,7 +16,4 @@ def _replay(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     return make_strategy(Replay, setting, model, mem_size=setting.memory, **arguments)
 
 
-LEARNERS = {
-    **on_autoencoders("replay", _replay, "Replay"),
-    **on_networks("replay", _replay, "Replay"),
-}
+LEARNERS = on_both("replay", _replay, "Replay")

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from avalanche.training import Cumulative, FromScratchTraining, JointTraining
 from torch import nn
 
 from avalanche_hsf.experiments.learners.base import Setting
-from avalanche_hsf.experiments.learners.forms import make_strategy, on_autoencoders, on_networks
+from avalanche_hsf.experiments.learners.forms import make_strategy, on_autoencoders, on_both
 
-
-def _cumulative(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return make_strategy(Cumulative, setting, model, **arguments)
+_cumulative = partial(make_strategy, Cumulative)
+_from_scratch = partial(make_strategy, FromScratchTraining)
 
 
 def _joint(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return make_strategy(
-        JointTraining, setting, model, **({"train_epochs": setting.joint_epochs} | arguments)
-    )
-
-
-def _from_scratch(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
-    return make_strategy(FromScratchTraining, setting, model, **arguments)
+    arguments = {"train_epochs": setting.joint_epochs, **arguments}
+    return make_strategy(JointTraining, setting, model, **arguments)
 
 
 LEARNERS = {
-    **on_autoencoders("cumulative", _cumulative, "Cumulative, all data so far"),
-    **on_networks("cumulative", _cumulative, "Cumulative, all data so far"),
-    **on_autoencoders("joint", _joint, "JointTraining, all data at once", jointly=True),
-    **on_networks("joint", _joint, "JointTraining, all data at once", jointly=True),
+    **on_both("cumulative", _cumulative, "Cumulative, all data so far"),
+    **on_both("joint", _joint, "JointTraining, all data at once", jointly=True),
     **on_autoencoders("from-scratch", _from_scratch, "FromScratchTraining, a new model each time"),
 }
