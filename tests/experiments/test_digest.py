@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from torchvision.transforms import Normalize
 from avalanche_hsf.benchmarks import SplitDigits, regression_benchmark
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, compare
 from avalanche_hsf.experiments.runs import results as results_module
+from avalanche_hsf.experiments.runs import sources
 from avalanche_hsf.experiments.runs.canonical import canonical
 from avalanche_hsf.experiments.runs.engines import in_process
 from avalanche_hsf.experiments.runs.jobs import Job, make
@@ -109,6 +110,8 @@ FILES = {
     "a sibling folder": ("pack/data/load.py", "A = 1\n", "A = 2\n", "pack.models.net"),
     "the package above": ("pack/__init__.py", "A = 1\n", "A = 2\n", "pack.models.net"),
     "a relative import": ("pack/models/blocks.py", "A = 1\n", "A = 2\n", "pack.models.net"),
+    "a literal import_module": ("late.py", "A = 1\n", "A = 2\n", "mine"),
+    "a text that no Python reads": ("old.py", "A = (\n", "A = ((\n", "mine"),
     "a folder without __init__": ("space/tools.py", "A = 1\n", "A = 2\n", "mine"),
 }
 
@@ -117,7 +120,9 @@ FILES = {
 def test_a_changed_file_that_is_imported_makes_new_runs(what, tmp_path, monkeypatch):
     changed, before, after, name = FILES[what]
     files = {
-        "mine.py": f"from helper import WIDTH\nimport space.tools\n{BUILD}",
+        "mine.py": f"from helper import WIDTH\nimport space.tools\n{BUILD}"
+        "    import importlib\n    importlib.import_module('late')\n"
+        "try:\n    import old\nexcept SyntaxError:\n    pass\n",
         "helper.py": "import deeper\nWIDTH = 1\n",
         "pack/models/__init__.py": "",
         "pack/models/net.py": f"from . import blocks\nfrom ..data.load import A\n{BUILD}",
@@ -146,6 +151,7 @@ def test_a_changed_file_that_is_imported_makes_new_runs(what, tmp_path, monkeypa
 def typed(text):
     """What a prompt or a notebook makes of some text: code without a file."""
     scope = {"__name__": "typed", "torch": torch, "nn": nn}
+    torch.manual_seed(0)
     exec(text, scope)
     return scope["build"]
 
@@ -183,6 +189,41 @@ TYPED = {
         "def build(a=torch.zeros(5000)): ...",
         "x = torch.zeros(5000)\nx[2500] = 1\ndef build(a=x): ...",
     ),
+    "a wrapper's default": (
+        "import functools\ndef f(): ...\n@functools.wraps(f)\ndef build(a=1): ...",
+        "import functools\ndef f(): ...\n@functools.wraps(f)\ndef build(a=2): ...",
+    ),
+    "a decorator with a state": (
+        "import functools\nclass D:\n def __init__(s, f, a):\n  functools.update_wrapper(s, f)\n"
+        "  s.a = a\ndef f(): ...\nbuild = D(f, 1)",
+        "import functools\nclass D:\n def __init__(s, f, a):\n  functools.update_wrapper(s, f)\n"
+        "  s.a = a\ndef f(): ...\nbuild = D(f, 2)",
+    ),
+    "the name of another function": (
+        "import functools\n@functools.wraps(torch.nn.functional.cross_entropy)\n"
+        "def build(): return 1",
+        "import functools\n@functools.wraps(torch.nn.functional.cross_entropy)\n"
+        "def build(): return 2",
+    ),
+    "the kind of an argument": ("def build(a): ...", "def build(*a): ..."),
+    "an operator of a class": (
+        "import functools\nclass build:\n @functools.lru_cache\n def __len__(s): return 1",
+        "import functools\nclass build:\n @functools.lru_cache\n def __len__(s): return 2",
+    ),
+    "an order": (
+        "L = {'a': nn.ReLU, 'b': nn.Tanh}\ndef build(): return L",
+        "L = {'b': nn.Tanh, 'a': nn.ReLU}\ndef build(): return L",
+    ),
+    "a layer under torch's parametrization": (
+        "class A(nn.Linear):\n def forward(s, x): return x\n"
+        "build = nn.utils.parametrizations.weight_norm(A(1, 1)).__class__",
+        "class A(nn.Linear):\n def forward(s, x): return 2 * x\n"
+        "build = nn.utils.parametrizations.weight_norm(A(1, 1)).__class__",
+    ),
+    "a class made at run time": (
+        "import dataclasses\nbuild = dataclasses.make_dataclass('A', ['x'], namespace={'f': 1})",
+        "import dataclasses\nbuild = dataclasses.make_dataclass('A', ['x'], namespace={'f': 2})",
+    ),
     "a keyword's default": ("def build(*, a=(1,)): ...", "def build(*, a=(2,)): ..."),
 }
 
@@ -211,6 +252,26 @@ def state_of(seed):
     return np.random.default_rng(seed)
 
 
+class Config(dict):
+    """Gives what it holds by attribute, as many configurations do."""
+
+    __getattr__ = dict.__getitem__
+
+
+def configured(lr):
+    config = Config(a=1)
+    config.__dict__["lr"] = lr
+    return config
+
+
+@dataclass
+class Rate:
+    lr: InitVar[float]
+
+    def __post_init__(self, lr):
+        self._lr = lr
+
+
 class Slotted:
     __slots__ = ("a",)
 
@@ -234,6 +295,11 @@ OBJECTS = {
     "scalar of numpy": (lambda: np.float32(1), lambda: np.float64(1)),
     "generator": (lambda: state_of(1), lambda: state_of(2)),
     "slots": (lambda: Slotted(1), lambda: Slotted(2)),
+    "attribute of a dictionary": (lambda: configured(1), lambda: configured(2)),
+    "state of a dataclass": (lambda: Rate(1), lambda: Rate(2)),
+    "complex": (lambda: torch.tensor([1j]).conj(), lambda: torch.tensor([1j])),
+    "lazy": (lambda: nn.LazyLinear(2), lambda: nn.LazyLinear(3)),
+    "kind of a sequence": (lambda: [1], lambda: (1,)),
     "default factory": (lambda: defaultdict(int), lambda: defaultdict(list)),
     "set": (lambda: {"a", "b", ("c", "d")}, lambda: {"a", "b", ("c", "e")}),
     "transformation": (lambda: Normalize((0.1,), (1.0,)), lambda: Normalize((0.2,), (1.0,))),
@@ -265,7 +331,50 @@ def test_objects_that_hold_themselves_are_read():
     loop = [1]
     loop.append(loop)
     assert canonical(loop) != canonical([1, 2])
-    assert canonical({"b": 1, "a": {2, 3}}) == canonical({"a": {3, 2}, "b": 1})
+    assert canonical({"a": {2, 3}}) == canonical({"a": {3, 2}})
+
+    class Endless:
+        def __reduce__(self):
+            return Endless, (), {"more": Endless()}
+
+    assert canonical(Endless()) != canonical(Endless())
+
+
+def test_what_is_looked_up_where_it_runs_makes_new_runs(monkeypatch):
+    def of_environment():
+        return os.environ["AVALANCHE_HSF_TEST"]
+
+    def of_the_command_line():
+        return sys.argv[1]
+
+    before = canonical(of_environment), canonical(of_the_command_line)
+    assert before == (canonical(of_environment), canonical(of_the_command_line))
+    monkeypatch.setenv("AVALANCHE_HSF_TEST", "1")
+    monkeypatch.setattr(sys, "argv", ["", "2"])
+    after = canonical(of_environment), canonical(of_the_command_line)
+    assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_another_default_type_makes_new_runs():
+    before = JOB.key.inputs
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert JOB.key.inputs != before
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_text_edited_since_it_was_imported_is_of_this_process_alone(tmp_path, monkeypatch):
+    (tmp_path / "edited.py").write_text("def build(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    canonical(importlib.import_module("edited").build)
+    (tmp_path / "edited.py").write_text("def build(): return 1\n")
+    live = canonical(sys.modules["edited"].build)  # which still runs the old text
+    importlib.invalidate_caches()
+    importlib.reload(sys.modules["edited"])
+    new = canonical(sys.modules["edited"].build)
+    monkeypatch.setattr(sources, "_PROCESS", "another")
+    assert canonical(sys.modules["edited"].build) == new != live
 
 
 def test_text_from_standard_input_has_no_file(monkeypatch):

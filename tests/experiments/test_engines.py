@@ -14,7 +14,7 @@ from cluster import running
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import ResultsFile, run
 from avalanche_hsf.experiments.runs.engines import in_process, make_engine, on_cluster
-from avalanche_hsf.experiments.runs.jobs import Failure, Job, finish, make
+from avalanche_hsf.experiments.runs.jobs import Failure, Job, finish_elsewhere, make
 from avalanche_hsf.experiments.runs.results import versions
 
 JOBS = [Job("synthetic", name, seed, 2) for name in ("hsf-paper", "mlp-paper") for seed in (1, 2)]
@@ -136,7 +136,7 @@ def test_a_cluster_one_of_whose_workers_is_killed_in_mid_run(tmp_path, expected,
 
 def test_a_worker_with_other_versions_computes_nothing():
     other = versions() | {"torch": "1.0"}
-    made = finish((JOBS[0], JOBS[0].key), other)
+    made = finish_elsewhere((JOBS[0], JOBS[0].key), other)
     assert isinstance(made, Failure) and "other versions: torch 2" in made.reason
 
 

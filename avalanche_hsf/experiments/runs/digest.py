@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from avalanche_hsf import training
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.runs.canonical import canonical
@@ -18,9 +20,11 @@ def digest_of(problem: Problem, learner: Learner, versions: Mapping[str, str]) -
     """Sixteen hexadecimal digits that change with any of the inputs of a run.
 
     They are the problem, the learner with its grid, the presets it is made of with the defaults
-    of every class that they name, see `canonical`, and the versions of what computes.
+    of every class that they name, see `canonical`, the versions of what computes, and the type
+    that tensors have by default.
     """
     inputs = [problem, learner, dict(versions), *map(_preset_inputs, learner.presets)]
+    inputs.append(str(torch.get_default_dtype()))
     return hashlib.sha256(canonical(inputs).encode()).hexdigest()[:16]
 
 

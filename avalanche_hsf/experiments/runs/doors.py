@@ -18,6 +18,7 @@ from torch import nn
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Learner, Problem
 from avalanche_hsf.experiments.learners.base import RATES
+from avalanche_hsf.experiments.runs.canonical import canonical
 from avalanche_hsf.experiments.runs.problems import BENCHMARKS, given, measured_by, problem_of
 
 Named = str | Any
@@ -127,17 +128,17 @@ def _problem(benchmark: Named, make_network: Any, make_loss: Any) -> Problem:
     return _problem_of(label_of(benchmark), thing)
 
 
-_looked_at: dict[tuple[str, int], tuple[Any, Problem]] = {}
+_looked_at: dict[tuple[str, str], Problem] = {}
 
 
 def _problem_of(label: str, thing: Any) -> Problem:
-    """`problem_of`, which makes a stream to look at it, once for each thing."""
-    key = (label, id(thing))
+    """`problem_of`, which makes a stream to look at it, once while nothing changes."""
+    if isinstance(thing, CLScenario):
+        return problem_of(label, partial(_fixed, thing))
+    key = (label, canonical(thing))
     if key not in _looked_at:
-        make = partial(_fixed if isinstance(thing, CLScenario) else _called, thing)
-        # The thing too, so that its id stays its own.
-        _looked_at[key] = thing, problem_of(label, make)
-    return _looked_at[key][1]
+        _looked_at[key] = problem_of(label, partial(_called, thing))
+    return _looked_at[key]
 
 
 def find_learner(learner: Named) -> Learner:

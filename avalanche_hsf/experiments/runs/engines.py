@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.experiments.runs.jobs import Engine, Failure, Task, finish
+from avalanche_hsf.experiments.runs.jobs import Engine, Failure, Task, finish, finish_elsewhere
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import versions
 
@@ -46,7 +46,7 @@ def make_engine(jobs: int = 1, scheduler: str | None = None) -> Iterator[Engine]
 def in_process(tasks: Sequence[Task]) -> Iterator[tuple[Task, Run | Failure]]:
     """One after the other, each with a progress bar."""
     for task in tasks:
-        yield task, finish(task, versions(), progress=True)
+        yield task, finish(task, progress=True)
 
 
 def _local_client(n: int, started: ExitStack) -> Any:
@@ -104,7 +104,7 @@ def _on_workers(
     from distributed import as_completed
 
     options = {"pure": False, "retries": ATTEMPTS - 1, "workers": able}
-    futures = {client.submit(finish, task, versions(), **options): task for task in tasks}
+    futures = {client.submit(finish_elsewhere, task, versions(), **options): task for task in tasks}
     with tqdm(total=len(tasks), unit="run", smoothing=0) as bar:
         for future in as_completed(futures, loop=client.loop):
             try:

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -139,27 +140,51 @@ def make_all(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> Runs:
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def finish(task: Task, expected: Mapping[str, str], *, progress: bool = False) -> Run | Failure:
-    """Makes one run wherever this is called, in any process; what goes wrong is returned.
+def finish_elsewhere(task: Task, expected: Mapping[str, str]) -> Run | Failure:
+    """`finish` on a worker, after a check that it computes the same.
 
     Args:
         task: What to run.
         expected: The `versions` that the results file is of.
-        progress: Show a progress bar.
     """
     job, key = task
     here = versions()
     if here != expected:
-        other = ", ".join(f"{name} {here[name]}" for name in here if here[name] != expected[name])
-        return Failure(f"the worker computes with other versions: {other}")
+        different = [name for name in here if here[name] != expected[name]]
+        named = ", ".join(f"{name} {here[name]}" for name in different)
+        return Failure(f"the worker computes with other versions: {named}")
+    try:
+        named_things = (job.benchmark, job.learner, job.network, job.criterion)
+        if job.is_named and _inputs_here(*named_things, job.mb_size) != key.inputs:
+            return Failure(f"the worker has another text of what {job} names")
+    except Exception as error:
+        return Failure(_reason(error))
+    return finish(task)
+
+
+@cache
+def _inputs_here(
+    benchmark: Named, learner: Named, network: Named, criterion: Named, mb_size: int | None
+) -> str:
+    """As they were before the first run in this process, which may change what modules hold."""
+    job = Job(benchmark, learner, 0, 1, network=network, criterion=criterion, mb_size=mb_size)
+    return job.key.inputs
+
+
+def finish(task: Task, *, progress: bool = False) -> Run | Failure:
+    """Makes one run in this process; what goes wrong is returned.
+
+    Args:
+        task: What to run.
+        progress: Show a progress bar.
+    """
+    job, key = task
     # Threads of one process share torch's global generators.
     with _ONE_AT_A_TIME:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             silence_avalanche()
-            if job.is_named and job.key.inputs != key.inputs:
-                return Failure(f"the worker has another text of what {job} names")
             finished = job.work(**job.arguments, progress=progress)
             return replace(
                 finished,
