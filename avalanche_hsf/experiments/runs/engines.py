@@ -18,9 +18,15 @@ from typing import Any
 from tqdm import tqdm
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.experiments.runs.jobs import Engine, Failure, Task, finish, finish_elsewhere
+from avalanche_hsf.experiments.runs.jobs import (
+    Engine,
+    Failure,
+    Task,
+    computes_with,
+    finish,
+    finish_elsewhere,
+)
 from avalanche_hsf.experiments.runs.record import Run
-from avalanche_hsf.experiments.runs.results import versions
 
 ATTEMPTS = 3
 """How often a run is begun before the death of its worker is its failure."""
@@ -104,7 +110,10 @@ def _on_workers(
     from distributed import as_completed
 
     options = {"pure": False, "retries": ATTEMPTS - 1, "workers": able}
-    futures = {client.submit(finish_elsewhere, task, versions(), **options): task for task in tasks}
+    futures = {
+        client.submit(finish_elsewhere, task, computes_with(task[0]), **options): task
+        for task in tasks
+    }
     with tqdm(total=len(tasks), unit="run", smoothing=0) as bar:
         for future in as_completed(futures, loop=client.loop):
             try:

@@ -8,17 +8,17 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from avalanche_hsf.experiments.runs.digest import digest_of
-from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
+from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of, load
 from avalanche_hsf.experiments.runs.record import Key, Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile, versions
 from avalanche_hsf.experiments.runs.run import run, silence_avalanche
+from avalanche_hsf.experiments.runs.sources import text_of
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,6 @@ class Job:
             inputs=digest_of(arguments["benchmark"], arguments["learner"], versions()),
         )
 
-    @property
-    def is_named(self) -> bool:
-        """Whether everything is looked up where the run is made."""
-        things = (self.benchmark, self.learner, self.network, self.criterion)
-        return all(thing is None or isinstance(thing, str) for thing in things)
-
     def __str__(self) -> str:
         chosen = f", {dict(self.configuration)}" if self.configuration else ""
         name = self.name or label_of(self.learner)
@@ -145,30 +139,25 @@ def finish_elsewhere(task: Task, expected: Mapping[str, str]) -> Run | Failure:
 
     Args:
         task: What to run.
-        expected: The `versions` that the results file is of.
+        expected: What `computes_with` gave where the key was computed.
     """
-    job, key = task
-    here = versions()
-    if here != expected:
-        different = [name for name in here if here[name] != expected[name]]
-        named = ", ".join(f"{name} {here[name]}" for name in different)
-        return Failure(f"the worker computes with other versions: {named}")
     try:
-        named_things = (job.benchmark, job.learner, job.network, job.criterion)
-        if job.is_named and _inputs_here(*named_things, job.mb_size) != key.inputs:
-            return Failure(f"the worker has another text of what {job} names")
+        here = computes_with(task[0])
     except Exception as error:
         return Failure(_reason(error))
+    for name, value in here.items():
+        if value != expected[name]:
+            return Failure(f"the worker computes with another {name}: {value}")
     return finish(task)
 
 
-@cache
-def _inputs_here(
-    benchmark: Named, learner: Named, network: Named, criterion: Named, mb_size: int | None
-) -> str:
-    """As they were before the first run in this process, which may change what modules hold."""
-    job = Job(benchmark, learner, 0, 1, network=network, criterion=criterion, mb_size=mb_size)
-    return job.key.inputs
+def computes_with(job: Job) -> dict[str, str]:
+    """The versions that count, and digests of the text of a user's modules that a job names."""
+    named = (job.benchmark, job.learner, job.network, job.criterion)
+    modules = sorted({n.partition(":")[0] for n in named if isinstance(n, str) and ":" in n})
+    for address in modules:
+        load(f"{address}:__name__")
+    return versions() | {f"text of {name}": text_of(sys.modules[name]) for name in modules}
 
 
 def finish(task: Task, *, progress: bool = False) -> Run | Failure:
