@@ -91,3 +91,64 @@ def hold_pruned_weights(module: Any) -> None:
     The layer registers its hook once, and a copy of its parameter lacks it.
     """
     module.wrappee.weight.register_hook(module._remove_gradient_hook)
+
+
+def vacate(layer: nn.Module, name: str, stand_in: Tensor) -> None:
+    """Puts a buffer that is not saved where a parameter was. torch 2: only by deleting it first."""
+    delattr(layer, name)
+    layer.register_buffer(name, stand_in, persistent=False)
+
+
+def fill(layer: nn.Module, name: str, value: Any, stand_in: type[Tensor]) -> Any:
+    """Puts a value where a parameter, buffer or attribute is, and returns what was there.
+
+    Where a buffer of the class `stand_in` is, the value becomes a parameter. torch 2: `setattr`
+    refuses a plain tensor as one, and `functional_call` leaves it a buffer, which `parameters()`
+    lack.
+    """
+    parameters, buffers = layer._parameters, layer._buffers
+    if isinstance(buffers.get(name), stand_in):
+        parameters[name] = value
+        return buffers.pop(name)
+    kept: Any = vars(layer)
+    if name in buffers or name in parameters:
+        kept = buffers if name in buffers else parameters
+    before = kept[name]
+    kept[name] = value
+    return before
+
+
+def empty(layer: nn.Module, name: str, before: Any, stand_in: type[Tensor]) -> Any:
+    """Undoes `fill`, and returns what was there last."""
+    parameters, buffers = layer._parameters, layer._buffers
+    if isinstance(before, stand_in):
+        buffers[name] = before
+        return parameters.pop(name)
+    return fill(layer, name, before, stand_in)
+
+
+def forget_flat_weights(layer: Any) -> None:
+    """Makes a recurrent layer forget the tensors of its last pass, and their graph.
+
+    torch 2: it keeps them in a list beside its parameters, and looks at each pass if they changed.
+    """
+    layer._flat_weights = [getattr(layer, name, None) for name in layer._flat_weights_names]
+
+
+def buffers_of(layer: nn.Module) -> dict[str, Any]:
+    """The buffers that a layer has itself, as it keeps them.
+
+    torch 2: setting one by its name would refuse what a user's code may have put there.
+    """
+    return layer._buffers
+
+
+def attributes_of(layer: nn.Module) -> dict[str, Any]:
+    """The plain attributes of a layer that are not torch's own, by name.
+
+    torch 2: modules keep their own in the same dictionary, unnamed anywhere.
+    """
+    return {name: value for name, value in vars(layer).items() if name not in _TORCH_S}
+
+
+_TORCH_S = set(vars(nn.Module()))

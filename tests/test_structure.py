@@ -12,7 +12,7 @@ BELOW = {
     "checks": set(),
     "seeds": {"checks"},
     "benchmarks": {"checks", "seeds"},
-    "models": {"checks", "seeds"},
+    "models": {"_private", "checks", "seeds"},
     "evaluation": {"checks", "seeds"},
     "training": {"_private", "checks", "seeds", "benchmarks", "models", "evaluation"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},

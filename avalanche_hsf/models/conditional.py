@@ -11,11 +11,12 @@ from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
-from avalanche_hsf.models.tasks.call import map_tensors, tensors_of
 from avalanche_hsf.models.tasks.class_mask import ClassMask
-from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.nested import map_tensors, n_rows
+from avalanche_hsf.models.tasks.runner import TaskRunner
+from avalanche_hsf.models.tasks.slots import EmptySlot
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
-from avalanche_hsf.models.written import TaskWritten, Written
+from avalanche_hsf.models.written import TaskWritten
 from avalanche_hsf.seeds import resolve_seed
 
 _NOT_GIVEN = object()
@@ -24,9 +25,9 @@ _NOT_GIVEN = object()
 class TaskConditional(TaskWritten):
     """A module whose parameters, all or some, a hypernetwork writes for each task.
 
-    The module keeps its structure and its code; it runs with the weights of the task
-    (`torch.func.functional_call`), and on batches that mix tasks with several sets side by side
-    (`torch.vmap`). What is not written stays the module's own, shared by all tasks and protected
+    The module keeps its structure and its code; it runs with the weights of the task in their
+    places, on batches that mix tasks with several sets side by side if it allows that, see
+    `TaskRunner`. What is not written stays the module's own, shared by all tasks and protected
     by nothing (see `FreezeSharedPlugin`).
 
     Running statistics of batch and instance normalization are kept for each task, see
@@ -44,23 +45,25 @@ class TaskConditional(TaskWritten):
     depend on the batch (`IsolatedHyperNetwork`: nothing while a task is in training).
 
     Args:
-        module: Any module from one tensor of n rows to a tensor of n rows. It becomes part of the
-            model; the parameters that are written leave it.
+        module: Any module from tensors of n rows to tensors of n rows, alone or in nested
+            dictionaries, lists and tuples. It becomes part of the model; the parameters that are
+            written leave it.
         written: Names of parameters to write, or what names begin with. Default: every parameter
             that requires a gradient.
         hypernetwork: A name in `HYPERNETWORKS`, or a class or function like those there.
         hypernetwork_options: Its further arguments.
-        vectorized: Run the tasks of a mixed batch side by side. False: one after the other, for a
-            module that `torch.vmap` cannot run, such as one that branches on its data.
-        task_buffers: Names of buffers that training changes, besides those of normalization
-            layers: each task has its own, as the power iterations of spectral normalization need.
+        vectorized: Whether the tasks of a mixed batch run side by side; None: if the module allows
+            it, which is found out, see `TaskRunner`.
+        task_buffers: Names of buffers and attributes that a pass changes, besides those of
+            normalization layers: each task has its own, as the power iterations of spectral
+            normalization need.
         masking: Of class scores, leave each task those of its own classes, see `ClassMask`.
         seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
 
     Raises:
         TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: An unknown name of a parameter or buffer, nothing to write, a parameter shared
-            by two layers, or one of a layer that grows by itself.
+        ValueError: An unknown name of a parameter, buffer or attribute, nothing to write, or a
+            parameter of a layer that grows by itself.
 
     Example:
         >>> import torch
@@ -77,7 +80,7 @@ class TaskConditional(TaskWritten):
         written: Sequence[str] | None = None,
         hypernetwork: str | Callable[..., TaskWeights] = "isolated",
         hypernetwork_options: Mapping[str, Any] | None = None,
-        vectorized: bool = True,
+        vectorized: bool | None = None,
         masking: bool = False,
         task_buffers: Sequence[str] = (),
         seed: int | None = None,
@@ -86,16 +89,13 @@ class TaskConditional(TaskWritten):
         if isinstance(module, MultiTaskModule):
             name = type(module).__name__
             raise TypeError(f"{name} is a MultiTaskModule already: give the network of one task")
-        names = _to_write(module, written)
+        names, self._twins = _to_write(module, written)
         self.module = module
-        buffers = dict(module.named_buffers())
-        for name in task_buffers:
-            if name not in buffers:
-                raise ValueError(f"unknown buffer {name!r}; choose from {', '.join(buffers)}")
         self.statistics = TaskStatistics(module, task_buffers)
         self.mask = ClassMask() if masking else None
-        self.vectorized = vectorized and not self.statistics.names
-        self.hand_over(names, hypernetwork, seed=resolve_seed(seed), **(hypernetwork_options or {}))
+        options = {"seed": resolve_seed(seed), **(hypernetwork_options or {})}
+        self.hand_over(names, hypernetwork, self._twins, **options)
+        self._runner = TaskRunner(module, self.statistics, vectorized)
         self._shared: dict[str, tuple[float, float]] = {}
         self.register_load_state_dict_pre_hook(_forget_shared)
 
@@ -114,8 +114,7 @@ class TaskConditional(TaskWritten):
         if self.training:
             self._check_shared()
         for name, shape in self.hypernetwork.shapes.items():
-            path, _, last = name.rpartition(".")
-            value = getattr(self.module.get_submodule(path), last, None)
+            value = _value(self.module, name)
             if isinstance(value, nn.Parameter) or value is None or value.shape != shape:
                 now = "is gone" if value is None else f"now has shape {tuple(value.shape)}"
                 raise ValueError(
@@ -126,11 +125,11 @@ class TaskConditional(TaskWritten):
 
     def _check_shared(self) -> None:
         """Compares two numbers of each buffer that all tasks share with those of the last call."""
-        per_task = {*self.statistics.names, *self.hypernetwork.shapes}
+        per_task = self.statistics.names
         now = {
             name: (float(value.double().sum()), float(value.double().norm()))
             for name, value in self.module.named_buffers()
-            if name not in per_task
+            if name not in per_task and not isinstance(value, EmptySlot)
         }
         before, self._shared = self._shared, now  # reported once, then training may go on
         # Roughly, since a move to another device or type changes the last digits.
@@ -146,7 +145,7 @@ class TaskConditional(TaskWritten):
                 f"TaskConditional(..., task_buffers={changed})"
             )
 
-    def forward(self, x: Tensor, task_labels: Any = _NOT_GIVEN) -> Any:
+    def forward(self, x: Any, task_labels: Any = _NOT_GIVEN) -> Any:
         """As `TaskModule.forward`, each row with the weights of its task.
 
         Raises:
@@ -157,44 +156,38 @@ class TaskConditional(TaskWritten):
             raise TypeError(
                 "a TaskConditional needs the tasks of its rows: model(x, task_labels), or None for "
                 "the output of every task. A strategy calls model(x) if an experience has no "
-                "task_labels: apply avalanche's with_task_labels to the stream. Plugins that call "
-                "model(x), GenerativeReplayPlugin for one, know no tasks: use ReplayPlugin or "
+                "task_labels: apply avalanche's with_task_labels to the stream. It does not see "
+                "what torch.compile(model) has wrapped either: call model.compile(). Plugins that "
+                "call model(x), GenerativeReplayPlugin for one, know no tasks: use ReplayPlugin or "
                 "OutputRegularizerPlugin"
             )
         return super().forward(x, task_labels)
 
-    def forward_all_tasks(self, x: Tensor) -> dict[int, Any]:
+    def forward_all_tasks(self, x: Any) -> dict[int, Any]:
         """`forward` for every task, by task label; no task's statistics learn from it."""
         return {task: self._forward(x, task, learn=False) for task in self.tasks}
 
-    def _forward(self, x: Tensor, task_labels: Tensor | int, *, learn: bool = True) -> Any:
-        written = self.write(task_labels, len(x))
+    def _forward(self, x: Any, task_labels: Tensor | int, *, learn: bool = True) -> Any:
+        written = self.write(task_labels, n_rows(x))
         groups = written.groups
-        out = self._run(x, written, learn)
+        twins = {twin: written.weights[name] for twin, name in self._twins.items()}
+        learns = self.hypernetwork.trains if learn else None
+        out = self._runner(x, groups, {**written.weights, **twins}, learns)
         if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
             hook = None if self._any_trains(self.tasks) else _refuse
             out = map_tensors(lambda part: _differentiable(part, hook), out)
         return out if self.mask is None else self.mask(out, groups)
 
-    def _run(self, x: Tensor, written: Written, learn: bool) -> Any:
-        groups, weights = written.groups, written.weights
-        if self.vectorized or len(groups.tasks) == 1:
-            tensors = {**weights, **self._statistics(groups.tasks[0], learn)}
-            return self.run("", Written(groups, tensors), x)
-        outs, rows = [], []
-        for k, task in enumerate(groups.tasks):
-            of_task = {name: w[k : k + 1] for name, w in weights.items()}
-            of_task |= self._statistics(task, learn)
-            rows.append((groups.of_row == k).nonzero().flatten())  # type: ignore[union-attr]
-            outs.append(self.run("", Written(TaskGroups([task]), of_task), x[rows[-1]]))
-        return _merged(outs, torch.cat(rows).argsort())
-
-    def _statistics(self, task: int, learn: bool) -> dict[str, Tensor]:
-        buffers = self.statistics(task, learn=learn and self.hypernetwork.trains(task))
-        return {name: buffer.unsqueeze(0) for name, buffer in buffers.items()}
-
     def _any_trains(self, tasks: list[int]) -> bool:
         return any(self.hypernetwork.trains(task) for task in tasks)
+
+
+def _value(module: nn.Module, name: str) -> Any:
+    path, _, last = name.rpartition(".")
+    try:
+        return getattr(module.get_submodule(path), last)
+    except AttributeError:
+        return None
 
 
 def _forget_shared(module: TaskConditional, *_: Any) -> None:
@@ -222,19 +215,8 @@ def _refuse(gradient: Tensor) -> None:
     )
 
 
-def _merged(outs: Sequence[Any], order: Tensor) -> Any:
-    """The outputs of tasks one after the other, put in the order of the batch."""
-    shapes = [[tuple(part.shape[1:]) for part in tensors_of(out)] for out in outs]
-    if any(shape != shapes[0] for shape in shapes):
-        raise ValueError(
-            f"the module's output for a row has another shape from task to task, {shapes}: in a "
-            "batch that mixes tasks it must be the same"
-        )
-    return map_tensors(lambda *parts: torch.cat(parts)[order], *outs)
-
-
-def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
-    """Names of the parameters to write, in the module's order."""
+def _to_write(module: nn.Module, written: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    """Names of the parameters to write, in the module's order, and theirs by further names."""
     if isinstance(written, str):
         raise TypeError(f"written must be a list of names, got the string {written!r}")
     parameters = dict(module.named_parameters(remove_duplicate=False))
@@ -251,13 +233,10 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
         names = [name for name in parameters if name.startswith(tuple(written))]
     if not names:
         raise ValueError("there is nothing to write: the module has no parameter to train")
-    for name in names:
-        twins = [n for n, p in parameters.items() if p is parameters[name] and n != name]
-        if twins:
-            raise ValueError(
-                f"{name} and {twins[0]} are one parameter: leave both out of written=, or give "
-                "each layer its own"
-            )
+    first = {id(parameters[name]): name for name in reversed(names)}
+    twins = {n: first[id(p)] for n, p in parameters.items() if id(p) in first}
+    twins = {twin: name for twin, name in twins.items() if twin != name}
+    names = [name for name in names if name not in twins]
     for path, layer in module.named_modules():
         of_layer = [name for name in names if name.startswith(f"{path}." if path else "")]
         if isinstance(layer, DynamicModule) and of_layer:
@@ -266,4 +245,4 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> list[str]:
                 f"{of_layer[0]} cannot be written: leave it out of written=, or give the module a "
                 "layer with an output for every class"
             )
-    return names
+    return names, twins

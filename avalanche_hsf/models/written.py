@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
-from avalanche_hsf.models.tasks.call import call_per_task, release
+from avalanche_hsf.models.tasks.call import call_per_task
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
 from avalanche_hsf.models.tasks.module import TaskModule
+from avalanche_hsf.models.tasks.slots import release
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,34 @@ class TaskWritten(TaskModule):
         return self.hypernetwork.tasks
 
     def hand_over(
-        self, names: Sequence[str], kind: str | Callable[..., TaskWeights], /, **options: Any
+        self,
+        names: Sequence[str],
+        kind: str | Callable[..., TaskWeights],
+        twins: Mapping[str, str] | None = None,
+        /,
+        **options: Any,
     ) -> None:
-        """Makes a hypernetwork of a kind and leaves it the parameters of these names."""
-        initial = {name: release(self.root, name) for name in names}
+        """Makes a hypernetwork of a kind and leaves it the parameters of these names.
+
+        Args:
+            names: Of parameters, from the root.
+            kind: See `make_hypernetwork`.
+            twins: Of further names of some of them, the first one.
+            **options: Of the kind.
+        """
+        further = {name: [t for t, n in (twins or {}).items() if n == name] for name in names}
+        initial = {name: release(self.root, name, *further[name]) for name in names}
         self.hypernetwork = make_hypernetwork(kind, initial, **options)
+        self.register_load_state_dict_pre_hook(_check_state)
 
     def write(self, labels: Labels, n: int, prefix: str = "") -> Written:
         """The weights for n rows, unless written yet: tensors whose name begins with the prefix."""
         if isinstance(labels, Written):
             return labels
         groups = TaskGroups.from_labels(labels, n)
-        return Written(groups, self.hypernetwork(groups.tasks, prefix))
+        # Weights are exact whatever precision a pass computes in.
+        with _without_autocast():
+            return Written(groups, self.hypernetwork(groups.tasks, prefix))
 
     def run(self, block: str, written: Written, *inputs: Tensor, **options: Any) -> Any:
         """Runs a submodule of the root, see `call_per_task`; "" is the root itself."""
@@ -64,3 +83,17 @@ class TaskWritten(TaskModule):
         weights = {name.removeprefix(prefix): w for name, w in named if name.startswith(prefix)}
         module = self.root.get_submodule(block)
         return call_per_task(module, weights, written.groups, *inputs, **options)
+
+
+def _check_state(module: TaskWritten, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """Before anything is changed."""
+    module.hypernetwork.check_state(state, f"{prefix}hypernetwork.")
+
+
+@contextmanager
+def _without_autocast() -> Iterator[None]:
+    with ExitStack() as stack:
+        for device in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield

@@ -72,6 +72,26 @@ class _Columns(TensorDataset):
         return tuple(column.index_select(0, rows) for column in self.tensors)
 
 
+class Memory:
+    """A dataset of which minibatches are taken by row, from tensors where that is exact."""
+
+    def __init__(self, dataset: AvalancheDataset) -> None:
+        self._dataset = dataset
+        self._columns: list[Tensor] | None = None
+        plain = dataset.collate_fn is default_collate and _bytes_if_plain(dataset) <= MAX_BYTES
+        samples = list(dataset) if plain else []
+        if len({*map(_kind, samples)}) == 1:
+            self._columns = default_collate(samples)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, rows: Tensor) -> Any:
+        if self._columns is not None:
+            return [column[rows] for column in self._columns]
+        return self._dataset.collate_fn([self._dataset[i] for i in rows.tolist()])
+
+
 def _kind(sample: Any) -> tuple[Any, ...]:
     """Types and shapes, equal for samples that are rows of common tensors."""
     return tuple((p.dtype, p.shape) if isinstance(p, Tensor) else type(p) for p in sample)

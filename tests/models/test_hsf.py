@@ -43,6 +43,8 @@ def test_the_papers_model(tmp_path):
     loss = out.reconstruction.square().mean() + u.square().mean() - log_det.mean()
     loss.backward()
     for name, parameter in model.named_parameters():
+        if name.endswith(".anchor"):
+            continue
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
     # save and load, into a model that knows no task yet; the noise goes on where it was

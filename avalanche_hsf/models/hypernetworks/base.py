@@ -85,6 +85,35 @@ class TaskWeights(DynamicModule, ABC):
         for label in labels:
             self.add_task(label)
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """What a state dict has besides tensors; a subclass adds its own."""
+        return {"kind": type(self).__name__, "shapes": dict(self.shapes)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Nothing to do; see `check_state`."""
+
+    def check_state(self, state: Mapping[str, Any], prefix: str = "") -> None:
+        """Raises ValueError if a state dict is of another kind, or of another network's tensors."""
+        stored = state.get(f"{prefix}_extra_state")
+        if not isinstance(stored, Mapping) or "kind" not in stored:
+            return  # none is there, which torch says
+        kind, shapes = stored["kind"], {n: tuple(s) for n, s in stored["shapes"].items()}
+        if kind != type(self).__name__:
+            raise ValueError(
+                f"the state is that of a model with {kind}, this one has {type(self).__name__}: "
+                "make the model with the hypernetwork= that was saved"
+            )
+        if shapes != self.shapes:
+            other = sorted(
+                name
+                for name in {*shapes, *self.shapes}
+                if shapes.get(name) != self.shapes.get(name)
+            )
+            raise ValueError(
+                f"the state is that of another network: {', '.join(other[:5])} differ in shape or "
+                "are not in both"
+            )
+
     def check_known(self, *labels: int) -> None:
         """Raises ValueError if a task is not known."""
         for label in labels:
@@ -135,6 +164,17 @@ class EmbeddedWeights(TaskWeights):
         }
 
 
+WAY_OUT = (
+    "the other tasks are as they were. Give it the weights of another (copy_task) and train it "
+    "again, perhaps with a smaller learning rate"
+)
+
+
+def diverged(label: int) -> str:
+    """Why a task is not taken in."""
+    return f"task {label} has NaN or infinite weights, its training diverged; {WAY_OUT}"
+
+
 class HeldWeights(TaskWeights):
     """Holds finished tasks by construction: `begin` ends the training of all other tasks.
 
@@ -170,7 +210,7 @@ class HeldWeights(TaskWeights):
         """`forward`, of tasks that may be unknown."""
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"labels": self.labels, "in_use": self._in_use}
+        return super().get_extra_state() | {"labels": self.labels, "in_use": self._in_use}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.labels, self._in_use = list(state["labels"]), state["in_use"]

@@ -8,44 +8,47 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from avalanche_hsf.models.tasks.precise import Precise
 
-class TaskCode(nn.Module):
-    """Named tensors of one task: parameters while it trains, packed into bits once it is done.
 
-    Closing rounds each tensor to a grid of 2^bits - 1 steps between minus and plus its largest
-    entry, before the task is evaluated: rounding is part of what was learned, not forgetting.
+class TaskCode(Precise):
+    """Named tensors of a finished task, packed into bits.
+
+    Each tensor is rounded to a grid of 2^bits - 1 steps between minus and plus its largest entry,
+    before the task is evaluated: rounding is part of what was learned, not forgetting.
 
     Args:
-        start: First value of each tensor, by name.
-        bits: Bits kept of each number, 2 to 16; None: all, as float32.
+        values: The tensors by name, finite.
+        bits: Bits kept of each number, 2 to 16; None: all.
 
     Example:
         >>> code = TaskCode({"C": torch.tensor([[0.5, -1.0]])}, bits=8)
-        >>> code.close()
-        >>> len(list(code.parameters())), code.values()["C"]
-        (0, tensor([[ 0.5039, -1.0000]]))
+        >>> code.values()["C"]
+        tensor([[ 0.5039, -1.0000]])
     """
 
+    PRECISE = ("kept", "scales")
     kept: Tensor
     scales: Tensor
 
-    def __init__(self, start: Mapping[str, Tensor], *, bits: int | None) -> None:
+    @torch.no_grad()
+    def __init__(self, values: Mapping[str, Tensor], *, bits: int | None) -> None:
         super().__init__()
         self.bits = bits
-        self.shapes = {name: tuple(value.shape) for name, value in start.items()}
-        self.register_buffer("kept", None)
-        self.register_buffer("scales", None)
-        self._open(start)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the task is in training."""
-        return self.kept is None
+        self.shapes = {name: tuple(value.shape) for name, value in values.items()}
+        flat = [value.detach().flatten() for value in values.values()]
+        if bits is None:
+            kept, scales = torch.cat(flat), flat[0].new_zeros(0)
+        else:
+            largest = torch.stack([part.abs().max() for part in flat])
+            scales = torch.where(largest > 0, largest, torch.ones_like(largest)) / self._half
+            steps = [(part / scale).round() for part, scale in zip(flat, scales, strict=True)]
+            kept = _packed(torch.cat(steps).long() + self._half, bits)
+        self.register_buffer("kept", kept)
+        self.register_buffer("scales", scales)
 
     def values(self) -> dict[str, Tensor]:
         """The tensors by name."""
-        if self.is_open:
-            return dict(self.named_parameters())
         sizes = [prod(shape) for shape in self.shapes.values()]
         flat = self.kept
         if self.bits is not None:
@@ -54,36 +57,9 @@ class TaskCode(nn.Module):
         parts = zip(self.shapes.items(), flat.split(sizes), strict=True)
         return {name: part.view(shape) for (name, shape), part in parts}
 
-    @torch.no_grad()
-    def close(self) -> None:
-        """Ends the training of the task; does nothing if that is done."""
-        if not self.is_open:
-            return
-        flat = [value.detach().flatten() for value in self.values().values()]
-        if self.bits is None:
-            self.kept, self.scales = torch.cat(flat), flat[0].new_zeros(0)
-        else:
-            largest = torch.stack([part.abs().max() for part in flat])
-            self.scales = torch.where(largest > 0, largest, torch.ones_like(largest)) / self._half
-            steps = [(part / scale).round() for part, scale in zip(flat, self.scales, strict=True)]
-            self.kept = _packed(torch.cat(steps).long() + self._half, self.bits)
-        for name in self.shapes:
-            delattr(self, name)
-
-    def reopen(self) -> None:
-        """Makes the tensors trainable again; does nothing if they are."""
-        if not self.is_open:
-            values = self.values()
-            self.kept = self.scales = None  # type: ignore[assignment]
-            self._open(values)
-
     @property
     def _half(self) -> int:
         return 2 ** ((self.bits or 0) - 1) - 1
-
-    def _open(self, values: Mapping[str, Tensor]) -> None:
-        for name, value in values.items():
-            self.register_parameter(name, nn.Parameter(value.detach().clone()))
 
 
 def _packed(numbers: Tensor, bits: int) -> Tensor:

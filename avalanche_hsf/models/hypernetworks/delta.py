@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.hypernetworks.adapters import Adapter, make_adapter
-from avalanche_hsf.models.hypernetworks.base import HeldWeights
+from avalanche_hsf.models.hypernetworks.base import HeldWeights, diverged
 from avalanche_hsf.models.hypernetworks.code import TaskCode
+from avalanche_hsf.models.hypernetworks.drafts import Drafts
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.tasks.call import parameter_key
 from avalanche_hsf.models.tasks.per_task import PerTask, held, holding
@@ -82,55 +83,60 @@ class DeltaHyperNetwork(HeldWeights):
             )
         self.adapters: Any = nn.ModuleDict(adapters)
         self.code_size = sum(change.size for change in adapters.values())
+        self.drafts = Drafts(self._start(draw=False))
         self.codes = PerTask(self._blank)
         self._current: list[int] = []
 
     def trains(self, label: int) -> bool:
-        if label in self.codes:
-            return self.codes[label].is_open
-        return label in self._current and self._trunk_is_trained
+        return label in self.drafts or (label in self._current and self._trunk_is_trained)
 
     def begin(self, labels: list[int]) -> None:
         """Freezes what other tasks rely on and makes the codes of these trainable."""
         labels = [check_int("a task label", label, at_least=0) for label in labels]
         if not self._in_use:
             labels = list(dict.fromkeys([*self._current, *labels]))
+        self._close([label for label in self.drafts if label not in labels])
         if any(label not in labels for label in self.labels):
             self.trunk.requires_grad_(False)
             self.trunk.zero_grad()
         for label in labels:
             # The very first task has no code: it trains the trunk itself.
             has_trunk = self._trunk_is_trained and self.labels[:1] in ([], [label])
-            if label not in self.codes and not has_trunk:
-                self.codes[label] = TaskCode(self._start(draw=True), bits=self.bits)
+            if label not in self.drafts and not has_trunk:
+                self.drafts[label] = self._parts(label, draw=True)
+                self.codes.pop(label, None)
             if label not in self.labels:
                 self.labels.append(label)
-        for label, code in self.codes.items():
-            if label in labels:
-                code.reopen()
-            else:
-                code.close()
         self._current, self._in_use = labels, False
 
     def commit(self) -> None:
-        """Rounds the codes in training to their bits and closes them."""
-        for code in self.codes.values():
-            code.close()
+        """Rounds the codes in training to their bits and closes them.
+
+        Raises:
+            ValueError: One has NaN or infinite entries; none is closed then.
+        """
+        self._close(list(self.drafts))
+
+    def _close(self, labels: list[int]) -> None:
+        for label in labels:
+            if not all(bool(torch.isfinite(part).all()) for part in self.drafts[label].values()):
+                raise ValueError(diverged(label))
+        for label in labels:
+            self.codes[label] = TaskCode(self.drafts.pop(label), bits=self.bits)
 
     @torch.no_grad()
     def copy_task(self, source: int, target: int) -> None:
         self.check_known(source, target)
-        if target not in self.codes or not self.codes[target].is_open:
+        if target not in self.drafts:
             raise ValueError(f"task {target} is not in training: its weights stay as they are")
         # A task without a code has the trunk's weights, where every new code starts.
-        for part, value in self._parts(source, draw=True).items():
-            self.codes[target].get_parameter(part).copy_(value)
+        self.drafts[target] = self._parts(source, draw=True)
 
     def _write(self, tasks: list[int], prefix: str) -> dict[str, Tensor]:
         trunk = held(self.trunk, (name for name in self.shapes if name.startswith(prefix)))
         written = {name: W.expand(len(tasks), *W.shape) for name, W in trunk.items()}
         changed = [name for name in trunk if parameter_key(name) in self.adapters]
-        if changed and any(label in self.codes for label in tasks):
+        if changed and any(label in self.codes or label in self.drafts for label in tasks):
             codes = [self._parts(label) for label in tasks]
             for name in changed:
                 key = parameter_key(name)
@@ -143,9 +149,14 @@ class DeltaHyperNetwork(HeldWeights):
     def _trunk_is_trained(self) -> bool:
         return any(parameter.requires_grad for parameter in self.trunk.parameters())
 
-    def _parts(self, label: int, *, draw: bool = False) -> dict[str, Tensor]:
+    def _parts(self, label: int, *, draw: bool = False) -> Mapping[str, Tensor]:
         """The code of a task by tensor and part; a first code if it has none."""
-        return self.codes[label].values() if label in self.codes else self._start(draw=draw)
+        if label in self.drafts:
+            return self.drafts[label]
+        if label not in self.codes:
+            return self._start(draw=draw)
+        values = self.codes[label].values()
+        return {name: value.to(self.drafts.dtype(name)) for name, value in values.items()}
 
     def _start(self, *, draw: bool) -> dict[str, Tensor]:
         """A code that changes nothing; training can start from one that is drawn."""
@@ -158,11 +169,7 @@ class DeltaHyperNetwork(HeldWeights):
         }
 
     def _blank(self, label: int, names: set[str]) -> TaskCode:
-        """A code to be loaded, closed if its tensors are those of a closed one."""
-        code = TaskCode(self._start(draw=False), bits=self.bits)
-        if "kept" in names:
-            code.close()
-        return code
+        return TaskCode(self._start(draw=False), bits=self.bits)
 
     def get_extra_state(self) -> dict[str, Any]:
         state = super().get_extra_state()

@@ -46,6 +46,8 @@ class TaskEmbedding(nn.Module):
         self.noise = SeededNoise(seed, stream=1)
         self.register_buffer("untrained", torch.zeros(embedding_dim))
         self.embeddings = PerTask(self._blank)
+        # Keeps the optimizer's group of embeddings still to come, see `Drafts`.
+        self.embeddings.anchor = nn.Parameter(torch.zeros(0))
 
     @property
     def tasks(self) -> list[int]:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.hypernetworks.base import HeldWeights
+from avalanche_hsf.models.hypernetworks.base import WAY_OUT, HeldWeights, diverged
+from avalanche_hsf.models.hypernetworks.drafts import Drafts
 from avalanche_hsf.models.noise import SeededNoise
-from avalanche_hsf.models.tasks.per_task import PerTask, held, holding
+from avalanche_hsf.models.tasks.precise import Precise
 
 _FIRST = -1  # the label of the draft before any task is known
-_WAY_OUT = (
-    "the other tasks are as they were. Give it the weights of another (copy_task) and train it "
-    "again, perhaps with a smaller learning rate"
-)
 
 
-class IsolatedHyperNetwork(HeldWeights):
+class IsolatedHyperNetwork(Precise, HeldWeights):
     r"""A linear read-out of fixed random features of a fixed random embedding: h(e) = W^T phi(e).
 
     phi(e) = [tanh(A e + a), 1]; A, a and the embeddings are drawn once and never trained. A task
@@ -61,6 +59,7 @@ class IsolatedHyperNetwork(HeldWeights):
     MIN_NEW = 0.01
     MAX_MOVED = 1e-3  # relative change of finished tasks' weights beyond which none is taken in
     N_TRIED = 100  # random embeddings, of which a task gets the one that fits best
+    PRECISE = ("embeddings", "features", "readout")
     BLOCK = 4096  # columns of the read-out that a commit looks at together
 
     embeddings: Tensor
@@ -73,14 +72,15 @@ class IsolatedHyperNetwork(HeldWeights):
         super().__init__(initial)
         check_int("embedding_dim", embedding_dim, at_least=1)
         self.noise = SeededNoise(seed, stream=2)
-        self.drafts = PerTask(self._blank)
+        self.drafts = Drafts(initial)
         self.register_buffer("embeddings", torch.zeros(0, embedding_dim))
         self.register_buffer("features", torch.zeros(0, embedding_dim + 1))
+        dtype = reduce(torch.promote_types, (w.dtype for w in initial.values()), torch.float32)
         n_weights = sum(prod(shape) for shape in self.shapes.values())
-        self.register_buffer("readout", torch.zeros(1, n_weights))
+        self.register_buffer("readout", torch.zeros(1, n_weights, dtype=dtype))
         self.register_load_state_dict_pre_hook(_resize)
         # There from the start, so that an optimizer can be made before the first task is known.
-        self._open(_FIRST, torch.cat([value.detach().flatten() for value in initial.values()]))
+        self.drafts[_FIRST] = initial
 
     def trains(self, label: int) -> bool:
         return label in self.drafts
@@ -96,7 +96,7 @@ class IsolatedHyperNetwork(HeldWeights):
             if self.labels:
                 self._open(label, self._theta(self.labels[-1]))
             else:
-                self.drafts[label] = self.drafts.pop(_FIRST)
+                self.drafts.rename(_FIRST, label)
             self._place_task()
             self.labels.append(label)
         for label in labels:
@@ -115,7 +115,7 @@ class IsolatedHyperNetwork(HeldWeights):
         first = next(iter(self.labels), _FIRST)
         labels = [label if label in self.labels else first for label in tasks]
         if len(labels) == 1 and labels[0] in self.drafts:
-            written = {name: part.unsqueeze(0) for name, part in self._draft(labels[0]).items()}
+            written = {name: part.unsqueeze(0) for name, part in self.drafts[labels[0]].items()}
         else:
             written = self._split(self._thetas(labels))
         return {name: written[name] for name in self.shapes if name.startswith(prefix)}
@@ -131,9 +131,7 @@ class IsolatedHyperNetwork(HeldWeights):
         labels = self._in_training if labels is None else labels
         for label in labels:
             if not bool(torch.isfinite(self._theta(label)).all()):
-                raise ValueError(
-                    f"task {label} has NaN or infinite weights, its training diverged; {_WAY_OUT}"
-                )
+                raise ValueError(diverged(label))
         for label in labels:
             self.readout.copy_(self._with(label))
             del self.drafts[label]
@@ -162,7 +160,7 @@ class IsolatedHyperNetwork(HeldWeights):
             raise ValueError(
                 f"the weights of task {label} are so large that rounding would move those of other "
                 f"tasks by {float(share.max()):.1e} of their size; has its training diverged? "
-                f"In any case {_WAY_OUT}"
+                f"In any case {WAY_OUT}"
             )
         return taken_in
 
@@ -174,7 +172,7 @@ class IsolatedHyperNetwork(HeldWeights):
         """The tensors of k tasks by name, `k x *shape`, from a row of all weights for each."""
         parts = thetas.split([prod(shape) for shape in self.shapes.values()], dim=1)
         named = zip(self.shapes.items(), parts, strict=True)
-        return {name: part.view(-1, *shape) for (name, shape), part in named}
+        return {n: part.view(-1, *shape).to(self.drafts.dtype(n)) for (n, shape), part in named}
 
     @torch.no_grad()
     def _theta(self, label: int) -> Tensor:
@@ -189,26 +187,14 @@ class IsolatedHyperNetwork(HeldWeights):
         def row(label: int) -> Tensor:
             if label not in self.drafts:
                 return next(finished)
-            return torch.cat([part.flatten() for part in self._draft(label).values()])
+            parts = [part.flatten() for part in self.drafts[label].values()]
+            return torch.cat(parts).to(self.readout.dtype)
 
         return torch.stack([row(label) for label in labels])
 
-    def _draft(self, label: int) -> dict[str, Tensor]:
-        return held(self.drafts[label], self.shapes)
-
-    @torch.no_grad()
     def _open(self, label: int, theta: Tensor) -> None:
         """Makes a draft, or overwrites it in place."""
-        parts = {name: part[0] for name, part in self._split(theta.unsqueeze(0)).items()}
-        if label in self.drafts:
-            for name, parameter in self._draft(label).items():
-                parameter.copy_(parts[name])
-        else:
-            self.drafts[label] = holding(parts, trainable=True)
-
-    def _blank(self, label: int, names: set[str]) -> nn.Module:
-        zeros = {name: self.readout.new_zeros(shape) for name, shape in self.shapes.items()}
-        return holding(zeros, trainable=True)
+        self.drafts[label] = {n: part[0] for n, part in self._split(theta.unsqueeze(0)).items()}
 
     def _phi(self, embeddings: Tensor) -> Tensor:
         """phi of some embeddings, one row each, in float64."""
@@ -247,7 +233,8 @@ def _resize(module: IsolatedHyperNetwork, state: Mapping[str, Any], prefix: str,
     """Makes room for what is to be loaded."""
     for name in ("embeddings", "features", "readout"):
         if f"{prefix}{name}" in state:
-            setattr(module, name, module.readout.new_empty(state[f"{prefix}{name}"].shape))
+            shape = state[f"{prefix}{name}"].shape
+            setattr(module, name, getattr(module, name).new_empty(shape))
 
 
 def _outside(phi: Tensor, spanning: Tensor) -> Tensor:

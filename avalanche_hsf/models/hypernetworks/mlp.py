@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from math import prod
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
+
+HUGE = 10_000_000
+"""Numbers from which a hypernetwork says that it is ten times as large as what it writes."""
 
 
 class MLPHyperNetwork(EmbeddedWeights):
@@ -46,6 +50,7 @@ class MLPHyperNetwork(EmbeddedWeights):
         if not hidden_dims:
             raise ValueError("hidden_dims must have at least one width, got none")
         widths = [embedding_dim, *(check_int("a hidden width", h, at_least=1) for h in hidden_dims)]
+        _say_if_huge(sum(map(prod, self.shapes.values())), widths)
         self.trunk = nn.Sequential()
         for n_in, n_out in pairwise(widths):
             self.trunk.extend([nn.Linear(n_in, n_out), activation()])
@@ -58,3 +63,15 @@ class MLPHyperNetwork(EmbeddedWeights):
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         return self._by_name(self.heads, self.trunk(e), prefix)
+
+
+def _say_if_huge(n: int, widths: Sequence[int]) -> None:
+    """Before anything is allocated."""
+    size = n * (widths[-1] + 1) + sum((a + 1) * b for a, b in pairwise(widths))
+    if size >= 10 * n and size >= HUGE:
+        warnings.warn(
+            f'the hypernetwork "mlp" has {size:,} numbers, {size / n:.0f} times what it writes '
+            f"({size * 4 / 2**30:.1f} GiB): give it smaller hidden_dims, write fewer tensors "
+            '(written=), or use "isolated" or "delta"',
+            stacklevel=2,
+        )

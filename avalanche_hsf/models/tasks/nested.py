@@ -1,0 +1,53 @@
+"""Tensors in nested dictionaries, lists and tuples, as modules take and return them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def map_tensors(function: Callable[..., Any], *nested: Any) -> Any:
+    """Applies a function to corresponding leaves of nested dictionaries, lists and tuples."""
+    first = nested[0]
+    if isinstance(first, Mapping):
+        mapped: Any = copy.copy(first)  # of its class, with its attributes
+        for key in first:
+            mapped[key] = map_tensors(function, *(one[key] for one in nested))
+        return mapped
+    if isinstance(first, (list, tuple)):
+        parts = [map_tensors(function, *group) for group in zip(*nested, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    return function(*nested)
+
+
+def leaves(nested: Any) -> list[Any]:
+    """What nested dictionaries, lists and tuples hold."""
+    found: list[Any] = []
+    map_tensors(found.append, nested)
+    return found
+
+
+def tensors_of(nested: Any) -> list[Tensor]:
+    """The tensors among the leaves."""
+    return [leaf for leaf in leaves(nested) if isinstance(leaf, Tensor)]
+
+
+def n_rows(x: Any) -> int:
+    """The rows of an input, which are the first dimension of each tensor in it.
+
+    Raises:
+        TypeError: It holds no tensor.
+    """
+    held = tensors_of(x)
+    if not held:
+        raise TypeError(f"the input holds no tensor to count rows of, got {type(x).__name__}")
+    return len(held[0]) if held[0].dim() else 1
+
+
+def with_tensors(nested: Any, parts: list[Tensor]) -> Any:
+    """The same with other tensors, in the order of `tensors_of`."""
+    new = iter(parts)
+    return map_tensors(lambda leaf: next(new) if isinstance(leaf, Tensor) else leaf, nested)
