@@ -500,7 +500,7 @@ def test_synaptic_intelligence_plugin():
     strategy = strategy_of(conditional("mlp"), plugin)
     for experience in STREAM.train_stream[:2]:
         strategy.train(experience)
-    importances = [float(each.data.abs().max()) for each in plugin.ewc_data[1].values()]
+    importances = [float(each.data.abs().sum()) for each in plugin.ewc_data[1].values()]
     assert max(importances) == 0.0
 
 
@@ -937,7 +937,7 @@ def rows_of(text):
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if line.startswith("|") and cells[-1] != "test" and not set(cells[-1]) <= set("-: "):
-            yield from re.findall(r"`([^`]+)`", cells[-1])
+            yield from (test for test in re.findall(r"`([^`]+)`", cells[-1]) if "zoo[" not in test)
 
 
 def named_tests():
@@ -957,4 +957,4 @@ def test_document():
     for line in document.splitlines():
         if line.startswith("| ") and not line.startswith("| what"):
             assert line.split("|")[2].strip() in ("works", "works, note", "cannot"), line
-            assert "`test_" in line.split("|")[-2], line
+            assert re.search("`(test_|zoo)", line.split("|")[-2]), line

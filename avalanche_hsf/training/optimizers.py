@@ -6,9 +6,24 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pytorch_optimizer import SOAP
+import pytorch_optimizer
+import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
+
+
+class SOAP(pytorch_optimizer.SOAP):
+    """The library's SOAP, that says what a diverged run is, in place of its eigenvalue solver."""
+
+    def step(self, closure: Any = None) -> Any:
+        try:
+            return super().step(closure)
+        except torch.linalg.LinAlgError as error:
+            raise ValueError(
+                "training diverged: SOAP finds no eigenvectors of gradients that are NaN, infinite "
+                "or huge. Use a smaller learning rate, or inputs of scale 1"
+            ) from error
+
 
 OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"AdamW": AdamW, "SOAP": SOAP}
 """AdamW: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101. SOAP, Adam in the eigenbasis

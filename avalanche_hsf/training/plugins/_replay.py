@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
-from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from torch import Tensor
-from torch.utils.data import TensorDataset, default_collate
 
 from avalanche_hsf._private import criterion_of
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.seeds import resolve_seed
+from avalanche_hsf.training.in_memory import Memory
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.terms import add_term
 
@@ -43,49 +42,39 @@ class _Replay(Protection):
         self.generator = torch.Generator().manual_seed(resolve_seed(seed))
         self.storage_policy = ExperienceBalancedBuffer(mem_size)
         self._n_experiences = 0
-        # The buffer as tensors: reading it sample by sample would cost more than a training step.
-        self._memory: tuple[Tensor, ...] | None = None
+        self._memory: Memory | None = None
 
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        """The tensor stored with the targets of some samples, one row per sample."""
+    def _stored(self, strategy: Any, samples: AvalancheDataset) -> AvalancheDataset:
+        """What is stored of some samples of the experience, with their task labels."""
         raise NotImplementedError
 
-    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        """The model's output for stored rows; task labels are on the host."""
+    def _replayed(self, strategy: Any, minibatch: Any) -> tuple[Any, Any]:
+        """Output and target for a minibatch of what is stored."""
         raise NotImplementedError
 
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         due = strategy.clock.train_exp_epochs % self.every == 0
         if not due or self._memory is None or self.weight == 0:
             return
-        rows = self._draw(len(self._memory[0]), self.batch_size)
-        target, stored, task_labels = (column[rows] for column in self._memory)
-        output = self._output(strategy, stored.to(strategy.device), task_labels)
-        target = target.to(strategy.device)
-        if target.is_floating_point():
+        rows = self._draw(len(self._memory), self.batch_size)
+        output, target = self._replayed(strategy, self._memory[rows])
+        if isinstance(target, Tensor) and target.is_floating_point():
             target = target.view_as(output)
         add_term(strategy, "replay", self.weight * criterion_of(strategy)(output, target))
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Stores samples of the experience that was just trained."""
-        dataset = strategy.experience.dataset.eval()
+        dataset = strategy.experience.dataset
         rows = self._draw(len(dataset), self.samples_per_experience)
-        items = [dataset[i] for i in rows.tolist()]
-        x = torch.stack([item[0] for item in items])
-        labels = [int(item[-1]) for item in items]
-        # HSFStrategy takes the input for the target, whatever the benchmark has.
-        reconstructs = getattr(strategy, "reconstructs", False)
-        y = x if reconstructs else default_collate([item[1] for item in items])
-        tensors = TensorDataset(y, self._stored(strategy, x, torch.tensor(labels)))
-        samples = AvalancheDataset([tensors], data_attributes=[TaskLabels(labels)])
+        samples = self._stored(strategy, dataset.subset(rows.tolist()))
         self._n_experiences += 1
         n_samples = self._n_experiences * self.samples_per_experience
         self.storage_policy.max_size = min(self.mem_size, n_samples)
         with torch.random.fork_rng(devices=[]):  # Avalanche's reservoir draws from the global one
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
             self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
-        self._memory = tuple(default_collate(list(self.storage_policy.buffer)))
+        self._memory = Memory(self.storage_policy.buffer)
 
     def _draw(self, n: int, size: int) -> Tensor:
         return torch.randperm(n, generator=self.generator)[:size]

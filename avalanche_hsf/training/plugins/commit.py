@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from avalanche.training.plugins import EvaluationPlugin, EWCPlugin, RWalkPlugin
+from avalanche.training.templates.base_sgd import PeriodicEval
 
 from avalanche_hsf._private import ends_a_task
 from avalanche_hsf.models import TaskWeights
 from avalanche_hsf.training.plugins.base import Protection
+
+_BY_NAME = (
+    "it wants every parameter to be there from the first task on. Use EWCPlugin, or neither: "
+    "finished tasks are held already"
+)
 
 
 class CommitPlugin(Protection):
@@ -16,10 +25,37 @@ class CommitPlugin(Protection):
     task's code to its bits, does so when the next experience begins, and evaluations in between
     see weights that are not final. `HSFStrategy` always has it.
 
-    For any supervised strategy whose model has a hypernetwork.
+    For any supervised strategy whose model has a hypernetwork. Plugins that are not of this
+    package, such as EWC's, which needs gradients of the trained weights, see the end of an
+    experience before it, wherever they are listed; evaluations come after it.
     """
 
     needs = TaskWeights
+    excludes: ClassVar[Mapping[type, str]] = {RWalkPlugin: _BY_NAME}
+
+    def before_training(self, strategy: Any, **kwargs: Any) -> None:
+        """Goes behind the plugins that look at trained weights."""
+        plugins = list(strategy.plugins)
+        late = [
+            i
+            for i, plugin in enumerate(plugins)
+            if not isinstance(plugin, (Protection, EvaluationPlugin, PeriodicEval))
+        ]
+        here = plugins.index(self)
+        if late and late[-1] > here:
+            plugins.insert(late[-1], plugins.pop(here))
+            strategy.plugins = plugins  # a new list: the old one is being gone through
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Raises ValueError, before any training, beside plugins that no new task may meet."""
+        super().before_training_exp(strategy, **kwargs)
+        for plugin in strategy.plugins:
+            if isinstance(plugin, EWCPlugin) and plugin.mode == "online":
+                raise ValueError(
+                    "EWCPlugin(mode='online') cannot go with weights for each task: it wants new "
+                    'parameters to come last. Use mode="separate", or no EWC: finished tasks are '
+                    "held already"
+                )
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         # The parts of an online experience with known boundaries are trained without adapting

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+import torch
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.benchmarks.utils.data_attribute import TaskLabels
+from torch.utils.data import TensorDataset
 
 from avalanche_hsf.training.plugins._replay import _Replay
 
@@ -48,10 +51,18 @@ class LatentReplayPlugin(_Replay):
                 "inputs use RawReplayPlugin or avalanche.training.plugins.ReplayPlugin"
             )
 
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        task_labels = task_labels.to(strategy.device)
+    def _stored(self, strategy: Any, samples: AvalancheDataset) -> AvalancheDataset:
+        samples = samples.eval()
+        x, y, *_, labels = samples.collate_fn([samples[i] for i in range(len(samples))])
+        task_labels = torch.as_tensor(labels).to(strategy.device)
         z0 = strategy.model.encode(x.to(strategy.device), task_labels)
-        return strategy.model.evolve(z0, task_labels).cpu()
+        z_T = strategy.model.evolve(z0, task_labels).cpu()
+        # HSFStrategy takes the input for the target, whatever the benchmark has.
+        target = x if getattr(strategy, "reconstructs", False) else y
+        tensors = TensorDataset(target, z_T)
+        return AvalancheDataset([tensors], data_attributes=[TaskLabels(labels.tolist())])
 
-    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        return strategy.model.decode(stored, task_labels)
+    def _replayed(self, strategy: Any, minibatch: Any) -> tuple[Any, Any]:
+        target, z_T, task_labels = minibatch
+        output = strategy.model.decode(z_T.to(strategy.device), task_labels)
+        return output, target.to(strategy.device)

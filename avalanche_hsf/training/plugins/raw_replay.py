@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import avalanche_forward
-from torch import Tensor
 
+from avalanche_hsf._private import unpacked
 from avalanche_hsf.training.plugins._replay import _Replay
 
 
@@ -18,11 +19,15 @@ class RawReplayPlugin(_Replay):
     As `LatentReplayPlugin`, arguments included, but the whole model rehearses, on raw samples that
     are stored. For any supervised strategy.
 
+    Samples are read each time with the training transformations of their experience.
+
     Source: experience replay, Rolnick et al. 2019, https://arxiv.org/abs/1811.11682
     """
 
-    def _stored(self, strategy: Any, x: Tensor, task_labels: Tensor) -> Tensor:
-        return x
+    def _stored(self, strategy: Any, samples: AvalancheDataset) -> AvalancheDataset:
+        return samples.train()
 
-    def _output(self, strategy: Any, stored: Tensor, task_labels: Tensor) -> Tensor:
-        return avalanche_forward(strategy.model, stored, task_labels.to(strategy.device))
+    def _replayed(self, strategy: Any, minibatch: Any) -> tuple[Any, Any]:
+        x, y, task_labels = unpacked(strategy, minibatch)
+        output = avalanche_forward(strategy.model, x, task_labels)
+        return output, x if getattr(strategy, "reconstructs", False) else y

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import default_collate
 
 from avalanche_hsf._private import criterion_of, unpacked
 from avalanche_hsf.checks import check_int
@@ -54,7 +53,7 @@ class WarmStartPlugin(Protection):
         dataset = strategy.experience.dataset
         rows = [i for i, t in enumerate(dataset.targets_task_labels) if int(t) == label]
         every = max(1, len(rows) // self.n_samples)
-        minibatch = default_collate([dataset[i] for i in rows[::every][: self.n_samples]])
+        minibatch = dataset.collate_fn([dataset[i] for i in rows[::every][: self.n_samples]])
         x, y, task_labels = unpacked(strategy, minibatch)
         model = strategy.model
         model.eval()
