@@ -125,7 +125,8 @@ def attribute_run(
     Args:
         recorder: The plugin that watched the run.
         experiences: Of the test stream, one for each recorded experience, in order.
-        **options: Arguments of `attribute_forgetting`, or `criterion` and `n_passes` of `error_on`.
+        **options: Arguments of `attribute_forgetting`, or `criterion`, by default the strategy's,
+            and `n_passes` of `error_on`.
 
     Returns:
         One attribution per experience, from the state right after it to the last one.
@@ -139,7 +140,9 @@ def attribute_run(
             f"{len(recorder.models)} experiences were recorded, got {len(experiences)} to measure "
             "on: give those of the test stream that were trained, in order"
         )
-    error_options = {key: options.pop(key) for key in ("criterion", "n_passes") if key in options}
+    error_options = {"criterion": recorder.criterion} | {
+        key: options.pop(key) for key in ("criterion", "n_passes") if key in options
+    }
     return [
         attribute_forgetting(early, late, error_on(experience, **error_options), **options)
         for early, experience in zip(recorder.models[:-1], experiences[:-1], strict=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 from avalanche.evaluation.metric_results import MetricValue
 
+from avalanche_hsf._private import criterion_of
 from avalanche_hsf.analysis.components import Components
 from avalanche_hsf.analysis.errors import Criterion
-from avalanche_hsf.analysis.gradients import gradient_conflict, loss_on
+from avalanche_hsf.analysis.gradients import Loss, gradient_conflict, loss_on
 from avalanche_hsf.analysis.watch import WatchMetric
 
 
@@ -24,7 +25,8 @@ class GradientConflict(WatchMetric):
         stream: The experiences to measure on, by their index, such as the train stream. This uses
             data of old tasks, so it is for analysis, not for a learner.
         components: See `find_components`.
-        criterion, n_samples: See `loss_on`; samples are per experience.
+        criterion: Of output and target; by default the strategy's.
+        n_samples: Samples per experience, see `loss_on`.
         every: Epochs between two measurements, at least 1.
     """
 
@@ -39,11 +41,16 @@ class GradientConflict(WatchMetric):
     ) -> None:
         super().__init__(every=every)
         self.components = components
-        self._losses = [loss_on(exp, criterion, n_samples=n_samples) for exp in stream]
+        self._stream, self._n_samples = stream, n_samples
+        self._criterion = criterion
+        self._losses: list[Loss] = []
 
     def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:
         if strategy.clock.train_exp_epochs % self.every:
             return None
+        if not self._losses:
+            criterion = self._criterion or criterion_of(strategy)
+            self._losses = [loss_on(e, criterion, n_samples=self._n_samples) for e in self._stream]
         current = strategy.experience.current_experience
         self._last = {
             f"Exp{old}/{component}": cosine

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from avalanche.models import avalanche_forward
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.tasks.nested import map_tensors, n_rows
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -23,18 +24,21 @@ def error_on(
 
     Args:
         experience: With items `[x, y, t]`, as every Avalanche benchmark has.
-        criterion: Mean error of output and y of a minibatch. Default: the cross entropy for class
-            targets, else the mean squared error.
+        criterion: Error of output and y of a minibatch: its mean, its sum, or one for each sample.
+            Default: the cross entropy, for class targets alone.
         mb_size: Samples per minibatch.
         n_passes: Passes whose mean is taken, for models that draw noise.
 
     Returns:
         A function from a model to its error. During the evaluation it seeds torch's global
         generator, so models that draw from it always draw the same.
+
+    Raises:
+        ValueError: When called: no criterion is given, and the targets are no classes.
     """
     check_int("n_passes", n_passes, at_least=1)
     dataset = experience.dataset.eval()
-    minibatches = list(DataLoader(dataset, batch_size=mb_size, collate_fn=default_collate))
+    minibatches = list(DataLoader(dataset, batch_size=mb_size, collate_fn=dataset.collate_fn))
 
     @torch.no_grad()
     def error(model: nn.Module) -> float:
@@ -44,16 +48,19 @@ def error_on(
             torch.manual_seed(0)
             for _ in range(n_passes):
                 for minibatch in minibatches:
-                    total += float(loss_of(model, minibatch, criterion)) * len(minibatch[0])
+                    total += float(loss_of(model, minibatch, criterion)) * n_rows(minibatch[1])
         return total / (n_passes * len(dataset))
 
     return error
 
 
 def loss_of(model: nn.Module, minibatch: Sequence[Tensor], criterion: Criterion | None) -> Tensor:
-    """The criterion of a model's output and y, on a minibatch `[x, y, ..., t]`."""
+    """The mean criterion of a model's output and y, on a minibatch `[x, y, ..., t]`."""
     device = next(chain(model.parameters(), model.buffers())).device
-    x, y, t = (minibatch[i].to(device) for i in (0, 1, -1))
+    x, y, t = (map_tensors(lambda part: part.to(device), minibatch[i]) for i in (0, 1, -1))
     if criterion is None:
-        criterion = nn.MSELoss() if y.is_floating_point() else nn.CrossEntropyLoss()
-    return criterion(avalanche_forward(model, x, t), y)
+        if not isinstance(y, Tensor) or y.is_floating_point():
+            raise ValueError("the targets are no classes: give criterion=, such as nn.MSELoss()")
+        criterion = nn.CrossEntropyLoss()
+    loss = criterion(avalanche_forward(model, x, t), y)
+    return loss / n_rows(y) if getattr(criterion, "reduction", "") == "sum" else loss.mean()

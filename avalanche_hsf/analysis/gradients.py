@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from avalanche_hsf.analysis.components import Components, fix_noise, parameters_of
 from avalanche_hsf.analysis.errors import Criterion, loss_of
@@ -35,7 +34,7 @@ def loss_on(
     """
     dataset = experience.dataset.eval()
     every = max(1, len(dataset) // check_int("n_samples", n_samples, at_least=1))
-    minibatch = default_collate([dataset[i] for i in range(0, len(dataset), every)][:n_samples])
+    minibatch = dataset.collate_fn([dataset[i] for i in range(0, len(dataset), every)][:n_samples])
     check_int("n_passes", n_passes, at_least=1)
 
     def loss(model: nn.Module) -> Tensor:

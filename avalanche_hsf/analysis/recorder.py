@@ -8,6 +8,7 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
+from avalanche_hsf._private import criterion_of
 from avalanche_hsf.models import TaskWeights
 
 
@@ -18,11 +19,13 @@ class ModelRecorderPlugin(SupervisedPlugin):
 
     Attributes:
         models: The copies, in evaluation mode, in the order of training.
+        criterion: The strategy's, of output and target.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.models: list[nn.Module] = []
+        self.criterion: Any = None
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         model = deepcopy(strategy.model).eval()
@@ -30,6 +33,7 @@ class ModelRecorderPlugin(SupervisedPlugin):
             if isinstance(module, TaskWeights):
                 module.commit()  # plugins that come after this one may do so
         self.models.append(model)
+        self.criterion = criterion_of(strategy)
 
     def model_after(self, i: int) -> nn.Module:
         """The model after the i-th experience, from 0; negative numbers count from the end.

@@ -12,6 +12,7 @@ from avalanche_hsf.benchmarks import SplitDigits, SyntheticManifolds, regression
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training import get_preset
 
+MSE = nn.MSELoss()
 x = torch.linspace(-1, 1, 30).view(-1, 1)
 
 
@@ -19,7 +20,7 @@ def test_opposite_targets_conflict_and_equal_ones_agree():
     stream = regression_benchmark([(x, x), (x, -x), (x, x)]).train_stream
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
     model[0].weight.data.zero_()
-    first, opposite, same = map(loss_on, stream)
+    first, opposite, same = (loss_on(experience, MSE) for experience in stream)
     assert gradient_conflict(model, first, opposite) == {"0": pytest.approx(-1)}
     assert gradient_conflict(model, first, same) == {"0": pytest.approx(1)}
 
@@ -57,18 +58,18 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_full_hessian():
     eigenvalues = torch.linalg.eigvalsh(hessian(flat_loss)(theta))
     assert sharpness(model, loss, tolerance=1e-8) == pytest.approx(float(eigenvalues[-1]), rel=1e-6)
     # In single precision, from an experience.
-    single = sharpness(model.float(), loss_on(experience))
+    single = sharpness(model.float(), loss_on(experience, MSE))
     assert single == pytest.approx(float(eigenvalues[-1]), rel=1e-3)
     # Of two parameters alone, where Lanczos has nothing to do.
-    assert 0 < sharpness(model, loss_on(experience), parameters=["2.bias"]) <= single * 1.001
-    assert sharpness(model, loss_on(experience), parameters=["2.bias"]) == pytest.approx(2)
+    assert 0 < sharpness(model, loss_on(experience, MSE), parameters=["2.bias"]) <= single * 1.001
+    assert sharpness(model, loss_on(experience, MSE), parameters=["2.bias"]) == pytest.approx(2)
 
 
 def test_noise_is_the_same_at_every_call_and_the_model_as_it_was():
     model = HypernetSDEFlow(3, **get_preset("paper").hsf, seed=0).train()
     model.hypernetwork.add_task(0)
     experience = SyntheticManifolds(40).train_stream[0]
-    loss, averaged = loss_on(experience), loss_on(experience, n_passes=4)
+    loss, averaged = loss_on(experience, MSE), loss_on(experience, MSE, n_passes=4)
     state = model.noise.get_extra_state().clone()
     assert float(loss(model)) == float(loss(model)) != float(averaged(model))
     assert torch.equal(model.noise.get_extra_state(), state)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from avalanche.logging import BaseLogger
-from torch import nn
+from torch import Tensor, nn
 
 from avalanche_hsf.analysis import (
     Drift,
@@ -113,7 +113,9 @@ def _sharpness_by_task(
         noises.append(("averaged", 4))  # over as many passes
     return [
         {
-            f"{when}, {noise} noise": _sharpness(recorder.model_after(i), experience, n_passes)
+            f"{when}, {noise} noise": _sharpness(
+                recorder.model_after(i), loss_on(experience, recorder.criterion, n_passes=n_passes)
+            )
             for noise, n_passes in noises
             for when, i in (("before", task), ("after", -1))
         }
@@ -121,9 +123,9 @@ def _sharpness_by_task(
     ]
 
 
-def _sharpness(model: nn.Module, experience: Any, n_passes: int) -> float:
+def _sharpness(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> float:
     model.requires_grad_(True)  # protections may have frozen some
-    return sharpness(model, loss_on(experience, n_passes=n_passes), tolerance=1e-2)
+    return sharpness(model, loss, tolerance=1e-2)
 
 
 class _Curves(BaseLogger):
