@@ -143,6 +143,11 @@ def buffers_of(layer: nn.Module) -> dict[str, Any]:
     return layer._buffers
 
 
+def own_parameters(layer: nn.Module) -> dict[str, Any]:
+    """The parameters that a layer has itself, as it keeps them. torch 2: as for buffers."""
+    return layer._parameters
+
+
 def attributes_of(layer: nn.Module) -> dict[str, Any]:
     """The plain attributes of a layer that are not torch's own, by name.
 
@@ -151,4 +156,4 @@ def attributes_of(layer: nn.Module) -> dict[str, Any]:
     return {name: value for name, value in vars(layer).items() if name not in _TORCH_S}
 
 
-_TORCH_S = set(vars(nn.Module()))
+_TORCH_S = {*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"}  # the latter of RNNs

@@ -10,9 +10,10 @@ import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
+from avalanche_hsf._private import attributes_of
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.tasks.class_mask import ClassMask
-from avalanche_hsf.models.tasks.nested import map_tensors, n_rows
+from avalanche_hsf.models.tasks.nested import map_tensors, n_rows, tensors_of
 from avalanche_hsf.models.tasks.runner import TaskRunner
 from avalanche_hsf.models.tasks.slots import EmptySlot
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
@@ -237,6 +238,7 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> tuple[list[st
     twins = {n: first[id(p)] for n, p in parameters.items() if id(p) in first}
     twins = {twin: name for twin, name in twins.items() if twin != name}
     names = [name for name in names if name not in twins]
+    _refuse_references(module, {id(parameters[name]): name for name in names})
     for path, layer in module.named_modules():
         of_layer = [name for name in names if name.startswith(f"{path}." if path else "")]
         if isinstance(layer, DynamicModule) and of_layer:
@@ -246,3 +248,18 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> tuple[list[st
                 "layer with an output for every class"
             )
     return names, twins
+
+
+def _refuse_references(module: nn.Module, released: Mapping[int, str]) -> None:
+    """Raises ValueError if an attribute holds a parameter that is written, beside its layer."""
+    for path, layer in module.named_modules():
+        if isinstance(layer, nn.RNNBase):
+            continue  # which looks at its parameters at each pass
+        for attribute, value in attributes_of(layer).items():
+            for tensor in tensors_of(value):
+                if id(tensor) in released:
+                    raise ValueError(
+                        f"{path or type(module).__name__} holds {released[id(tensor)]} in its "
+                        f"attribute {attribute}, where it would keep its first value: read it "
+                        "from its layer in forward, or leave it out of written="
+                    )

@@ -14,7 +14,7 @@ from avalanche_hsf.models.tasks.call import parameter_key
 class Drafts(nn.Module, MutableMapping[int, Mapping[str, nn.Parameter]]):
     """Parameters by name, for each task in training, by label.
 
-    A parameter is called `<name>.<label>`. Avalanche gives a new parameter the optimizer's group
+    A parameter is called `of.<name>.<label>`. Avalanche gives a new parameter the optimizer's group
     of those whose names begin alike, so that a new task's tensor joins the group of the same
     tensor of the tasks before. An `anchor` without numbers keeps that group, and gives an
     optimizer that is made between two tasks something to hold.
@@ -26,7 +26,7 @@ class Drafts(nn.Module, MutableMapping[int, Mapping[str, nn.Parameter]]):
         >>> drafts = Drafts({"weight": torch.ones(2, 3)})
         >>> drafts[7] = {"weight": torch.zeros(2, 3)}
         >>> [name for name, _ in drafts.named_parameters()]
-        ['weight.anchor', 'weight.7']
+        ['of.weight.anchor', 'of.weight.7']
     """
 
     __eq__, __hash__ = nn.Module.__eq__, nn.Module.__hash__  # a module, not a value
@@ -35,11 +35,12 @@ class Drafts(nn.Module, MutableMapping[int, Mapping[str, nn.Parameter]]):
         super().__init__()
         self.labels: list[int] = []
         self.shapes = {name: tuple(tensor.shape) for name, tensor in like.items()}
+        self.of = nn.Module()  # apart, so that a tensor may be called as a method here
         self._holders: dict[str, Any] = {}
         for name, tensor in like.items():
             holder = nn.Module()
             holder.anchor = nn.Parameter(tensor.new_zeros(0, *tensor.shape[1:]))
-            self.add_module(parameter_key(name), holder)
+            self.of.add_module(parameter_key(name), holder)
             self._holders[name] = holder
         self.register_load_state_dict_pre_hook(_take_labels)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.nested import map_tensors, tensors_of, with_tensors
+from avalanche_hsf.models.tasks.nested import map_tensors, n_rows, tensors_of, with_tensors
 from avalanche_hsf.models.tasks.slots import filled
 
 
@@ -51,7 +51,7 @@ def call_per_task(
     def one_task(of_task: dict[str, Tensor], *rows: Tensor) -> Any:
         with filled(module, of_task):
             out = module(*with_tensors(inputs, list(rows)), **options)
-        return checked_rows(module, out, rows[0])
+        return checked_rows(module, out, n_rows(list(rows)))
 
     if len(groups.tasks) == 1:
         return one_task({name: w.squeeze(0) for name, w in weights.items()}, *given)
@@ -60,18 +60,20 @@ def call_per_task(
     return map_tensors(groups.gather, per_task(dict(weights), *grouped))
 
 
-def checked_rows(module: nn.Module, out: Any, x: Tensor) -> Any:
-    """The output; ValueError if one of its tensors has not the rows of the input."""
+def checked_rows(module: nn.Module, out: Any, n: int) -> Any:
+    """The output; ValueError if one of its tensors has not n rows."""
     for part in tensors_of(out):
-        if part.shape[:1] != x.shape[:1]:
+        if part.shape[:1] != (n,):
             raise ValueError(
-                f"{type(module).__name__} returned shape {tuple(part.shape)} for {len(x)} rows: a "
-                "module with weights for each task must return one row for each of its input; "
-                "take means over the batch in the criterion"
+                f"{type(module).__name__} returned shape {tuple(part.shape)} for {n} rows: a "
+                "module with weights for each task must return one row for each of its input, in "
+                "the first dimension of every tensor; leave out what is not, such as the last "
+                "state of an LSTM, and take means over the batch in the criterion"
             )
     return out
 
 
 def parameter_key(name: str) -> str:
     """The name of a main network's tensor as that of a parameter, which must not have dots."""
-    return name.replace(".", "/")
+    key = name.replace("/", "//").replace(".", "/")
+    return f"/{key}" if hasattr(nn.ModuleDict, key) else key  # a tensor may be called "keys"

@@ -2,214 +2,149 @@
 
 from __future__ import annotations
 
-import copy
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf._private import attributes_of, buffers_of
+from avalanche_hsf.models.tasks.call import call_per_task
+from avalanche_hsf.models.tasks.groups import TaskGroups
 from avalanche_hsf.models.tasks.nested import map_tensors, n_rows, tensors_of
-from avalanche_hsf.models.tasks.slots import EmptySlot
+from avalanche_hsf.models.tasks.slots import filled
+from avalanche_hsf.models.tasks.snapshot import changes, put, same, state_of, undone
 
-_UNKNOWN, _GONE = object(), object()
+Weights = Mapping[str, Tensor]
+_LABELS = torch.tensor([0, 1, 1, 0, 1, 1, 1])  # uneven, so that rows are filled up
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+_DROPOUT = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
 
 
-def keeps_rows_apart(module: nn.Module, run: Callable[[Any], Any], x: Any) -> bool:
-    """Whether the answer for a row depends on that row alone: not on others, nor on their number.
+def runs_side_by_side(module: nn.Module, weights: Weights, x: Any) -> bool:
+    """Whether two tasks side by side give what they give one after the other.
 
-    And nothing is left behind in attributes, which could hold one task's only.
-
-    The first row, and the last, is looked at again where all rows are copies of it, with the same
-    random draws, and in a batch of two, unless the pass draws numbers.
+    It is tried on seven of the rows, in groups of two and five, at weights and inputs that are
+    moved a little, so that no zero hides anything, without dropout: outputs, and with gradients
+    enabled those of the weights. A module that draws other random numbers, leaves something
+    behind, mixes rows or counts them does not. It is afterwards as before.
 
     Args:
-        module: What runs; it is afterwards as before.
-        run: One pass through it.
-        x: An input of n >= 2 rows.
+        module: Any module, whose written parameters were released.
+        weights: Of one task.
+        x: Tensors of n >= 1 rows, or nested dictionaries, lists and tuples of them.
     """
-    n = n_rows(x)
+    generator = torch.Generator().manual_seed(0)
     try:
-        with undone(module):
-            before, state = attributes(module), torch.get_rng_state()
-            out = run(x)
-            if changed(module, before):
-                return False
-            draws = not torch.equal(torch.get_rng_state(), state)
-        for row in (0, n - 1):
-            for size in [n] if draws else [n, 2]:
-                with undone(module):
-                    again = run(map_tensors(partial(_copies_of, row, size), x))
-                if not _same_row(out, again, row, min(row, size - 1)):
+        rows = torch.arange(len(_LABELS)) % n_rows(x)
+        x = map_tensors(lambda leaf: moved(_rows(rows, leaf), generator, 0.3), x)
+        both = {
+            n: torch.stack([moved(w, generator, 0.1) for _ in "ab"]) for n, w in weights.items()
+        }
+        groups = TaskGroups.from_labels(_LABELS, len(_LABELS))
+        results = []
+        for run in (_one_after_the_other, call_per_task):
+            with undone(module):
+                _without_dropout(module)
+                before, drawn = state_of(module), torch.get_rng_state()
+                leaves = {
+                    n: w.detach().requires_grad_(w.is_floating_point()) for n, w in both.items()
+                }
+                out = tensors_of(run(module, leaves, groups, map_tensors(_cloned, x)))
+                if changes(module, before) or not torch.equal(torch.get_rng_state(), drawn):
                     return False
-    except Exception:  # whatever such a batch leads a user's code to
+                results.append([*out, *_gradients(out, list(leaves.values()))])
+        return all(_close(a, b) for a, b in zip(*results, strict=True))
+    except Exception:  # of torch.vmap in many kinds, or whatever such a batch leads a module to
         return False
-    return True
-
-
-def changed(module: nn.Module, before: dict[str, Any]) -> dict[str, Any]:
-    """Former values, by dotted name, of buffers and attributes that are not what they were.
-
-    Args:
-        module: The module.
-        before: `attributes(module)` at that time.
-    """
-    now = attributes(module)
-    names = [
-        name
-        for name in {**before, **now}
-        if not _same(before.get(name, _GONE), now.get(name, _GONE))
-    ]
-    return {name: before.get(name, _GONE) for name in names}
 
 
 def depends_on(
-    module: nn.Module, run: Callable[[Any], Any], x: Any, former: dict[str, Any]
+    module: nn.Module,
+    run: Callable[[Any, Weights], Any],
+    x: Any,
+    weights: Weights,
+    former: dict[str, Any],
 ) -> bool:
-    """Whether the answer is another one with the former values of some attributes.
+    """Whether an answer is another one with the former values of what a module keeps.
 
-    In training mode or in evaluation mode, with the same random draws. A value that is only left
-    behind for others to read, or kept to save time, changes no answer.
+    In training mode or in evaluation mode, for this batch or another one, at these weights or
+    others, with the same random draws. A value that is only left behind for others to read, or
+    kept to save time, changes no answer.
     """
     if not former:
         return False
+    generator = torch.Generator().manual_seed(0)
+    elsewhere = {name: moved(w, generator, 0.1) for name, w in weights.items()}
+    cases = [(x, weights), (map_tensors(lambda t: moved(t, generator, 0.3), x), elsewhere)]
     try:
         for training in (True, False):
-            outs = []
-            for values in ({}, former):
-                with undone(module):
-                    module.train(training)
-                    _set(module, values)
-                    outs.append(run(x))
-            if not _same(_copied(tensors_of(outs[0])), _copied(tensors_of(outs[1]))):
-                return True
+            for inputs, of_task in cases:
+                outs = []
+                for values in ({}, former):
+                    with undone(module):
+                        module.train(training)
+                        put(module, values)
+                        outs.append(run(inputs, of_task))
+                if not same(tensors_of(outs[0]), tensors_of(outs[1])):
+                    return True
     except Exception:  # whatever such a pass leads a user's code to
         return True
     return False
 
 
-def _set(module: nn.Module, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        path, _, last = name.rpartition(".")
-        layer = module.get_submodule(path)
-        kept = buffers_of(layer) if last in buffers_of(layer) else vars(layer)
-        if value is _GONE:
-            kept.pop(last)
-        else:
-            kept[last] = copy.copy(value)
+def moved(leaf: Any, generator: torch.Generator, share: float) -> Any:
+    """A floating-point tensor with noise of a share of its size; integers in another order."""
+    if not isinstance(leaf, Tensor) or not leaf.dim():
+        return leaf
+    if not leaf.is_floating_point():
+        return leaf.flip(0) if leaf.dtype is not torch.bool else leaf
+    noise = torch.randn(leaf.shape, generator=generator).to(leaf)
+    return leaf.detach() + share * (leaf.detach().abs().mean() + 0.1) * noise
 
 
-def attributes(module: nn.Module) -> dict[str, Any]:
-    """Copies of a module's buffers and plain attributes of tensors or numbers, by dotted name."""
-    found = {}
-    for path, layer in module.named_modules():
-        for name, value in {**buffers_of(layer), **attributes_of(layer)}.items():
-            copied = _copied(value)
-            if copied is not _UNKNOWN:
-                found[f"{path}.{name}" if path else name] = copied
-    return found
+def _one_after_the_other(module: nn.Module, weights: Weights, groups: TaskGroups, x: Any) -> Any:
+    outs, rows = [], []
+    for k in range(len(groups.tasks)):
+        rows.append((groups.of_row == k).nonzero().flatten())  # type: ignore[union-attr]
+        with filled(module, {name: w[k] for name, w in weights.items()}):
+            outs.append(module(map_tensors(partial(_rows, rows[-1]), x)))
+    order = torch.cat(rows).argsort()
+    return [torch.cat(parts)[order] for parts in zip(*map(tensors_of, outs), strict=True)]
 
 
-@contextmanager
-def undone(module: nn.Module) -> Iterator[None]:
-    """What runs in it leaves no trace: buffers, attributes and random generators are put back."""
-    kept = [(kind, dict(kind)) for layer in module.modules() for kind in _state(layer)]
-    contents = [(value, _content(value)) for _, before in kept for value in before.values()]
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
-            for value, content in contents:
-                _put_back(value, content)
-            for kind, before in kept:
-                kind.clear()
-                kind.update(before)
+def _gradients(outs: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+    loss = sum((o * o.detach().cos()).sum() for o in outs if o.is_floating_point())
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        return []
+    return list(torch.autograd.grad(loss, weights, materialize_grads=True, allow_unused=True))
 
 
-def _state(layer: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
-    return buffers_of(layer), vars(layer)
-
-
-@torch.no_grad()
-def _content(value: Any) -> Any:
-    """What a value holds that could be changed in place; None if nothing is known of it."""
-    if isinstance(value, EmptySlot):
-        return None
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, torch.Generator):
-        return value.get_state()
-    if isinstance(value, (list, dict)):
-        return copy.copy(value), [(part, _content(part)) for part in _parts(value)]
-    return None
-
-
-@torch.no_grad()
-def _put_back(value: Any, content: Any) -> None:
-    if content is None:
-        return
-    if isinstance(value, Tensor):
-        if not torch.equal(value, content):
-            value.copy_(content)
-    elif isinstance(value, torch.Generator):
-        value.set_state(content)
-    elif isinstance(value, (list, dict)):
-        whole, parts = content
-        value.clear()
-        value.extend(whole) if isinstance(value, list) else value.update(whole)
-        for part, held in parts:
-            _put_back(part, held)
-
-
-def _parts(value: list[Any] | dict[Any, Any]) -> list[Any]:
-    parts = value.values() if isinstance(value, dict) else value
-    return [part for part in parts if isinstance(part, Tensor)]
-
-
-def _copied(value: Any) -> Any:
-    """A value of tensors, numbers, and containers of them, apart from the original."""
-    if value is None or isinstance(value, (bool, int, float, complex)):
-        return value
-    if isinstance(value, Tensor) and not isinstance(value, EmptySlot):
-        return value.detach().clone()
-    if isinstance(value, (list, tuple)):
-        parts = [_copied(part) for part in value]
-        return _UNKNOWN if any(part is _UNKNOWN for part in parts) else parts
-    if isinstance(value, dict):
-        named = {key: _copied(part) for key, part in value.items()}
-        return _UNKNOWN if any(part is _UNKNOWN for part in named.values()) else named
-    return _UNKNOWN
-
-
-def _same(a: Any, b: Any) -> bool:
-    if type(a) is not type(b):
+def _close(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    if isinstance(a, Tensor):
-        return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    return bool(a == b)
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    size = float(a.detach().abs().nan_to_num().max()) if a.numel() else 0.0
+    halves = torch.is_autocast_enabled(a.device.type)
+    tolerance = 0.05 if halves else _TOLERANCE.get(a.dtype, 0.05)
+    return torch.allclose(a, b, rtol=tolerance, atol=tolerance * size + 1e-12, equal_nan=True)
 
 
-def _copies_of(row: int, size: int, leaf: Any) -> Any:
-    if isinstance(leaf, Tensor) and leaf.dim() > 0:
-        return leaf[row : row + 1].expand(size, *leaf.shape[1:])
-    return leaf
+def _without_dropout(module: nn.Module) -> None:
+    for layer in module.modules():
+        if isinstance(layer, _DROPOUT):
+            layer.p = 0.0
+        elif isinstance(layer, nn.MultiheadAttention):
+            layer.dropout = 0.0
 
 
-def _same_row(a: Any, b: Any, i: int, j: int) -> bool:
-    """Whether row i of an output is row j of another, but for rounding."""
-    return all(
-        x.shape[1:] == y.shape[1:] and torch.allclose(x[i], y[j], rtol=1e-3, atol=1e-5)
-        for x, y in zip(tensors_of(a), tensors_of(b), strict=True)
-    )
+def _rows(rows: Tensor, leaf: Any) -> Any:
+    return leaf[rows.to(leaf.device)] if isinstance(leaf, Tensor) and leaf.dim() else leaf
+
+
+def _cloned(leaf: Any) -> Any:
+    return leaf.clone() if isinstance(leaf, Tensor) else leaf

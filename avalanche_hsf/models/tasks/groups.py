@@ -50,6 +50,8 @@ class TaskGroups:
         if not isinstance(task_labels, Tensor):
             return cls([check_int("a task label", task_labels, at_least=0)])
         check_task_labels(task_labels, n)
+        if n == 0:
+            raise ValueError("a batch must have at least one row")
         lowest, highest = map(int, task_labels.aminmax())
         check_int("a task label", lowest, at_least=0)
         if lowest == highest:

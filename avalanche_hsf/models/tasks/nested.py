@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -23,11 +23,15 @@ def map_tensors(function: Callable[..., Any], *nested: Any) -> Any:
     return function(*nested)
 
 
-def leaves(nested: Any) -> list[Any]:
+def leaves(nested: Any) -> Iterator[Any]:
     """What nested dictionaries, lists and tuples hold."""
-    found: list[Any] = []
-    map_tensors(found.append, nested)
-    return found
+    if isinstance(nested, Mapping):
+        nested = list(nested.values())
+    if isinstance(nested, (list, tuple)):
+        for part in nested:
+            yield from leaves(part)
+    else:
+        yield nested
 
 
 def tensors_of(nested: Any) -> list[Tensor]:
@@ -41,10 +45,10 @@ def n_rows(x: Any) -> int:
     Raises:
         TypeError: It holds no tensor.
     """
-    held = tensors_of(x)
-    if not held:
-        raise TypeError(f"the input holds no tensor to count rows of, got {type(x).__name__}")
-    return len(held[0]) if held[0].dim() else 1
+    counts = [len(tensor) for tensor in tensors_of(x) if tensor.dim()]
+    if not counts:
+        raise TypeError(f"the input holds no tensor with rows, got {type(x).__name__}")
+    return counts[0]
 
 
 def with_tensors(nested: Any, parts: list[Tensor]) -> Any:

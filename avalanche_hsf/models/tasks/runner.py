@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from avalanche_hsf._private import attributes_of
 from avalanche_hsf.models.tasks.call import call_per_task, checked_rows
-from avalanche_hsf.models.tasks.examine import attributes, changed, depends_on, keeps_rows_apart
+from avalanche_hsf.models.tasks.examine import Weights, depends_on, runs_side_by_side
 from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.nested import map_tensors, tensors_of
+from avalanche_hsf.models.tasks.nested import leaves, map_tensors, n_rows, tensors_of
 from avalanche_hsf.models.tasks.slots import filled
+from avalanche_hsf.models.tasks.snapshot import changes, state_of
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
 
-Weights = Mapping[str, Tensor]
 Learns = Callable[[int], bool]
 
 
@@ -30,8 +30,10 @@ class TaskRunner:
     """Runs each row as the plain module would run the rows of its task alone.
 
     Several tasks run side by side if the module allows it, which is found out at the first batch
-    of several tasks: its answer for a row depends on that row alone, it keeps nothing for each
-    task, it leaves nothing behind, and `torch.vmap` can run it. Other modules run task by task.
+    of several tasks, see `runs_side_by_side`. Other modules run task by task.
+
+    What a module keeps from one pass to the next must be kept for each task. The first pass, the
+    second, the fourth and so on are watched for it.
 
     Args:
         module: Any module, whose written parameters were released.
@@ -45,7 +47,9 @@ class TaskRunner:
         self.module, self.statistics = module, statistics
         self._asked = False if statistics else side_by_side
         self._found: dict[bool, bool] = {}  # in training mode, and in evaluation mode
-        self._watched = False
+        self._passes = {True: 0, False: 0}
+        # Recurrent layers move their weights' memory themselves, on a GPU.
+        self._recurrent = tuple(n for n, m in module.named_modules() if isinstance(m, nn.RNNBase))
 
     def __call__(self, x: Any, groups: TaskGroups, weights: Weights, learns: Learns | None) -> Any:
         """The output, in the order of the batch.
@@ -59,17 +63,18 @@ class TaskRunner:
         Raises:
             ValueError: The module does not return n rows, or keeps state that all tasks share.
         """
-        watch = self.module.training and torch.is_grad_enabled() and not self._watched
-        before = attributes(self.module) if watch else {}
+        mode = self.module.training
+        self._passes[mode] += 1
+        watch = self._passes[mode].bit_count() == 1
+        before = state_of(self.module) if watch else {}
         first = {name: w[0] for name, w in weights.items()}
         if len(groups.tasks) == 1:
             out = self._one(groups.tasks[0], first, x, learns)
-        elif self._side_by_side(first, groups.tasks[0], x):
+        elif self._side_by_side(first, x):
             out = self._tried_side_by_side(groups, weights, x, learns)
         else:
             out = self._one_by_one(groups, weights, x, learns)
         if watch:
-            self._watched = True
             self._refuse_state(before, groups.tasks[0], first, x)
         return out
 
@@ -77,18 +82,26 @@ class TaskRunner:
     def _one(self, task: int, weights: Weights, x: Any, learns: Learns | None) -> Any:
         learn = learns is not None and learns(task)
         kept = self.statistics(task, learn=learn) if self.statistics else {}
+        places = {n: w.data_ptr() for n, w in weights.items() if not n.startswith(self._recurrent)}
         with filled(self.module, {**weights, **kept}) as replaced:
             out = self.module(x)
+        for name, place in places.items():
+            if name in replaced or weights[name].data_ptr() != place:
+                raise ValueError(
+                    f"forward gives {name} other values itself, which would be lost: run a batch "
+                    "through the module before it is wrapped, change them in place (copy_), or "
+                    "leave it out of written="
+                )
         if learn and replaced:
             self.statistics.keep(task, replaced)
-        return checked_rows(self.module, out, tensors_of(x)[0])
+        return checked_rows(self.module, out, n_rows(x))
 
     @_not_compiled
     def _one_by_one(
         self, groups: TaskGroups, weights: Weights, x: Any, learns: Learns | None
     ) -> Any:
         given = tensors_of(x)
-        if any(part.dim() and len(part) != len(given[0]) for part in given):
+        if any(part.dim() and len(part) != n_rows(x) for part in given):
             raise ValueError(
                 "in a batch that mixes tasks every input must have a row for each label, got "
                 f"shapes {[tuple(part.shape) for part in given]}"
@@ -122,12 +135,12 @@ class TaskRunner:
             return self._one(task, weights, x, None)
 
     @torch.compiler.disable
-    def _side_by_side(self, weights: Weights, task: int, x: Any) -> bool:
+    def _side_by_side(self, weights: Weights, x: Any) -> bool:
         if self._asked is not None:
             return self._asked
         mode = self.module.training
         if mode not in self._found:
-            self._found[mode] = keeps_rows_apart(self.module, self._probe(task, weights), x)
+            self._found[mode] = runs_side_by_side(self.module, weights, x)
         return self._found[mode]
 
     @torch.compiler.disable
@@ -145,21 +158,16 @@ class TaskRunner:
         self._found[self.module.training] = False
         return out
 
-    def _probe(self, task: int, weights: Weights) -> Callable[[Any], Any]:
-        """A pass that only looks."""
-
-        def run(x: Any) -> Any:
+    @torch.compiler.disable
+    def _refuse_state(self, before: dict[str, Any], task: int, weights: Weights, x: Any) -> None:
+        def run(x: Any, weights: Weights) -> Any:
             with torch.no_grad():  # of a copy, which the module may change in place
                 return self._one(task, weights, map_tensors(_cloned, x), None)
 
-        return run
-
-    @torch.compiler.disable
-    def _refuse_state(self, before: dict[str, Any], task: int, weights: Weights, x: Any) -> None:
-        was = changed(self.module, before)
+        was = changes(self.module, before)
         counts = [n for n, v in was.items() if isinstance(v, int)]  # which tell how many passes
         others = {name: value for name, value in was.items() if name not in counts}
-        moved = depends_on(self.module, self._probe(task, weights), x, others)
+        moved = depends_on(self.module, run, x, weights, others)
         names = counts + (list(others) if moved else [])
         if names:
             raise ValueError(
@@ -197,7 +205,10 @@ def _normalization_as_in_evaluation(module: nn.Module) -> Iterator[None]:
 def _refuse_losses(module: nn.Module) -> None:
     for path, layer in module.named_modules():
         for name, value in attributes_of(layer).items():
-            if isinstance(value, Tensor) and value.dim() == 0 and value.requires_grad:
+            if any(
+                isinstance(part, Tensor) and part.numel() == 1 and part.requires_grad
+                for part in leaves(value)
+            ):
                 raise ValueError(
                     f"{type(layer).__name__} {path} leaves a loss in its attribute {name}: in a "
                     "batch that mixes tasks it would be that of the last task alone. Return it as "

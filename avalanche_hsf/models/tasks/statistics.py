@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from avalanche_hsf._private import attributes_of
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models.tasks.call import parameter_key
-from avalanche_hsf.models.tasks.examine import attributes
 from avalanche_hsf.models.tasks.nested import map_tensors
 from avalanche_hsf.models.tasks.per_task import PerTask, check_has, held, holding
+from avalanche_hsf.models.tasks.snapshot import state_of
 
 
 class TaskStatistics(DynamicModule):
@@ -50,6 +50,7 @@ class TaskStatistics(DynamicModule):
             if isinstance(getattr(layer, "running_mean", None), Tensor)
             for name, _ in layer.named_buffers(recurse=False)
         ]
+        buffers |= {n: p for n, p in module.named_parameters() if n in further}
         named = {name: _attribute(module, name) for name in further if name not in buffers}
         self.names = list(dict.fromkeys([*names, *(n for n in further if n in buffers)]))
         self.attributes = list(named)
@@ -146,7 +147,6 @@ def _attribute(module: nn.Module, name: str) -> Any:
     layer = dict(module.named_modules()).get(path, nn.Module())
     if last not in attributes_of(layer):
         raise ValueError(
-            f"unknown buffer or attribute {name!r}; choose from "
-            f"{', '.join([*dict(module.named_buffers()), *attributes(module)])}"
+            f"unknown buffer or attribute {name!r}; choose from {', '.join(state_of(module))}"
         )
     return attributes_of(layer)[last]
