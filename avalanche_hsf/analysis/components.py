@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avalanche_hsf._private import replace_part
 from avalanche_hsf.models import SeededNoise
+from avalanche_hsf.models.tasks.slots import EmptySlot
 
 REST = "rest"
 """The component of everything that no other has."""
@@ -42,7 +43,11 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
     # Parameters and buffers that hold numbers, each under all its names.
     parameters = model.named_parameters(remove_duplicate=False)
     tensors = chain(parameters, model.named_buffers(remove_duplicate=False))
-    named = [(name, tensor) for name, tensor in tensors if tensor.numel() > 0]
+    named = [
+        (name, tensor)
+        for name, tensor in tensors
+        if tensor.numel() > 0 and not isinstance(tensor, EmptySlot)
+    ]
     if not named:
         raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
     if components is None:
@@ -65,6 +70,7 @@ def _owners(
     model: nn.Module, tensors: Sequence[str], components: Mapping[str, Sequence[str]]
 ) -> dict[str, str]:
     """The component of each tensor that is in one."""
+    slots = [name for name, b in model.named_buffers() if isinstance(b, EmptySlot)]
     valid = {*tensors, *(name for name, _ in model.named_modules() if name)}
     owner: dict[str, str] = {}
     for component, name in ((c, name) for c, names in components.items() for name in names):
@@ -74,8 +80,14 @@ def _owners(
                 f"unknown name {name!r}; the model's children are {children}, its parameters and "
                 f"buffers {tensors}"
             )
-        for tensor in tensors:
-            if _is_in(tensor, [name]) and owner.setdefault(tensor, component) != component:
+        within = [tensor for tensor in tensors if _is_in(tensor, [name])]
+        if not within and "." in name and any(_is_in(slot, [name]) for slot in slots):
+            raise ValueError(
+                f"the weights of {name} are written by a hypernetwork, and it holds none itself; "
+                f"choose from {', '.join(tensors)}"
+            )
+        for tensor in within:
+            if owner.setdefault(tensor, component) != component:
                 raise ValueError(
                     f"{tensor} is in two components, {owner[tensor]!r} and {component!r}"
                 )

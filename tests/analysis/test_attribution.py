@@ -257,3 +257,10 @@ def test_tied_weights():
     with pytest.raises(ValueError, match=r"0.weight and 2.weight are one parameter.*'0' and '2'"):
         find_components(tied())
     assert find_components(tied(), {"all": ["0", "2"]}) == {"all": ["0", "2"]}
+
+
+def test_a_layer_whose_weights_are_written_elsewhere_is_refused():
+    model = TaskConditional(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)), seed=0)
+    assert "module" in find_components(model)
+    with pytest.raises(ValueError, match=r"module.0 are written by a hypernetwork.*hypernetwork"):
+        find_components(model, {"first": ["module.0"]})

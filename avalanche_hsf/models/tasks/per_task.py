@@ -90,7 +90,7 @@ def check_has(label: int, labels: Collection[int], what: str) -> None:
     if label not in labels:
         raise ValueError(
             f"task {label} has no {what} yet, only {list(labels)} have; Avalanche strategies "
-            "add it when they adapt the model, elsewhere call add_task"
+            "add it when they adapt the model, elsewhere call hypernetwork.add_task"
         )
 
 

@@ -110,8 +110,10 @@ def _copied(value: Any, depth: int) -> Any:
         return value.detach().clone()
     if isinstance(value, np.ndarray):
         return value.copy()
-    if type(value) in (list, tuple, deque, set):
+    if type(value) in (list, tuple, set):
         return type(value)(_copied(part, depth - 1) for part in value)
+    if isinstance(value, deque):
+        return deque((_copied(part, depth - 1) for part in value), value.maxlen)
     if isinstance(value, dict):
         copied = copy.copy(value)
         for key, part in value.items():
