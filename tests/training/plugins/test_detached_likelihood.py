@@ -22,7 +22,7 @@ def test_its_gradient_reaches_the_flow_and_nothing_else(kind):
     watch = WithoutReconstruction()
     model = small(kind)
     naive(watch, DetachedLikelihoodPlugin(), model=model, train_epochs=2).train(stream()[0])
-    flow = {"paper": "flow.", "isolated": "hypernetwork.drafts.flow/"}
+    flow = {"paper": "flow.", "isolated": "hypernetwork.drafts.of.flow/"}
     flow["delta"] = "hypernetwork.trunk.flow/"
     of_flow = {name for name in watch.reached[0] if name.startswith(flow[kind])}
     assert of_flow
