@@ -33,13 +33,15 @@ class TaskConditional(TaskWritten):
 
     Running statistics of batch and instance normalization are kept for each task, see
     `TaskStatistics`; a module with such layers runs mixed batches task by task, so that each
-    task is normalized by itself. They learn from samples of tasks in training alone: neither
-    replayed samples of a task that is held, nor those that all tasks are tried on, move them.
-    Other buffers are shared, and must not change in training unless `task_buffers` names them.
+    task is normalized by itself, one with a single row by its running statistics. They learn from
+    samples of tasks in training alone: neither replayed samples of a task that is held, nor those
+    that all tasks are tried on, move them. Whatever else a pass changes must be named in
+    `task_buffers`, or is refused.
 
     An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
     task. With scores for all classes of a stream the last layer, written per task, is a head for
-    each task.
+    each task. In a loop of your own call `hypernetwork.begin([task])` and make the optimizer
+    after it: each task has parameters of its own.
 
     Cost against the plain module: of memory, the written weights once more for each distinct task
     in a batch, and what the hypernetwork keeps per task; of time, writing them, which does not
