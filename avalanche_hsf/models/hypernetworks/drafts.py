@@ -74,6 +74,9 @@ class Drafts(nn.Module, MutableMapping[int, Mapping[str, nn.Parameter]]):
             delattr(holder, str(label))
             setattr(holder, str(new), parameter)
 
+    def __contains__(self, label: object) -> bool:
+        return label in self.labels
+
     def __iter__(self) -> Iterator[int]:
         return iter(self.labels)
 
