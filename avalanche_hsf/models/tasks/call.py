@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -46,6 +47,10 @@ def call_per_task(
     """
     if not weights:
         return module(*inputs, **options)
+    if len(groups.tasks) == 1:
+        with filled(module, {name: w.squeeze(0) for name, w in weights.items()}):
+            out = module(*inputs, **options)
+        return checked_rows(module, out, n_rows(inputs))
     given = tensors_of(inputs)
 
     def one_task(of_task: dict[str, Tensor], *rows: Tensor) -> Any:
@@ -53,8 +58,6 @@ def call_per_task(
             out = module(*with_tensors(inputs, list(rows)), **options)
         return checked_rows(module, out, n_rows(list(rows)))
 
-    if len(groups.tasks) == 1:
-        return one_task({name: w.squeeze(0) for name, w in weights.items()}, *given)
     grouped = [groups.scatter(x) for x in given]
     per_task: Callable[..., Any] = vmap(one_task, randomness="different")  # dropout by task
     return map_tensors(groups.gather, per_task(dict(weights), *grouped))
@@ -73,6 +76,7 @@ def checked_rows(module: nn.Module, out: Any, n: int) -> Any:
     return out
 
 
+@cache
 def parameter_key(name: str) -> str:
     """The name of a main network's tensor as that of a parameter, which must not have dots."""
     key = name.replace("/", "//").replace(".", "/")

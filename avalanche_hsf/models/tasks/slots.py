@@ -126,7 +126,7 @@ class filled:
             path, _, last = name.rpartition(".")
             layer = layers.get(path)
             if layer is None:
-                layer = layers[path] = self.module.get_submodule(path)
+                layer = layers[path] = _within(self.module, path)
             self.put.append((name, layer, last, fill(layer, last, tensor, EmptySlot)))
         return self.replaced
 
@@ -139,3 +139,10 @@ class filled:
         for layer in self.layers.values():
             if isinstance(layer, nn.RNNBase):
                 forget_flat_weights(layer)
+
+
+def _within(module: Any, path: str) -> Any:
+    """`get_submodule`, without its checks, for each pass."""
+    for part in path.split(".") if path else ():
+        module = getattr(module, part)
+    return module
