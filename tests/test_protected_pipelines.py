@@ -76,6 +76,18 @@ def learner(preset, of=Naive, *, last=False, module=network, optimizer=None, **o
     return of(**{**given, **options})
 
 
+def naive(model, optimizer, *plugins, epochs):
+    return Naive(
+        model=model,
+        optimizer=optimizer,
+        criterion=nn.CrossEntropyLoss(),
+        plugins=list(plugins),
+        evaluator=EvaluationPlugin(loggers=[]),
+        train_mb_size=16,
+        train_epochs=epochs,
+    )
+
+
 @torch.no_grad()
 def scores(model, experience):
     dataset = experience.dataset.eval()
@@ -193,14 +205,7 @@ def test_new_weights_join_the_group_of_those_they_continue(kind):
     torch.manual_seed(0)
     model = TaskConditional(with_batch_norm(), hypernetwork=kind, masking=True, seed=0)
     optimizer = with_groups(model)
-    strategy = Naive(
-        model=model,
-        optimizer=optimizer,
-        criterion=nn.CrossEntropyLoss(),
-        train_mb_size=16,
-        train_epochs=1,
-        evaluator=EvaluationPlugin(loggers=[]),
-    )
+    strategy = naive(model, optimizer, epochs=1)
     for experience in STREAM.train_stream:
         strategy.train(experience)
         where = {
@@ -221,14 +226,7 @@ def test_a_trunk_of_its_own_rate():
             {"params": model.hypernetwork.parameters(), "lr": 1e-2},
         ]
     )
-    strategy = Naive(
-        model=model,
-        optimizer=optimizer,
-        criterion=nn.CrossEntropyLoss(),
-        train_mb_size=16,
-        train_epochs=4,
-        evaluator=EvaluationPlugin(loggers=[]),
-    )
+    strategy = naive(model, optimizer, epochs=4)
     for experience in STREAM.train_stream:
         strategy.train(experience)
         out, y = scores(model, experience)
@@ -239,27 +237,11 @@ def test_a_trunk_of_its_own_rate():
 @pytest.mark.parametrize("kind", ["isolated", "delta"])
 def test_an_optimizer_made_after_loading(kind):
     model = TaskConditional(network(), hypernetwork=kind, masking=True, seed=0)
-    strategy = Naive(
-        model=model,
-        optimizer=torch.optim.Adam(model.parameters(), lr=0.01),
-        criterion=nn.CrossEntropyLoss(),
-        plugins=[CommitPlugin()],
-        evaluator=EvaluationPlugin(loggers=[]),
-        train_mb_size=16,
-        train_epochs=3,
-    )
+    strategy = naive(model, torch.optim.Adam(model.parameters(), lr=0.01), CommitPlugin(), epochs=3)
     strategy.train(STREAM.train_stream[:2])
     loaded = TaskConditional(network(), hypernetwork=kind, masking=True, seed=0)
     loaded.load_state_dict(model.state_dict())
-    again = Naive(
-        model=loaded,
-        optimizer=torch.optim.Adam(loaded.parameters(), lr=0.01),
-        criterion=nn.CrossEntropyLoss(),
-        plugins=[CommitPlugin()],
-        evaluator=EvaluationPlugin(loggers=[]),
-        train_mb_size=16,
-        train_epochs=3,
-    )
+    again = naive(loaded, torch.optim.Adam(loaded.parameters(), lr=0.01), CommitPlugin(), epochs=3)
     before = scores(model, STREAM.train_stream[0])[0]
     again.train(STREAM.train_stream[2])
     out, y = scores(loaded, STREAM.train_stream[2])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from avalanche_hsf.models.tasks.call import call_per_task
 from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.nested import map_tensors, n_rows, tensors_of
+from avalanche_hsf.models.tasks.nested import cloned, map_tensors, n_rows, rows_of, tensors_of
 from avalanche_hsf.models.tasks.slots import filled
 from avalanche_hsf.models.tasks.snapshot import changes, put, same, state_of, undone
 
@@ -48,7 +47,7 @@ def runs_side_by_side(module: nn.Module, weights: Weights, x: Any) -> bool:
 def _agree(module: nn.Module, weights: Weights, x: Any, generator: torch.Generator) -> bool:
     try:
         rows = torch.arange(len(_LABELS)) % n_rows(x)
-        x = map_tensors(lambda leaf: moved(_rows(rows, leaf), generator, 0.3), x)
+        x = map_tensors(lambda leaf: moved(leaf, generator, 0.3), rows_of(x, rows))
         both = {
             n: torch.stack([moved(w, generator, 0.1) for _ in "ab"]) for n, w in weights.items()
         }
@@ -61,7 +60,7 @@ def _agree(module: nn.Module, weights: Weights, x: Any, generator: torch.Generat
                 leaves = {
                     n: w.detach().requires_grad_(w.is_floating_point()) for n, w in both.items()
                 }
-                out = tensors_of(run(module, leaves, groups, map_tensors(_cloned, x)))
+                out = tensors_of(run(module, leaves, groups, cloned(x)))
                 if changes(module, before) or not torch.equal(torch.get_rng_state(), drawn):
                     return False
                 results.append([*out, *_gradients(out, list(leaves.values()))])
@@ -119,7 +118,7 @@ def _one_after_the_other(module: nn.Module, weights: Weights, groups: TaskGroups
     for k in range(len(groups.tasks)):
         rows.append((groups.of_row == k).nonzero().flatten())  # type: ignore[union-attr]
         with filled(module, {name: w[k] for name, w in weights.items()}):
-            outs.append(module(map_tensors(partial(_rows, rows[-1]), x)))
+            outs.append(module(rows_of(x, rows[-1])))
     order = torch.cat(rows).argsort()
     return [torch.cat(parts)[order] for parts in zip(*map(tensors_of, outs), strict=True)]
 
@@ -148,11 +147,3 @@ def _without_dropout(module: nn.Module) -> None:
             layer.p = 0.0
         elif isinstance(layer, nn.MultiheadAttention):
             layer.dropout = 0.0
-
-
-def _rows(rows: Tensor, leaf: Any) -> Any:
-    return leaf[rows.to(leaf.device)] if isinstance(leaf, Tensor) and leaf.dim() else leaf
-
-
-def _cloned(leaf: Any) -> Any:
-    return leaf.clone() if isinstance(leaf, Tensor) else leaf

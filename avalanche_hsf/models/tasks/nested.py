@@ -55,3 +55,15 @@ def with_tensors(nested: Any, parts: list[Tensor]) -> Any:
     """The same with other tensors, in the order of `tensors_of`."""
     new = iter(parts)
     return map_tensors(lambda leaf: next(new) if isinstance(leaf, Tensor) else leaf, nested)
+
+
+def rows_of(nested: Any, rows: Tensor) -> Any:
+    """Some rows of each tensor, given by their index; one without dimensions belongs to all."""
+    return map_tensors(
+        lambda t: t[rows.to(t.device)] if isinstance(t, Tensor) and t.dim() else t, nested
+    )
+
+
+def cloned(nested: Any) -> Any:
+    """The same with copies of the tensors, which may be changed in place."""
+    return map_tensors(lambda t: t.clone() if isinstance(t, Tensor) else t, nested)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +13,14 @@ from avalanche_hsf._private import attributes_of
 from avalanche_hsf.models.tasks.call import call_per_task, checked_rows
 from avalanche_hsf.models.tasks.examine import Weights, depends_on, runs_side_by_side
 from avalanche_hsf.models.tasks.groups import TaskGroups
-from avalanche_hsf.models.tasks.nested import leaves, map_tensors, n_rows, tensors_of
+from avalanche_hsf.models.tasks.nested import (
+    cloned,
+    leaves,
+    map_tensors,
+    n_rows,
+    rows_of,
+    tensors_of,
+)
 from avalanche_hsf.models.tasks.slots import filled
 from avalanche_hsf.models.tasks.snapshot import changes, state_of
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
@@ -100,8 +106,8 @@ class TaskRunner:
     def _one_by_one(
         self, groups: TaskGroups, weights: Weights, x: Any, learns: Learns | None
     ) -> Any:
-        given = tensors_of(x)
-        if any(part.dim() and len(part) != n_rows(x) for part in given):
+        given, n = tensors_of(x), n_rows(x)
+        if any(part.dim() and len(part) != n for part in given):
             raise ValueError(
                 "in a batch that mixes tasks every input must have a row for each label, got "
                 f"shapes {[tuple(part.shape) for part in given]}"
@@ -110,7 +116,7 @@ class TaskRunner:
         for k, task in enumerate(groups.tasks):
             of_task = {name: w[k] for name, w in weights.items()}
             rows.append((groups.of_row == k).nonzero().flatten())  # type: ignore[union-attr]
-            x_of_task = map_tensors(partial(_rows, rows[-1]), x)
+            x_of_task = rows_of(x, rows[-1])
             outs.append(self._one_of_many(task, of_task, x_of_task, learns, len(rows[-1])))
             if torch.is_grad_enabled():
                 _refuse_losses(self.module)
@@ -162,7 +168,7 @@ class TaskRunner:
     def _refuse_state(self, before: dict[str, Any], task: int, weights: Weights, x: Any) -> None:
         def run(x: Any, weights: Weights) -> Any:
             with torch.no_grad():  # of a copy, which the module may change in place
-                return self._one(task, weights, map_tensors(_cloned, x), None)
+                return self._one(task, weights, cloned(x), None)
 
         was = changes(self.module, before)
         counts = [n for n, v in was.items() if isinstance(v, int)]  # which tell how many passes
@@ -176,14 +182,6 @@ class TaskRunner:
                 "Give them a first value in __init__, and each task its own: "
                 f"TaskConditional(..., task_buffers={names})"
             )
-
-
-def _cloned(leaf: Any) -> Any:
-    return leaf.clone() if isinstance(leaf, Tensor) else leaf
-
-
-def _rows(rows: Tensor, leaf: Any) -> Any:
-    return leaf[rows.to(leaf.device)] if isinstance(leaf, Tensor) and leaf.dim() else leaf
 
 
 @contextmanager
