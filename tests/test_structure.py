@@ -24,7 +24,7 @@ BELOW = {
         "models",
         "evaluation",
     },
-    "checkpoints": {"_private", "checks", "seeds"},
+    "checkpoints": {"_private", "checks", "seeds", "models"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
     "experiments": {
         "_private",

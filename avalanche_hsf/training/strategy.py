@@ -89,6 +89,8 @@ class HSFStrategy(SupervisedTemplate):
         [0, 1, 2, 3, 4]
     """
 
+    transient = ("mb_latents", "loss_terms")  # of a minibatch, no part of checkpoints
+
     def __init__(
         self,
         *,

@@ -1,0 +1,168 @@
+"""An object and all that it holds, as plain data and tensors."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import math
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.checkpoints.errors import CheckpointError
+from avalanche_hsf.checkpoints.kinds import (
+    NAMED,
+    SCALARS,
+    address_of,
+    attributes_of,
+    has_a_position,
+    is_of_the_process,
+    says_what_it_keeps,
+)
+
+LONG = 16
+"""Integers in a list from which on they are kept as a tensor."""
+
+
+class Capture:
+    """Turns objects into nodes: scalars as they are, all else a list that begins with its kind.
+
+    An object that is met twice is kept once. `Restore` reads the nodes.
+
+    Args:
+        outside: Paths of objects that need not be kept, since the stream has them, by identity.
+
+    Attributes:
+        tensors: The tensors, on the CPU, in the order of their numbers.
+    """
+
+    def __init__(self, outside: Mapping[int, Sequence[Any]] | None = None) -> None:
+        self.outside = outside or {}
+        self.tensors: list[Tensor] = []
+        self._numbers: dict[int, int] = {}
+        self._held: list[Any] = []  # an identity is one as long as its object lives
+
+    def node(self, value: Any, path: str = "") -> Any:
+        """The node of a value; CheckpointError, which names the path, if it cannot be kept."""
+        if isinstance(value, SCALARS) and type(value) in SCALARS:
+            return value
+        if type(value) is float:
+            return value if math.isfinite(value) else ["float", repr(value)]
+        if id(value) in self.outside:
+            return ["stream", list(self.outside[id(value)])]
+        if id(value) in self._numbers:
+            return ["again", self._numbers[id(value)]]
+        simple = self._immutable(value, path)
+        if simple is not None:
+            return simple
+        number = len(self._held)
+        self._numbers[id(value)] = number
+        self._held.append(value)
+        kind, *parts = self._mutable(value, path)
+        return [kind, number, *parts]
+
+    def _immutable(self, value: Any, path: str) -> Any:
+        if isinstance(value, NAMED):
+            return ["named", address_of(value)]
+        if isinstance(value, Enum):
+            return ["enum", address_of(type(value)), value.name]
+        if isinstance(value, functools.partial):
+            parts = [value.func, list(value.args), dict(value.keywords)]
+            return ["partial", *(self.node(part, path) for part in parts)]
+        if isinstance(value, torch.dtype):
+            return ["dtype", str(value).removeprefix("torch.")]
+        if isinstance(value, torch.device):
+            return ["device", str(value)]
+        if isinstance(value, (bytes, bytearray)):
+            return ["bytes", base64.b64encode(value).decode()]
+        if isinstance(value, complex):
+            return ["complex", value.real, value.imag]
+        if isinstance(value, (np.str_, str)):
+            return str(value)
+        if isinstance(value, np.generic):
+            return ["number", self._stored(torch.from_numpy(np.array(value)))]
+        if isinstance(value, (range, slice)):
+            return [type(value).__name__, value.start, value.stop, value.step]
+        if isinstance(value, tuple):
+            return ["tuple", address_of(type(value)), self._items(value, path)]
+        if isinstance(value, frozenset):
+            return ["frozenset", self._items(list(value), path)]
+        return None
+
+    def _mutable(self, value: Any, path: str) -> list[Any]:
+        if isinstance(value, Tensor):
+            return self._tensor(value, path)
+        if isinstance(value, np.ndarray):
+            if value.dtype.kind not in "biufc":
+                return ["objects", list(value.shape), self._items(value.ravel().tolist(), path)]
+            return ["array", self._stored(torch.from_numpy(np.ascontiguousarray(value)))]
+        if isinstance(value, torch.Generator):
+            return ["generator", str(value.device), self._stored(value.get_state())]
+        if isinstance(value, np.random.Generator):
+            return ["numpy generator", self.node(value.bit_generator.state, path)]
+        if isinstance(value, np.random.RandomState):
+            return ["numpy state", self.node(value.get_state(), path)]
+        if isinstance(value, random.Random):
+            return ["random", self.node(value.getstate(), path)]
+        if type(value) in (list, set, deque):
+            items = value if type(value) is list else list(value)
+            more = [value.maxlen] if type(value) is deque else []
+            return [type(value).__name__, self._items(items, path), *more]
+        if is_of_the_process(value):
+            return self._kept(value, path)
+        if isinstance(value, dict):
+            return self._dict(value, path)
+        if says_what_it_keeps(value):
+            return ["says", address_of(type(value)), self.node(value.state_dict(), path)]
+        return self._object(value, path)
+
+    def _items(self, values: Sequence[Any], path: str) -> Any:
+        if len(values) > LONG and all(type(v) is int and abs(v) < 2**63 for v in values):
+            return ["integers", self._stored(torch.tensor(values))]
+        return [self.node(value, f"{path}[{i}]") for i, value in enumerate(values)]
+
+    def _dict(self, value: dict[Any, Any], path: str) -> list[Any]:
+        pairs = [
+            [self.node(k, path), self.node(v, f"{path}[{k!r}]" if isinstance(k, str) else path)]
+            for k, v in value.items()
+        ]
+        factory = self.node(getattr(value, "default_factory", None), path)
+        further = {n: self.node(v, path) for n, v in getattr(value, "__dict__", {}).items()}
+        return ["dict", address_of(type(value)), pairs, factory, further]
+
+    def _kept(self, value: Any, path: str) -> list[Any]:
+        if says_what_it_keeps(value):
+            return ["says", address_of(type(value)), self.node(value.state_dict(), path)]
+        return ["kept", address_of(type(value))]
+
+    def _object(self, value: Any, path: str) -> list[Any]:
+        kind = address_of(type(value))
+        attributes = attributes_of(value)
+        if has_a_position(value) or attributes is None:
+            raise CheckpointError(
+                f"{path.removeprefix('.')} is a {kind.partition(':')[2]}, whose state cannot be "
+                "read: give the object that holds it a state_dict() and a load_state_dict(state)"
+            )
+        return ["object", kind, {n: self.node(v, f"{path}.{n}") for n, v in attributes.items()}]
+
+    def _tensor(self, value: Tensor, path: str) -> list[Any]:
+        if type(value) not in (Tensor, nn.Parameter):
+            return ["like", address_of(type(value)), list(value.shape)]
+        if value.layout != torch.strided or value.is_meta:
+            raise CheckpointError(f"{path.removeprefix('.')} is a {value.layout} tensor")
+        gradient = self.node(value.grad if value.is_leaf else None, path)
+        flags = [isinstance(value, nn.Parameter), value.requires_grad and value.is_leaf]
+        # The order of dimensions in memory too: products of matrices depend on it, to the bit.
+        order = sorted(range(value.dim()), key=lambda i: -value.stride(i))
+        stored = self._stored(value.permute(order))
+        return ["tensor", stored, order, *flags, str(value.device), gradient]
+
+    def _stored(self, tensor: Tensor) -> int:
+        self.tensors.append(tensor.detach().to("cpu", copy=True).contiguous())
+        return len(self.tensors) - 1

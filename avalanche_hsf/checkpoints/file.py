@@ -1,0 +1,101 @@
+"""The file of a checkpoint: written whole or not at all, and read without running anything.
+
+A line with the format's name and version, a line with the SHA-256 digest of the rest, then a file
+of safetensors: the tensors under their numbers, and as metadata what is not tensors, in JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from avalanche_hsf.checkpoints.errors import CheckpointError
+
+SUFFIX = ".checkpoint"
+VERSION = 1
+_MAGIC = b"avalanche-hsf checkpoint "
+
+
+def write(path: Path, content: Any, tensors: Sequence[Tensor]) -> None:
+    """Writes a checkpoint aside, synced, and puts it in its place.
+
+    Args:
+        path: The file; its folder exists.
+        content: What JSON can hold, without NaN.
+        tensors: On the CPU.
+    """
+    complexes = [i for i, tensor in enumerate(tensors) if tensor.is_complex()]
+    body = safetensors.torch.save(
+        {str(i): _without_complex(tensor) for i, tensor in enumerate(tensors)},
+        {"content": json.dumps({"complex": complexes, "content": content}, allow_nan=False)},
+    )
+    scratch = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with scratch.open("wb") as file:
+            file.write(_MAGIC + f"{VERSION}\n{hashlib.sha256(body).hexdigest()}\n".encode())
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def read(path: Path) -> tuple[Any, list[Tensor]]:
+    """Content and tensors of a checkpoint.
+
+    Raises:
+        CheckpointError: It is not one, damaged, or of another version; says which.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not data.startswith(_MAGIC):
+        raise CheckpointError(f"{path} is no checkpoint of avalanche-hsf")
+    head, _, rest = data.removeprefix(_MAGIC).partition(b"\n")
+    if head != str(VERSION).encode():
+        version = head[:8].decode(errors="replace")
+        raise CheckpointError(f"{path} has format {version}, this version reads {VERSION}")
+    digest, _, body = rest.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise CheckpointError(f"{path} is damaged: its digest does not fit what is in it")
+    try:
+        named = safetensors.torch.load(body)
+        length = int.from_bytes(body[:8], "little")
+        content = json.loads(json.loads(body[8 : 8 + length])["__metadata__"]["content"])
+        content, complexes = content["content"], set(content["complex"])
+        tensors = [named[str(i)] for i in range(len(named))]
+    except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} is no checkpoint of avalanche-hsf: {error}") from error
+    return content, [
+        torch.view_as_complex(t) if i in complexes else t for i, t in enumerate(tensors)
+    ]
+
+
+def _without_complex(tensor: Tensor) -> Tensor:
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _sync(folder: Path) -> None:
+    """Makes the new name last; some systems cannot sync a folder."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

@@ -1,0 +1,142 @@
+"""Which kind of object a value is, for what is kept of it."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Iterator, Mapping, Set
+from pathlib import PurePath
+from typing import Any
+
+from avalanche.benchmarks import CLExperience, CLScenario, CLStream
+from avalanche.benchmarks.utils import data_loader
+from avalanche.logging import BaseLogger
+from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.templates.base import BaseTemplate
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, Sampler
+from tqdm import tqdm
+
+SCALARS = (type(None), bool, int, str)
+NAMED = (types.FunctionType, types.BuiltinFunctionType, type)
+"""What is known by its name."""
+
+_LOADERS = tuple(
+    value
+    for value in vars(data_loader).values()
+    if isinstance(value, type) and value.__module__ == data_loader.__name__
+)
+_OF_THE_PROCESS: tuple[Any, ...] = (
+    *(types.MethodType, types.MethodWrapperType, types.WrapperDescriptorType),
+    *(types.ModuleType, types.CodeType, weakref.ref, re.Pattern, PurePath, io.IOBase, tqdm),
+    *(threading.Thread, threading.Event, type(threading.Lock()), type(threading.RLock())),
+    *(CLExperience, CLStream, CLScenario, BaseLogger, DataLoader, Sampler, *_LOADERS),
+)
+_LIBRARIES = (
+    *("avalanche", "avalanche_hsf", "collections", "torchmetrics"),
+    *("torch.nn", "torch.optim", "torch.utils.data"),
+)
+_BUILTINS = (dict, list, set, int, float, str, tuple)
+
+
+def is_of_the_process(value: Any) -> bool:
+    """Whether a value belongs to the process: the one that a new process has is taken instead.
+
+    Loaders, streams and experiences are made anew for each experience; files, locks and loggers
+    hold what cannot be saved.
+    """
+    return isinstance(value, _OF_THE_PROCESS)
+
+
+def says_what_it_keeps(value: Any) -> bool:
+    """Whether a value has `state_dict` and `load_state_dict` of its own.
+
+    Torch's modules, optimizers and schedulers have more state than they say: gradients wanted or
+    not, attributes, keys by parameter.
+    """
+    if isinstance(value, (nn.Module, Optimizer, LRScheduler)):
+        return False
+    methods = (getattr(type(value), name, None) for name in ("state_dict", "load_state_dict"))
+    return all(map(callable, methods))
+
+
+def has_a_position(value: Any) -> bool:
+    """Whether a value is something that is gone through once, and cannot say how far it is."""
+    return isinstance(value, Iterator) and not isinstance(value, (Mapping, Set))
+
+
+def address_of(value: Any) -> str:
+    """Module and name of a class or function."""
+    return f"{value.__module__}:{value.__qualname__}"
+
+
+def attributes_of(value: Any) -> dict[str, Any] | None:
+    """The attributes of an object that are its state; None if it has no place for any.
+
+    Not the hooks of torch's modules and optimizers: functions under numbers that each process
+    counts anew.
+    """
+    slots = [
+        name
+        for kind in type(value).__mro__
+        for name in _listed(vars(kind).get("__slots__", ()))
+        if name not in ("__dict__", "__weakref__")
+    ]
+    if not hasattr(value, "__dict__") and not slots:
+        return None
+    own = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    own.update(getattr(value, "__dict__", {}))
+    if isinstance(value, (nn.Module, Optimizer)):
+        own = {n: v for n, v in own.items() if not n.endswith(("_hooks", "_hooks_with_kwargs"))}
+        own = {n: v for n, v in own.items() if not n.endswith("_hooks_always_called")}
+    if isinstance(value, BaseTemplate):
+        left_out = {*_OF_A_PASS, *getattr(type(value), "transient", ())}
+        own = {name: v for name, v in own.items() if name not in left_out}
+    if isinstance(value, EvaluationPlugin):
+        own.pop("loggers")
+    return own
+
+
+_OF_A_PASS = (
+    *("experience", "adapted_dataset", "dataloader", "mbatch", "mb_output", "loss"),
+    *("_eval_streams", "current_eval_stream", "_distributed_check", "_experiences", "plugins"),
+)
+"""What a strategy sets anew for each experience or minibatch."""
+
+
+def found(address: str, packages: Set[str]) -> Any:
+    """A class or function from its address; None if it may not be taken from there.
+
+    Nothing is imported. It comes from a library that strategies are made of, or from a package
+    that the strategy at hand has classes of.
+
+    Args:
+        address: As `address_of` gives it.
+        packages: Names of further packages.
+    """
+    module, _, name = address.partition(":")
+    for builtin in _BUILTINS:
+        if address == address_of(builtin):
+            return builtin
+    known = module.partition(".")[0] in packages or any(
+        module == library or module.startswith(f"{library}.") for library in _LIBRARIES
+    )
+    if not known or module not in sys.modules or "<" in name:
+        return None
+    try:
+        value = functools.reduce(getattr, name.split("."), sys.modules[module])
+    except AttributeError:
+        return None
+    is_itself = isinstance(value, NAMED) and address_of(value) == address
+    return value if is_itself else None
+
+
+def _listed(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
