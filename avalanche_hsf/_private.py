@@ -72,6 +72,17 @@ def experiences_in_training(strategy: Any) -> list[Any]:
     return getattr(strategy, "_experiences", None) or [strategy.experience]
 
 
+def first_given_to_train(strategy: Any) -> Any:
+    """An experience that `train` was given, to be trained or evaluated; None outside of it.
+
+    Before the first experience begins, nothing public says what is to come.
+    """
+    for stream in getattr(strategy, "_eval_streams", None) or ():
+        for experience in stream:
+            return experience
+    return None
+
+
 def replace_part(name: str, source: nn.Module, target: nn.Module) -> bool:
     """Puts a module, parameter or buffer of one module into another; False if there is none.
 

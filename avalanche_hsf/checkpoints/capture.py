@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import copy
 import functools
 import math
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import (
+    ITERATORS,
     NAMED,
     SCALARS,
     address_of,
@@ -37,14 +39,27 @@ class Capture:
 
     Args:
         outside: Paths of objects that need not be kept, since the stream has them, by identity.
+        made_anew: Whether an iterator, at a path, is one that the preparation of an experience
+            makes.
+        copies: Whether tensors are copied; False to look at objects alone.
 
     Attributes:
         tensors: The tensors, on the CPU, in the order of their numbers.
+        iterators: Those whose position cannot be read.
     """
 
-    def __init__(self, outside: Mapping[int, Sequence[Any]] | None = None) -> None:
+    def __init__(
+        self,
+        outside: Mapping[int, Sequence[Any]] | None = None,
+        *,
+        made_anew: Callable[[Any, str], bool] = lambda iterator, path: False,
+        copies: bool = True,
+    ) -> None:
         self.outside = outside or {}
+        self.made_anew = made_anew
+        self.copies = copies
         self.tensors: list[Tensor] = []
+        self.iterators: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._held: list[Any] = []  # an identity is one as long as its object lives
 
@@ -114,7 +129,13 @@ class Capture:
             items = value if type(value) is list else list(value)
             more = [value.maxlen] if type(value) is deque else []
             return [type(value).__name__, self._items(items, path), *more]
-        if is_of_the_process(value):
+        if isinstance(value, ITERATORS):
+            return ["iterator", self._items(list(copy.copy(value)), path)]
+        if has_a_position(value):
+            self.iterators.append(value)
+            if self.made_anew(value, path):
+                return ["anew"]
+        elif is_of_the_process(value):
             return self._kept(value, path)
         if isinstance(value, dict):
             return self._dict(value, path)
@@ -145,6 +166,8 @@ class Capture:
         kind = address_of(type(value))
         attributes = attributes_of(value)
         if has_a_position(value) or attributes is None:
+            if not self.copies:
+                return ["kept", kind]
             raise CheckpointError(
                 f"{path.removeprefix('.')} is a {kind.partition(':')[2]}, whose state cannot be "
                 "read: give the object that holds it a state_dict() and a load_state_dict(state)"
@@ -164,5 +187,7 @@ class Capture:
         return ["tensor", stored, order, *flags, str(value.device), gradient]
 
     def _stored(self, tensor: Tensor) -> int:
-        self.tensors.append(tensor.detach().to("cpu", copy=True).contiguous())
+        if self.copies:
+            tensor = tensor.detach().to("cpu", copy=True).contiguous()
+        self.tensors.append(tensor)
         return len(self.tensors) - 1

@@ -9,14 +9,17 @@ from typing import Any
 
 from avalanche.benchmarks import CLScenario
 
-from avalanche_hsf.checkpoints import file
+from avalanche_hsf.checkpoints.checkpoint import Checkpoint
 from avalanche_hsf.checkpoints.errors import CheckpointError
+from avalanche_hsf.checkpoints.file import SUFFIX
+from avalanche_hsf.checkpoints.identity import check_identity, identity_of
 from avalanche_hsf.checkpoints.resumption import Resumption
-from avalanche_hsf.checkpoints.strategy import Position, Watcher, check_fits, put_state, state_of
-from avalanche_hsf.checkpoints.stream import fingerprint
+from avalanche_hsf.checkpoints.strategy import put_state, state_of
+from avalanche_hsf.checkpoints.stream import Known
+from avalanche_hsf.checkpoints.watcher import Watcher
 
 KEPT = 2
-_NUMBERED = re.compile(rf"(\d{{8}})\{file.SUFFIX}")
+_NUMBERED = re.compile(rf"\d{{8}}\{SUFFIX}")
 
 
 def save(strategy: Any, folder: str | Path, benchmark: CLScenario | None = None) -> Path:
@@ -38,23 +41,26 @@ def save(strategy: Any, folder: str | Path, benchmark: CLScenario | None = None)
         CheckpointError: Some state cannot be kept; says which, and what to do.
         OSError: The file cannot be written.
     """
-    if strategy.experience is not None and strategy.is_training:
+    if strategy.experience is not None:
         raise CheckpointError("save is for between two calls of train; use a CheckpointPlugin")
-    experiences = [] if benchmark is None else list(benchmark.train_stream)
-    met = [plugin.experiences for plugin in strategy.plugins if isinstance(plugin, Watcher)]
-    position = Position(strategy.clock.train_exp_counter, None)
-    return keep(strategy, Path(folder), position, experiences or next(iter(met), []))
+    known = Known()
+    for plugin in strategy.plugins:
+        known = plugin.known if isinstance(plugin, Watcher) else known
+    if benchmark is not None:
+        known = Known(benchmark.train_stream)
+    n_done = strategy.clock.train_exp_counter
+    begin = state_of(strategy, known)
+    saved = Checkpoint(n_done, 0, None, True, known.prints, identity_of(strategy), begin)
+    return add(saved, Path(folder))
 
 
-def keep(strategy: Any, folder: Path, position: Position, experiences: Sequence[Any]) -> Path:
-    """Writes the state of a strategy into a folder, and deletes all but the newest two files."""
-    prints = [fingerprint(experience) for experience in experiences]
-    content, tensors = state_of(strategy, position, experiences, prints)
+def add(checkpoint: Checkpoint, folder: Path) -> Path:
+    """Writes a checkpoint into a folder, then deletes all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = checkpoints_in(folder)
     number = 1 + max((int(path.stem) for path in paths), default=0)
-    path = folder / f"{number:08}{file.SUFFIX}"
-    file.write(path, content, tensors)
+    path = folder / f"{number:08}{SUFFIX}"
+    checkpoint.write(path)
     for old in paths[: len(paths) - KEPT + 1]:
         old.unlink(missing_ok=True)
     return path
@@ -80,23 +86,23 @@ def resume(strategy: Any, checkpoint: str | Path, benchmark: CLScenario | None =
     ```
 
     A checkpoint from within an experience goes on within it: `train` of that experience trains the
-    epochs that are left.
+    epochs that are left, and until then the strategy is as it was when that experience began.
 
     Args:
         strategy: Made by the same code as the one that was saved: model, optimizer, plugins and
             metrics of the same classes, shapes and settings. Its objects stay the same objects.
         checkpoint: The folder, or one of its files.
-        benchmark: The stream, for memories that are looked at before `train` is called.
+        benchmark: The stream, for memories of samples that are looked at before `train` is called.
 
     Returns:
-        The number of the experience to go on with; 0 if there is no checkpoint yet.
+        The number of experiences that were trained; 0 if there is no checkpoint yet.
 
     Raises:
         CheckpointError: The file is damaged, of another version or of another strategy, with the
             reason; the strategy is as it was. Names the checkpoint before it if that is whole.
     """
     path = Path(checkpoint)
-    files = checkpoints_in(path) if path.is_dir() or not path.exists() else [path]
+    files = checkpoints_in(path) if path.is_dir() or not path.suffix else [path]
     if not files:
         return 0
     try:
@@ -106,25 +112,27 @@ def resume(strategy: Any, checkpoint: str | Path, benchmark: CLScenario | None =
 
 
 def _take(strategy: Any, path: Path, benchmark: CLScenario | None) -> int:
-    content, tensors = file.read(path)
-    experiences = None if benchmark is None else list(benchmark.train_stream)
-    before = state_of(strategy, Position(0, None), [], [])
+    saved = Checkpoint.read(path)
+    before = state_of(strategy, Known())
     try:
-        check_fits(strategy, content)
-        put_late = put_state(strategy, content, tensors, experiences)
+        check_identity(saved.identity, strategy)
+        known = None if benchmark is None else Known(benchmark.train_stream)
+        if known is not None:
+            known.check(saved.stream)
+        put_state(strategy, saved.begin, known)
     except CheckpointError as error:
-        put_state(strategy, *before)
+        put_state(strategy, before)
         raise CheckpointError(f"{path} cannot be taken: {error}") from error
-    strategy.plugins = [p for p in strategy.plugins if not isinstance(p, Resumption)]
-    strategy.plugins.insert(0, Resumption(content, tensors, put_late))
-    return int(content["position"][0])
+    others = [plugin for plugin in strategy.plugins if not isinstance(plugin, Resumption)]
+    strategy.plugins = [Resumption(saved), *others]
+    return saved.experience
 
 
 def _way_out(files: Sequence[Path]) -> str:
     for path in reversed(files[:-1]):
         try:
-            file.read(path)
+            Checkpoint.read(path)
         except CheckpointError:
             continue
         return f"; the checkpoint before it, {path}, is whole: resume(strategy, {str(path)!r})"
-    return "; start anew with another folder"
+    return "; start anew in another folder"

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import re
 import sys
 import threading
 import types
 import weakref
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from pathlib import PurePath
 from typing import Any
 
+import torch
 from avalanche.benchmarks import CLExperience, CLScenario, CLStream
 from avalanche.benchmarks.utils import data_loader
 from avalanche.logging import BaseLogger
-from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin
 from avalanche.training.templates.base import BaseTemplate
 from torch import nn
 from torch.optim import Optimizer
@@ -28,6 +30,9 @@ SCALARS = (type(None), bool, int, str)
 NAMED = (types.FunctionType, types.BuiltinFunctionType, type)
 """What is known by its name."""
 
+ITERATORS = tuple({type(iter([])), type(iter(())), type(iter(range(1)))})
+"""Those that can be copied, and so read."""
+
 _LOADERS = tuple(
     value
     for value in vars(data_loader).values()
@@ -36,14 +41,21 @@ _LOADERS = tuple(
 _OF_THE_PROCESS: tuple[Any, ...] = (
     *(types.MethodType, types.MethodWrapperType, types.WrapperDescriptorType),
     *(types.ModuleType, types.CodeType, weakref.ref, re.Pattern, PurePath, io.IOBase, tqdm),
-    *(threading.Thread, threading.Event, type(threading.Lock()), type(threading.RLock())),
+    *(
+        logging.Logger,
+        logging.Handler,
+        threading.Thread,
+        threading.Event,
+        type(threading.Lock()),
+        type(threading.RLock()),
+    ),
     *(CLExperience, CLStream, CLScenario, BaseLogger, DataLoader, Sampler, *_LOADERS),
 )
 _LIBRARIES = (
     *("avalanche", "avalanche_hsf", "collections", "torchmetrics"),
     *("torch.nn", "torch.optim", "torch.utils.data"),
 )
-_BUILTINS = (dict, list, set, int, float, str, tuple)
+_BUILTINS = (dict, list, set, int, float, str, tuple, torch.zeros, torch.ones)
 
 
 def is_of_the_process(value: Any) -> bool:
@@ -69,7 +81,7 @@ def says_what_it_keeps(value: Any) -> bool:
 
 def has_a_position(value: Any) -> bool:
     """Whether a value is something that is gone through once, and cannot say how far it is."""
-    return isinstance(value, Iterator) and not isinstance(value, (Mapping, Set))
+    return isinstance(value, Iterator) and not isinstance(value, ITERATORS)
 
 
 def address_of(value: Any) -> str:
@@ -101,6 +113,8 @@ def attributes_of(value: Any) -> dict[str, Any] | None:
         own = {name: v for name, v in own.items() if name not in left_out}
     if isinstance(value, EvaluationPlugin):
         own.pop("loggers")
+    if isinstance(value, AGEMPlugin):
+        own = {n: v for n, v in own.items() if n not in ("buffer_dataloader", "buffer_dliter")}
     return own
 
 

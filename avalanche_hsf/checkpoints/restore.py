@@ -67,7 +67,7 @@ class Restore:
             CheckpointError: The current object is of another kind, or cannot be made; names the
                 path.
         """
-        if isinstance(node, SCALARS) or isinstance(node, float):
+        if isinstance(node, (*SCALARS, float)):
             return node
         kind, *parts = node
         if kind == "again":
@@ -225,6 +225,11 @@ class Restore:
         value[:] = self._items(items, list(value), path)
         return value
 
+    def read_iterator(self, number: int, items: Any, current: Any, path: str) -> Iterator[Any]:
+        self._made[number] = iter(self._items(items, (), path))
+        iterator: Iterator[Any] = self._made[number]
+        return iterator
+
     def read_set(self, number: int, items: Any, current: Any, path: str) -> set[Any]:
         value = current if type(current) is set else set()
         self._made[number] = value
@@ -273,6 +278,10 @@ class Restore:
             raise self._other(address, current, path)
         self._made[number] = current
         return current
+
+    def read_anew(self, number: int, current: Any, path: str) -> Any:
+        self._made[number] = None if current is MISSING else current
+        return self._made[number]
 
     def read_says(self, number: int, address: str, state: Any, current: Any, path: str) -> Any:
         if current is MISSING or current is None or address_of(type(current)) != address:

@@ -2,81 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
+from avalanche_hsf.checkpoints.checkpoint import Checkpoint
 from avalanche_hsf.checkpoints.errors import CheckpointError
-from avalanche_hsf.checkpoints.strategy import Position, Watcher, put_state
-from avalanche_hsf.checkpoints.stream import experiences_until, fingerprint
+from avalanche_hsf.checkpoints.strategy import put_state
+from avalanche_hsf.checkpoints.stream import experiences_known
+from avalanche_hsf.checkpoints.watcher import Watcher
 
 
 class Resumption(Watcher):
     """Goes first among the plugins until the state is in place, then leaves.
 
-    An experience is prepared by all plugins and by Avalanche: loaders, new parameters, what to
-    hold. So a half trained one is prepared again, without a word to the loggers; then what that
-    has changed is put back, and the epochs that are left are trained.
-
-    Args:
-        content: As `state_of` gives it.
-        tensors: As `state_of` gives them.
-        put_late: What waits for the stream, see `put_state`.
+    Avalanche and all plugins prepare an experience: loaders, new parameters, what to hold. So a
+    half trained one is prepared again, from the state in which it began, without a word to the
+    loggers. Then the state that it had reached is put in, and the epochs that are left are trained.
     """
 
-    def __init__(
-        self,
-        content: Mapping[str, Any],
-        tensors: Sequence[Tensor],
-        put_late: Callable[[Sequence[Any]], None] | None,
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.content, self.tensors, self.put_late = content, tensors, put_late
-        self.position = Position(*content["position"])
+        self.checkpoint = checkpoint
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
-        if self.position.epoch is not None:
-            strategy.evaluator.active = False
+        self.known.add(experiences_known(strategy))
+        if self.checkpoint.number is not None or self.checkpoint.stream:
+            self.known.check(self.checkpoint.stream)
+            self._begin(strategy)
 
     def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
         """Raises CheckpointError if this is not the experience to go on with."""
-        self.experiences = experiences_until(strategy.experience)
-        self._check(strategy.experience)
-        if self.position.epoch is None:
-            if self.put_late is not None:
-                self.put_late(self.experiences)
+        number, n_done = self.checkpoint.number, self.checkpoint.experience
+        here = strategy.experience.current_experience
+        if number is not None and number != here:
+            raise CheckpointError(
+                f"the checkpoint is within experience {number} of its stream, and this is {here}: "
+                f"train what resume returned, train_stream[{n_done}:]"
+            )
+        if not self.checkpoint.called:
+            self._begin(strategy)
+        if self.checkpoint.now is None:
             strategy.plugins = [plugin for plugin in strategy.plugins if plugin is not self]
         else:
-            put_state(strategy, self.content, self.tensors, self.experiences)
-            strategy.evaluator.active = False
-            strategy.plugins = [*strategy.plugins, _Shortened(self.position.epoch)]
+            strategy.plugins = [*strategy.plugins, _Shortened(self.checkpoint.epoch)]
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
-        self._finish(strategy)
+        self._go_on(strategy)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self._finish(strategy)
+        self._go_on(strategy)
 
-    def _finish(self, strategy: Any) -> None:
-        put_state(strategy, self.content, self.tensors, self.experiences)
-        strategy.plugins = [
-            plugin
-            for plugin in strategy.plugins
-            if plugin is not self and not isinstance(plugin, _Shortened)
-        ]
+    def _begin(self, strategy: Any) -> None:
+        put_state(strategy, self.checkpoint.begin, self.known)
+        if self.checkpoint.now is not None:
+            strategy.evaluator.active = False
 
-    def _check(self, experience: Any) -> None:
-        there, done = self.content["stream"], self.position.experience
-        here = [fingerprint(e) for e in self.experiences]
-        if self.position.epoch is not None and there[-1:] != here[-1:]:
-            raise CheckpointError(
-                f"the checkpoint is within experience {done} of its stream, and this is another "
-                f"one: train what resume returned, train_stream[{done}:]"
-            )
-        n = min(len(there), len(here))
-        if there[:n] != here[:n]:
-            raise CheckpointError("the checkpoint was made on another stream: its samples differ")
+    def _go_on(self, strategy: Any) -> None:
+        assert self.checkpoint.now is not None
+        put_state(strategy, self.checkpoint.now, self.known)
+        left = (self, _Shortened)
+        strategy.plugins = [p for p in strategy.plugins if p is not self and type(p) is not left[1]]
 
 
 class _Shortened(Watcher):

@@ -1,239 +1,116 @@
-"""The state of a whole strategy, and what must be equal before another can take it."""
+"""The state of a whole strategy: taken, and put into another."""
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
-from avalanche.models import DynamicModule
+from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoader
 from avalanche.training.determinism.rng_manager import RNGManager
-from torch import Tensor, nn
+from avalanche.training.plugins import AGEMPlugin
+from torch import Tensor
 
-from avalanche_hsf import __version__
-from avalanche_hsf._private import own_parameters
 from avalanche_hsf.checkpoints.capture import Capture
-from avalanche_hsf.checkpoints.errors import CheckpointError
-from avalanche_hsf.checkpoints.kinds import address_of, says_what_it_keeps
+from avalanche_hsf.checkpoints.errors import NotNowError
+from avalanche_hsf.checkpoints.kinds import says_what_it_keeps
 from avalanche_hsf.checkpoints.restore import MISSING, Restore
-from avalanche_hsf.checkpoints.stream import at_path, paths_in
-from avalanche_hsf.models.tasks.per_task import PerTask
+from avalanche_hsf.checkpoints.stream import Known
+from avalanche_hsf.checkpoints.watcher import Watcher, kept_plugins
 
-_FIXED = ("train_mb_size", "train_epochs", "eval_every")
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where in a stream a strategy is.
-
-    Attributes:
-        experience: Experiences that were trained to their end.
-        epoch: Epochs of the next one that were trained; None: it has not begun.
-    """
-
-    experience: int
-    epoch: int | None
-
-
-class Watcher(SupervisedPlugin):
-    """The base of plugins that belong to checkpoints, not to what is kept in them.
-
-    Attributes:
-        experiences: Those of the stream that were met, in order.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.experiences: list[Any] = []
+State = tuple[dict[str, Any], list[Tensor]]
+"""What JSON can hold of a state, and its tensors."""
 
 
 def state_of(
-    strategy: Any, position: Position, experiences: Sequence[Any], prints: Sequence[str]
-) -> tuple[dict[str, Any], list[Tensor]]:
-    """What `put_state` puts into another strategy.
+    strategy: Any,
+    known: Known,
+    *,
+    within: bool = False,
+    older: Sequence[Any] = (),
+) -> State:
+    """What `StateInto` puts into another strategy.
 
     Args:
         strategy: Any Avalanche strategy.
-        position: Where it is.
-        experiences: Of its stream, as far as they are known.
-        prints: Their fingerprints.
+        known: What need not be kept of its stream.
+        within: Whether an experience is half trained, its samples half gone through.
+        older: Iterators that were there when the experience began.
+
+    Raises:
+        NotNowError: An iterator of the experience is half gone through.
+        CheckpointError: Some state cannot be kept.
     """
-    capture = Capture(paths_in(experiences))
-    loggers = [logger for logger in strategy.evaluator.loggers if says_what_it_keeps(logger)]
+    before = {id(iterator) for iterator in older}
+    plugins = kept_plugins(strategy)
+
+    def made_anew(iterator: Any, path: str) -> bool:
+        owner = plugins.get(path.partition(".")[0], strategy)
+        # All of Avalanche's make theirs anew, some before their plugins are asked.
+        stock = type(owner).__module__.startswith("avalanche.")
+        anew = stock or id(iterator) not in before
+        if anew and within:
+            raise NotNowError(f"{type(owner).__name__} is going through samples of its own")
+        return anew
+
+    if within and any(isinstance(p, AGEMPlugin) and p.buffers for p in plugins.values()):
+        raise NotNowError("AGEMPlugin is going through its memory")
+    capture = Capture(known.paths, made_anew=made_anew)
     content = {
-        "position": [position.experience, position.epoch],
-        "stream": list(prints),
-        "made with": _versions(),
-        "is": _identity(strategy),
         "generators": capture.node(_generator_states()),
         "strategy": capture.node(strategy),
-        "plugins": {key: capture.node(p, key) for key, p in plugins_by_key(strategy).items()},
-        "loggers": [capture.node(logger) for logger in loggers],
+        "plugins": {key: capture.node(plugin, key) for key, plugin in plugins.items()},
+        "loggers": [capture.node(logger) for logger in _loggers(strategy)],
         "device": str(strategy.device),
     }
     return content, capture.tensors
 
 
-def put_state(
-    strategy: Any,
-    content: Mapping[str, Any],
-    tensors: Sequence[Tensor],
-    experiences: Sequence[Any] | None = None,
-) -> Callable[[Sequence[Any]], None] | None:
+def iterators_of(strategy: Any) -> list[Any]:
+    """The iterators that a strategy and its plugins hold and that cannot be read."""
+    capture = Capture(copies=False)
+    capture.node([strategy, *kept_plugins(strategy).values()])
+    return capture.iterators
+
+
+def put_state(strategy: Any, state: State, known: Known | None = None) -> None:
     """Puts a state into a strategy of the same construction.
 
     Args:
         strategy: It changes.
-        content: As `state_of` gives it.
-        tensors: As `state_of` gives them.
-        experiences: Of the stream; None: not known yet.
-
-    Returns:
-        What is to be called with the experiences once they are known; None: nothing.
+        state: As `state_of` gives it.
+        known: The stream; None: not known yet, and what would come from it stays as it is.
 
     Raises:
         CheckpointError: Something is of another kind; the strategy may have changed.
     """
-    stream = _Stream(experiences)
-    plugins, loggers = plugins_by_key(strategy), strategy.evaluator.loggers
+    content, tensors = state
+    plugins = kept_plugins(strategy)
     restore = Restore(
         tensors,
         packages=_packages(strategy),
         modules=list(strategy.model.modules()),
-        of_stream=stream,
+        of_stream=(lambda path: MISSING) if known is None else known.at,
         moved={content["device"]: strategy.device},
     )
     states = restore.put(content["generators"], _generator_states())
     restore.put(content["strategy"], strategy)
-    late = []
     for key, node in content["plugins"].items():
-        stream.waits = False
         restore.put(node, plugins[key], key)
-        if stream.waits:
-            late.append(key)
-    saying = [logger for logger in loggers if says_what_it_keeps(logger)]
-    for node, logger in zip(content["loggers"], saying, strict=False):
+    for node, logger in zip(content["loggers"], _loggers(strategy), strict=False):
         restore.put(node, logger)
     watchers = [plugin for plugin in strategy.plugins if isinstance(plugin, Watcher)]
     strategy.plugins = [*watchers, *(plugins[key] for key in content["plugins"])]
     _move_states(strategy.optimizer)
+    for plugin in strategy.plugins:
+        if isinstance(plugin, AGEMPlugin) and plugin.buffers:
+            _load_memory(plugin)
     _set_generators(states)
 
-    def put_late(known: Sequence[Any]) -> None:
-        stream.experiences = known
-        for key in late:
-            restore.put(content["plugins"][key], plugins[key], key)
 
-    return put_late if late else None
-
-
-def check_fits(strategy: Any, content: Mapping[str, Any]) -> None:
-    """Raises CheckpointError if a state is of other versions, or of another strategy."""
-    there, here = content["made with"], _versions()
-    for name in ("avalanche_hsf", "avalanche"):
-        if there[name] != here[name]:
-            raise CheckpointError(f"it was written with {name} {there[name]}, here is {here[name]}")
-    if there["torch"] != here["torch"]:
-        warnings.warn(
-            f"the checkpoint was written with torch {there['torch']}, here is {here['torch']}: "
-            "training goes on, not to the bit",
-            stacklevel=3,
-        )
-    there, here = content["is"], _identity(strategy)
-    for what, value in here.items():
-        if there.get(what) != value:
-            raise CheckpointError(_difference(what, there.get(what), value))
-
-
-def plugins_by_key(strategy: Any) -> dict[str, Any]:
-    """The plugins by class and number, but for those of checkpoints."""
-    counts: Counter[str] = Counter()
-    keyed = {}
-    for plugin in strategy.plugins:
-        if isinstance(plugin, Watcher):
-            continue
-        name = type(plugin).__name__
-        counts[name] += 1
-        keyed[name if counts[name] == 1 else f"{name} {counts[name]}"] = plugin
-    return keyed
-
-
-class _Stream:
-    """Objects of the stream by path, and whether one was asked for before it was known."""
-
-    def __init__(self, experiences: Sequence[Any] | None) -> None:
-        self.experiences = experiences
-        self.waits = False
-
-    def __call__(self, path: Sequence[Any]) -> Any:
-        if self.experiences is None:
-            self.waits = True
-            return MISSING
-        try:
-            return at_path(self.experiences, path)
-        except (KeyError, IndexError, AttributeError):
-            raise CheckpointError(
-                "the checkpoint was made on another stream: its experience "
-                f"{path[0]} has no {path[1:]}"
-            ) from None
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "avalanche_hsf": __version__,
-        "avalanche": version("avalanche-lib"),
-        "torch": torch.__version__,
-    }
-
-
-def _identity(strategy: Any) -> dict[str, Any]:
-    """What two strategies must have in common, in what JSON can hold."""
-    evaluator = strategy.evaluator
-    return {
-        "strategy": address_of(type(strategy)),
-        "model": _shapes(strategy.model),
-        "optimizer": address_of(type(strategy.optimizer)),
-        **{
-            f"optimizer's {name}": repr(v)
-            for name, v in sorted(strategy.optimizer.defaults.items())
-        },
-        **{name: getattr(strategy, name, None) for name in _FIXED},
-        "plugins": sorted(plugins_by_key(strategy)),
-        "metrics": [str(metric) for metric in evaluator.metrics],
-    }
-
-
-def _shapes(model: nn.Module) -> dict[str, Any]:
-    """Class and shapes of each module; of those that grow with the stream, the class alone."""
-    shapes: dict[str, Any] = {}
-    growing: tuple[str, ...] = ()
-    for name, module in model.named_modules():
-        if name.startswith(growing):
-            continue
-        own = {n: list(p.shape) for n, p in own_parameters(module).items() if p is not None}
-        if name and isinstance(module, (DynamicModule, PerTask)):
-            growing = (*growing, f"{name}.")
-            own = {n: list(shape) for n, shape in getattr(module, "shapes", {}).items()}
-        shapes[name] = [address_of(type(module)), own]
-    return shapes
-
-
-def _difference(what: str, there: Any, here: Any) -> str:
-    if what == "model" and isinstance(there, Mapping):
-        names = [n for n in chain(there, here) if there.get(n) != here.get(n)]
-        name = max(set(names), key=lambda n: (n.count("."), n))  # the innermost says most
-        there, here, what = there.get(name), here.get(name), f"model.{name}".rstrip(".")
-    elif what in ("plugins", "metrics"):
-        a, b = Counter(there), Counter(here)
-        there, here = sorted((a - b).elements()), sorted((b - a).elements())
-        there, here = there or "no other", here or "no other"
-    return f"it is of another strategy: {what} is {there} there and {here} here"
+def _loggers(strategy: Any) -> list[Any]:
+    """Those with a state; the others write, and remember nothing."""
+    return [logger for logger in strategy.evaluator.loggers if says_what_it_keeps(logger)]
 
 
 def _packages(strategy: Any) -> frozenset[str]:
@@ -249,9 +126,19 @@ def _generator_states() -> dict[str, Any]:
 
 def _set_generators(states: Mapping[str, Any]) -> None:
     for name, generator in RNGManager.random_generators.items():
-        if name.startswith("torch.cuda") and len(states[name]) != torch.cuda.device_count():
-            continue
+        if name == "torch.cuda" and len(states[name]) != torch.cuda.device_count():
+            continue  # of a machine with other devices
         generator["load_state"](states[name])
+
+
+def _load_memory(plugin: AGEMPlugin) -> None:
+    """Goes through A-GEM's memory from the start, as it does after each experience.
+
+    Avalanche 0.6 makes loader and iterator where it fills the memory, and nowhere else.
+    """
+    size = plugin.sample_size // len(plugin.buffers)
+    plugin.buffer_dataloader = GroupBalancedInfiniteDataLoader(plugin.buffers, batch_size=size)
+    plugin.buffer_dliter = iter(plugin.buffer_dataloader)
 
 
 def _move_states(optimizer: torch.optim.Optimizer) -> None:

@@ -3,50 +3,88 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
-import torch
 from avalanche.benchmarks import OnlineCLExperience
 from torch import Tensor
 
+from avalanche_hsf._private import first_given_to_train
+from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import NAMED, SCALARS, attributes_of
 
 
-def experiences_until(experience: Any) -> list[Any]:
-    """The experiences of a training stream, up to one of them and with it.
+class Known:
+    """The training experiences that are known so far, by number, and all that their datasets hold.
 
-    Of a part that `split_online_stream` has made, those of the stream that was split.
+    Attributes:
+        paths: Paths of these objects, by identity.
+        prints: A digest of each experience's size, labels and first and last sample.
     """
+
+    def __init__(self, experiences: Iterable[Any] = ()) -> None:
+        self.paths: dict[int, list[Any]] = {}
+        self.prints: dict[str, str] = {}
+        self._datasets: dict[int, Any] = {}
+        self.add(experiences)
+
+    def add(self, experiences: Iterable[Any]) -> None:
+        for experience in experiences:
+            number, dataset = experience.current_experience, experience.dataset
+            if number not in self._datasets:
+                self._datasets[number] = dataset
+                self.prints[str(number)] = _fingerprint(dataset.eval())
+                self._note(dataset, [number])
+
+    def at(self, path: Sequence[Any]) -> Any:
+        """The object at a path; CheckpointError if there is none."""
+        try:
+            value = self._datasets[path[0]]
+            for step in path[1:]:
+                value = dict(_parts(value))[step]
+        except KeyError:
+            raise CheckpointError(
+                f"the checkpoint was made on another stream: experience {path[0]} has no "
+                f"{'.'.join(map(str, path[1:]))} here"
+            ) from None
+        return value
+
+    def check(self, prints: Mapping[str, str]) -> None:
+        """Raises CheckpointError if experiences of the same number differ."""
+        if any(prints[number] != self.prints[number] for number in prints.keys() & self.prints):
+            raise CheckpointError(
+                "the checkpoint was made on another stream, whose samples differ: make the "
+                "benchmark with the seed that it had"
+            )
+
+    def _note(self, dataset: Any, path: list[Any]) -> None:
+        todo = [(dataset, path)]
+        while todo:
+            value, path = todo.pop()
+            if id(value) not in self.paths and not isinstance(value, (*SCALARS, float)):
+                self.paths[id(value)] = path
+                todo += [(part, [*path, step]) for step, part in _parts(value)]
+
+
+def experiences_known(strategy: Any) -> list[Any]:
+    """The training experiences up to the one that is trained, or is about to be.
+
+    Of a slice, those of the whole stream; of a part that `split_online_stream` has made, those of
+    the stream that was split.
+    """
+    experience = strategy.experience or first_given_to_train(strategy)
     if isinstance(experience, OnlineCLExperience):
         experience = getattr(experience, "origin_experience", None) or experience
     stream = getattr(experience, "origin_stream", None)
     if stream is None:
-        return [experience]
-    return list(islice(iter(stream), experience.current_experience + 1))
-
-
-def paths_in(experiences: Sequence[Any]) -> dict[int, list[Any]]:
-    """Paths of all objects that are reached from the datasets of experiences, by identity."""
-    paths: dict[int, list[Any]] = {}
-    for i, experience in enumerate(experiences):
-        todo: list[tuple[Any, list[Any]]] = [(experience.dataset, [i])]
-        while todo:
-            value, path = todo.pop()
-            if id(value) in paths or isinstance(value, (*SCALARS, float)):
-                continue
-            paths[id(value)] = path
-            todo += [(part, [*path, step]) for step, part in _parts(value)]
-    return paths
-
-
-def at_path(experiences: Sequence[Any], path: Sequence[Any]) -> Any:
-    """The object at a path."""
-    value = experiences[path[0]].dataset
-    for step in path[1:]:
-        value = dict(_parts(value))[step]
-    return value
+        return [] if experience is None else [experience]
+    benchmark = getattr(stream, "benchmark", None)
+    if stream.name != "train":  # it was given to be evaluated
+        return list(getattr(benchmark, "train_stream", ()))
+    whole = getattr(benchmark, "streams", {}).get(stream.name, stream)
+    last = experience.current_experience
+    return [*takewhile(lambda e: e.current_experience != last, whole), experience]
 
 
 def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -62,25 +100,15 @@ def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from (attributes_of(value) or {}).items()
 
 
-def fingerprint(experience: Any) -> str:
-    """A digest of an experience's size, labels and first and last sample."""
-    dataset = experience.dataset
+def _fingerprint(dataset: Any) -> str:
     text = hashlib.sha256(str(len(dataset)).encode())
     for name in ("targets", "targets_task_labels"):
-        labels = getattr(dataset, name, None)
-        if labels is not None:
-            text.update(repr([_plain(label) for label in labels]).encode())
-    state = torch.random.get_rng_state()
+        for label in getattr(dataset, name, ()):
+            text.update(_bytes_of(label))
     for i in (0, len(dataset) - 1) if len(dataset) else ():
-        torch.manual_seed(0)  # for transformations that draw
         for part in dataset[i]:
             text.update(_bytes_of(part))
-    torch.random.set_rng_state(state)
     return text.hexdigest()[:16]
-
-
-def _plain(label: Any) -> Any:
-    return label.tolist() if isinstance(label, Tensor) else label
 
 
 def _bytes_of(part: Any) -> bytes:
