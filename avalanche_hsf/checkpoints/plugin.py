@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from avalanche_hsf.checkpoints.checkpoint import Checkpoint
-from avalanche_hsf.checkpoints.errors import NotNowError
+from avalanche_hsf.checkpoints.errors import CheckpointError, NotNowError
 from avalanche_hsf.checkpoints.folder import add
 from avalanche_hsf.checkpoints.identity import identity_of
-from avalanche_hsf.checkpoints.strategy import iterators_of, state_of
+from avalanche_hsf.checkpoints.strategy import State, iterators_of, state_of
 from avalanche_hsf.checkpoints.stream import experiences_known
 from avalanche_hsf.checkpoints.watcher import Watcher
 from avalanche_hsf.checks import check_int, check_non_negative
@@ -44,7 +45,8 @@ class CheckpointPlugin(Watcher):
         self.seconds = check_non_negative("seconds", seconds)
         self._saved_at = -float("inf")
         self._begin: Checkpoint | None = None
-        self._iterators: list[Any] = []
+        self._older: list[Any] = []  # iterators that no preparation of an experience makes
+        self._anew: list[Any] = []  # those that the last one has made
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
         """Goes first, to see what the others have left and not what they are about to do."""
@@ -57,10 +59,10 @@ class CheckpointPlugin(Watcher):
         number = strategy.experience.current_experience
         if self._begin is None:
             self._note_begin(strategy, called=False)
-        assert self._begin is not None
-        self._begin = replace(self._begin, number=number, stream=self.known.prints)
-        self._iterators = iterators_of(strategy)
-        self._save(self._begin)
+        self._older = iterators_of(strategy)
+        if self._begin is not None:
+            self._begin = replace(self._begin, number=number, stream=self.known.prints)
+            self._save(self._begin)
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         epoch = strategy.clock.train_exp_epochs
@@ -70,31 +72,32 @@ class CheckpointPlugin(Watcher):
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._save_within(strategy, strategy.clock.train_exp_epochs)
         self._begin = None
+        self._anew = _without(self._older, iterators_of(strategy))
 
     def _note_begin(self, strategy: Any, *, called: bool) -> None:
         self.known.add(experiences_known(strategy))
-        self._begin = Checkpoint(
-            experience=strategy.clock.train_exp_counter,
-            epoch=0,
-            number=None,
-            called=called,
-            stream={},
-            identity=identity_of(strategy),
-            begin=state_of(strategy, self.known),
-        )
+        self._older = _without(self._anew, iterators_of(strategy))
+        state = self._state(strategy)
+        if state is not None:
+            n_done = strategy.clock.train_exp_counter
+            identity = identity_of(strategy)
+            self._begin = Checkpoint(n_done, 0, None, called, {}, identity, begin=state)
 
     def _save_within(self, strategy: Any, epoch: int) -> None:
-        if self._begin is None or not self._is_time():
-            return
-        within = epoch < strategy.train_epochs
+        if self._begin is not None and self._is_time():
+            now = self._state(strategy, within=epoch < strategy.train_epochs)
+            if now is not None:
+                self._save(replace(self._begin, epoch=epoch, now=now))
+
+    def _state(self, strategy: Any, *, within: bool = False) -> State | None:
+        """The state; None if it cannot be kept now, which is no reason to stop training."""
         try:
-            now = state_of(strategy, self.known, within=within, older=self._iterators)
-        except NotNowError as error:
-            warnings.warn(
-                f"{error}, so there are checkpoints between experiences alone", stacklevel=2
-            )
-            return
-        self._save(replace(self._begin, epoch=epoch, now=now))
+            return state_of(strategy, self.known, within=within, older=self._older)
+        except CheckpointError as error:
+            if not isinstance(error, NotNowError) and strategy.clock.train_iterations == 0:
+                raise
+            warnings.warn(f"no checkpoint now: {error}", stacklevel=2)
+            return None
 
     def _save(self, checkpoint: Checkpoint) -> None:
         if self._is_time():
@@ -103,3 +106,8 @@ class CheckpointPlugin(Watcher):
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._saved_at >= self.seconds
+
+
+def _without(some: Sequence[Any], all_of_them: Sequence[Any]) -> list[Any]:
+    left_out = {id(value) for value in some}
+    return [value for value in all_of_them if id(value) not in left_out]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from avalanche.benchmarks.utils.data_loader import GroupBalancedInfiniteDataLoader
 from avalanche.training.determinism.rng_manager import RNGManager
-from avalanche.training.plugins import AGEMPlugin
+from avalanche.training.plugins import AGEMPlugin, MIRPlugin
 from torch import Tensor
 
 from avalanche_hsf.checkpoints.capture import Capture
@@ -46,15 +46,18 @@ def state_of(
 
     def made_anew(iterator: Any, path: str) -> bool:
         owner = plugins.get(path.partition(".")[0], strategy)
-        # All of Avalanche's make theirs anew, some before their plugins are asked.
-        stock = type(owner).__module__.startswith("avalanche.")
-        anew = stock or id(iterator) not in before
-        if anew and within:
-            raise NotNowError(f"{type(owner).__name__} is going through samples of its own")
-        return anew
+        # Avalanche's make theirs anew, some before plugins are asked; MIR does so when one ends.
+        stock = type(owner).__module__.startswith("avalanche.") and type(owner) is not MIRPlugin
+        if within or not (stock or id(iterator) not in before):
+            name = path.rpartition(".")[2]
+            raise NotNowError(
+                f"{type(owner).__name__} is going through samples of its own ({name}), and how far "
+                "it is cannot be kept"
+            )
+        return True
 
     if within and any(isinstance(p, AGEMPlugin) and p.buffers for p in plugins.values()):
-        raise NotNowError("AGEMPlugin is going through its memory")
+        raise NotNowError("AGEMPlugin is going through its memory, how far cannot be kept")
     capture = Capture(known.paths, made_anew=made_anew)
     content = {
         "generators": capture.node(_generator_states()),
