@@ -22,6 +22,9 @@ State = tuple[dict[str, Any], list[Tensor]]
 """What JSON can hold of a state, and its tensors."""
 
 
+_MINIBATCH = ("mbatch", "mb_output", "loss")
+
+
 def state_of(
     strategy: Any,
     known: Known,
@@ -64,6 +67,8 @@ def state_of(
         "strategy": capture.node(strategy),
         "plugins": {key: capture.node(plugin, key) for key, plugin in plugins.items()},
         "loggers": [capture.node(logger) for logger in _loggers(strategy)],
+        # What ends an experience may look at its last minibatch.
+        "minibatch": {n: capture.node(getattr(strategy, n, None), n) for n in _MINIBATCH},
         "device": str(strategy.device),
     }
     return content, capture.tensors
@@ -102,6 +107,8 @@ def put_state(strategy: Any, state: State, known: Known | None = None) -> None:
         restore.put(node, plugins[key], key)
     for node, logger in zip(content["loggers"], _loggers(strategy), strict=False):
         restore.put(node, logger)
+    for name, node in content["minibatch"].items():
+        setattr(strategy, name, restore.put(node, MISSING, name))
     watchers = [plugin for plugin in strategy.plugins if isinstance(plugin, Watcher)]
     strategy.plugins = [*watchers, *(plugins[key] for key in content["plugins"])]
     _move_states(strategy.optimizer)

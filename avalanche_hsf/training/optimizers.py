@@ -25,6 +25,14 @@ class SOAP(pytorch_optimizer.SOAP):
             ) from error
 
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Torch keeps state and groups alone, and the library has settings beside them.
+        own = {name: v for name, v in vars(self).items() if name not in vars(_PLAIN)}
+        return super().__getstate__() | own
+
+
+_PLAIN = torch.optim.SGD([nn.Parameter()], lr=1.0)
+
 OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"AdamW": AdamW, "SOAP": SOAP}
 """AdamW: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101. SOAP, Adam in the eigenbasis
 of Shampoo's preconditioner: Vyas et al. 2024, https://arxiv.org/abs/2409.11321."""

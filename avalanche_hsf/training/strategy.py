@@ -244,6 +244,10 @@ class HSFStrategy(SupervisedTemplate):
         if self.reconstructs:
             self.mbatch[1] = self.mbatch[0]  # stays the clean input if a plugin adds noise
 
+    def _train_cleanup(self) -> None:
+        super()._train_cleanup()
+        self.mb_latents = None  # it has a graph, which cannot be copied
+
     def forward(self) -> Tensor:
         """The model's output; in training the latents are kept for the likelihood term."""
         if not self.is_training:
