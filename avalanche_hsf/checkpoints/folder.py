@@ -102,7 +102,7 @@ def resume(strategy: Any, checkpoint: str | Path, benchmark: CLScenario | None =
             reason; the strategy is as it was. Names the checkpoint before it if that is whole.
     """
     path = Path(checkpoint)
-    files = checkpoints_in(path) if path.is_dir() or not path.suffix else [path]
+    files = [path] if path.suffix == SUFFIX else checkpoints_in(path)
     if not files:
         return 0
     try:
@@ -120,7 +120,7 @@ def _take(strategy: Any, path: Path, benchmark: CLScenario | None) -> int:
         if known is not None:
             known.check(saved.stream)
         put_state(strategy, saved.begin, known)
-    except CheckpointError as error:
+    except Exception as error:  # whatever is wrong with a file, the strategy stays as it was
         put_state(strategy, before)
         raise CheckpointError(f"{path} cannot be taken: {error}") from error
     others = [plugin for plugin in strategy.plugins if not isinstance(plugin, Resumption)]

@@ -17,13 +17,14 @@ from typing import Any
 import torch
 from avalanche.benchmarks import CLExperience, CLScenario, CLStream
 from avalanche.benchmarks.utils import data_loader
+from avalanche.benchmarks.utils.transform_groups import identity
 from avalanche.logging import BaseLogger
 from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin
 from avalanche.training.templates.base import BaseTemplate
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, default_collate
 from tqdm import tqdm
 
 SCALARS = (type(None), bool, int, str)
@@ -55,7 +56,10 @@ _LIBRARIES = (
     *("avalanche", "avalanche_hsf", "collections", "torchmetrics"),
     *("torch.nn", "torch.optim", "torch.utils.data"),
 )
-_BUILTINS = (dict, list, set, int, float, str, tuple, torch.zeros, torch.ones)
+_HARMLESS: tuple[Any, ...] = (
+    *(dict, list, set, int, float, str, tuple),
+    *(torch.zeros, torch.ones, default_collate, identity),
+)
 
 
 def is_of_the_process(value: Any) -> bool:
@@ -126,19 +130,19 @@ _OF_A_PASS = (
 
 
 def found(address: str, packages: Set[str]) -> Any:
-    """A class or function from its address; None if it may not be taken from there.
+    """A class from its address, or a function that does no harm; None if it may not be taken.
 
-    Nothing is imported. It comes from a library that strategies are made of, or from a package
-    that the strategy at hand has classes of.
+    Nothing is imported. A class comes from a library that strategies are made of, or from a
+    package that the strategy at hand has classes of.
 
     Args:
         address: As `address_of` gives it.
         packages: Names of further packages.
     """
     module, _, name = address.partition(":")
-    for builtin in _BUILTINS:
-        if address == address_of(builtin):
-            return builtin
+    for value in _HARMLESS:
+        if address == address_of(value):
+            return value
     known = module.partition(".")[0] in packages or any(
         module == library or module.startswith(f"{library}.") for library in _LIBRARIES
     )
@@ -148,7 +152,7 @@ def found(address: str, packages: Set[str]) -> Any:
         value = functools.reduce(getattr, name.split("."), sys.modules[module])
     except AttributeError:
         return None
-    is_itself = isinstance(value, NAMED) and address_of(value) == address
+    is_itself = isinstance(value, type) and address_of(value) == address
     return value if is_itself else None
 
 
