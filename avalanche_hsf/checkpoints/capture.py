@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from avalanche.benchmarks.utils import AvalancheDataset
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import (
@@ -24,6 +26,8 @@ from avalanche_hsf.checkpoints.kinds import (
     address_of,
     attributes_of,
     has_a_position,
+    is_harmless,
+    is_of_datasets,
     is_of_the_process,
     says_what_it_keeps,
 )
@@ -41,7 +45,7 @@ class Capture:
         outside: Paths of objects that need not be kept, since the stream has them, by identity.
         made_anew: Whether an iterator, at a path, is one that the preparation of an experience
             makes.
-        copies: Whether tensors are copied; False to look at objects alone.
+        copies: Whether tensors are copied; False to look for iterators alone.
 
     Attributes:
         tensors: The tensors, on the CPU, in the order of their numbers.
@@ -61,6 +65,7 @@ class Capture:
         self.tensors: list[Tensor] = []
         self.iterators: list[Any] = []
         self._numbers: dict[int, int] = {}
+        self._in_samples = False
         self._held: list[Any] = []  # an identity is one as long as its object lives
 
     def node(self, value: Any, path: str = "") -> Any:
@@ -84,6 +89,12 @@ class Capture:
 
     def _immutable(self, value: Any, path: str) -> Any:
         if isinstance(value, NAMED):
+            if self._in_samples and self.copies and not is_harmless(value):
+                raise CheckpointError(
+                    f"{path.removeprefix('.')} has samples that go through {value.__name__}, which "
+                    "only the stream can give again: save(strategy, folder, benchmark), or let a "
+                    "CheckpointPlugin save"
+                )
             return ["named", address_of(value)]
         if isinstance(value, Enum):
             return ["enum", address_of(type(value)), value.name]
@@ -163,6 +174,25 @@ class Capture:
         return ["kept", address_of(type(value))]
 
     def _object(self, value: Any, path: str) -> list[Any]:
+        if isinstance(value, AvalancheDataset) and not self._in_samples:
+            self._in_samples = True
+            try:
+                return self._attributes(value, path)
+            finally:
+                self._in_samples = False
+        if not self._in_samples or is_of_datasets(value) or not self.copies:
+            return self._attributes(value, path)
+        if getattr(type(value), "__getitem__", None) is not TensorDataset.__getitem__:
+            raise CheckpointError(
+                f"{path.removeprefix('.')} has samples of a {type(value).__name__}, which only "
+                "the stream can give again: save(strategy, folder, benchmark), or let a "
+                "CheckpointPlugin save"
+            )
+        # A subclass has labels besides, which Avalanche has noted.
+        tensors = self.node(value.tensors, path)
+        return ["object", address_of(TensorDataset), {"tensors": tensors}]
+
+    def _attributes(self, value: Any, path: str) -> list[Any]:
         kind = address_of(type(value))
         attributes = attributes_of(value)
         if has_a_position(value) or attributes is None:

@@ -19,6 +19,7 @@ class Checkpoint:
         experience: Experiences that were trained to their end.
         epoch: Epochs of the next one that were trained; 0: it has not begun.
         number: Of that experience in its stream; None: it is not known.
+        print: The fingerprint of its samples; "": they are not known.
         called: Whether `train` was called for that experience by itself, or goes through several.
         stream: Fingerprints of the experiences known, see `Known`.
         identity: See `identity_of`.
@@ -29,6 +30,7 @@ class Checkpoint:
     experience: int
     epoch: int
     number: int | None
+    print: str
     called: bool
     stream: dict[str, str]
     identity: dict[str, Any]
@@ -41,6 +43,7 @@ class Checkpoint:
             "experience": self.experience,
             "epoch": self.epoch,
             "number": self.number,
+            "print": self.print,
             "called": self.called,
             "stream": self.stream,
             "identity": self.identity,

@@ -50,7 +50,7 @@ def save(strategy: Any, folder: str | Path, benchmark: CLScenario | None = None)
         known = Known(benchmark.train_stream)
     n_done = strategy.clock.train_exp_counter
     begin = state_of(strategy, known)
-    saved = Checkpoint(n_done, 0, None, True, known.prints, identity_of(strategy), begin)
+    saved = Checkpoint(n_done, 0, None, "", True, known.prints, identity_of(strategy), begin)
     return add(saved, Path(folder))
 
 

@@ -14,7 +14,7 @@ from avalanche_hsf.checkpoints.errors import CheckpointError, NotNowError
 from avalanche_hsf.checkpoints.folder import add
 from avalanche_hsf.checkpoints.identity import identity_of
 from avalanche_hsf.checkpoints.strategy import State, iterators_of, state_of
-from avalanche_hsf.checkpoints.stream import experiences_known
+from avalanche_hsf.checkpoints.stream import experiences_known, fingerprint
 from avalanche_hsf.checkpoints.watcher import Watcher
 from avalanche_hsf.checks import check_int, check_non_negative
 
@@ -61,7 +61,10 @@ class CheckpointPlugin(Watcher):
             self._note_begin(strategy, called=False)
         self._older = iterators_of(strategy)
         if self._begin is not None:
-            self._begin = replace(self._begin, number=number, stream=self.known.prints)
+            of_samples = fingerprint(strategy.experience.dataset)
+            self._begin = replace(
+                self._begin, number=number, print=of_samples, stream=self.known.prints
+            )
             self._save(self._begin)
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
@@ -81,7 +84,7 @@ class CheckpointPlugin(Watcher):
         if state is not None:
             n_done = strategy.clock.train_exp_counter
             identity = identity_of(strategy)
-            self._begin = Checkpoint(n_done, 0, None, called, {}, identity, begin=state)
+            self._begin = Checkpoint(n_done, 0, None, "", called, {}, identity, begin=state)
 
     def _save_within(self, strategy: Any, epoch: int) -> None:
         if self._begin is not None and self._is_time():

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from avalanche.benchmarks.utils import AvalancheDataset
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import (
@@ -301,8 +303,12 @@ class Restore:
             value = self._new(self._class(address, MISSING, path))
         self._made[number] = value
         before = attributes_of(value) or {}
+        moved = self._moved
+        if isinstance(value, (AvalancheDataset, TensorDataset)):
+            self._moved = {}  # samples are moved in minibatches
         for name, node in attributes.items():
             _set(value, name, self.put(node, before.get(name, MISSING), f"{path}.{name}"))
+        self._moved = moved
         for name in before.keys() - attributes.keys():
             if not is_of_the_process(before[name]) and not isinstance(before[name], NAMED):
                 vars(value).pop(name, None)

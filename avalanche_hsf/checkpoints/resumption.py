@@ -7,7 +7,7 @@ from typing import Any
 from avalanche_hsf.checkpoints.checkpoint import Checkpoint
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.strategy import put_state
-from avalanche_hsf.checkpoints.stream import experiences_known
+from avalanche_hsf.checkpoints.stream import OTHER_STREAM, experiences_known, fingerprint
 from avalanche_hsf.checkpoints.watcher import Watcher
 
 
@@ -32,12 +32,15 @@ class Resumption(Watcher):
     def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
         """Raises CheckpointError if this is not the experience to go on with."""
         number, n_done = self.checkpoint.number, self.checkpoint.experience
-        here = strategy.experience.current_experience
-        if number is not None and number != here:
+        experience = strategy.experience
+        if number is not None and number != experience.current_experience:
             raise CheckpointError(
-                f"the checkpoint is within experience {number} of its stream, and this is {here}: "
-                f"train what resume returned, train_stream[{n_done}:]"
+                f"the checkpoint is within experience {number} of its stream, and this is "
+                f"{experience.current_experience}: train what resume returned, "
+                f"train_stream[{n_done}:]"
             )
+        if number is not None and self.checkpoint.print != fingerprint(experience.dataset):
+            raise CheckpointError(OTHER_STREAM)
         if not self.checkpoint.called:
             self._begin(strategy)
         if self.checkpoint.now is None:
@@ -59,8 +62,11 @@ class Resumption(Watcher):
     def _go_on(self, strategy: Any) -> None:
         assert self.checkpoint.now is not None
         put_state(strategy, self.checkpoint.now, self.known)
-        left = (self, _Shortened)
-        strategy.plugins = [p for p in strategy.plugins if p is not self and type(p) is not left[1]]
+        strategy.plugins = [
+            plugin
+            for plugin in strategy.plugins
+            if plugin is not self and not isinstance(plugin, _Shortened)
+        ]
 
 
 class _Shortened(Watcher):

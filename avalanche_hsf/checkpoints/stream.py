@@ -14,13 +14,18 @@ from avalanche_hsf._private import first_given_to_train
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import NAMED, SCALARS, attributes_of
 
+OTHER_STREAM = (
+    "the checkpoint was made on another stream, whose samples differ: make the benchmark, and what "
+    "is split of it, with the seed that it had, before resume sets the generators"
+)
+
 
 class Known:
     """The training experiences that are known so far, by number, and all that their datasets hold.
 
     Attributes:
         paths: Paths of these objects, by identity.
-        prints: A digest of each experience's size, labels and first and last sample.
+        prints: The fingerprint of each.
     """
 
     def __init__(self, experiences: Iterable[Any] = ()) -> None:
@@ -34,7 +39,7 @@ class Known:
             number, dataset = experience.current_experience, experience.dataset
             if number not in self._datasets:
                 self._datasets[number] = dataset
-                self.prints[str(number)] = _fingerprint(dataset.eval())
+                self.prints[str(number)] = fingerprint(dataset)
                 self._note(dataset, [number])
 
     def at(self, path: Sequence[Any]) -> Any:
@@ -53,10 +58,7 @@ class Known:
     def check(self, prints: Mapping[str, str]) -> None:
         """Raises CheckpointError if experiences of the same number differ."""
         if any(prints[number] != self.prints[number] for number in prints.keys() & self.prints):
-            raise CheckpointError(
-                "the checkpoint was made on another stream, whose samples differ: make the "
-                "benchmark with the seed that it had"
-            )
+            raise CheckpointError(OTHER_STREAM)
 
     def _note(self, dataset: Any, path: list[Any]) -> None:
         todo = [(dataset, path)]
@@ -100,7 +102,9 @@ def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from (attributes_of(value) or {}).items()
 
 
-def _fingerprint(dataset: Any) -> str:
+def fingerprint(dataset: Any) -> str:
+    """A digest of size, labels, and first and last sample."""
+    dataset = dataset.eval()
     text = hashlib.sha256(str(len(dataset)).encode())
     for name in ("targets", "targets_task_labels"):
         for label in getattr(dataset, name, ()):

@@ -24,7 +24,6 @@ class SOAP(pytorch_optimizer.SOAP):
                 "or huge. Use a smaller learning rate, or inputs of scale 1"
             ) from error
 
-
     def __getstate__(self) -> dict[str, Any]:
         # Torch keeps state and groups alone, and the library has settings beside them.
         own = {name: v for name, v in vars(self).items() if name not in vars(_PLAIN)}
