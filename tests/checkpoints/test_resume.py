@@ -144,7 +144,7 @@ def test_an_online_stream(tmp_path):
         strategy.eval(stream.test_stream)
         return result_of(strategy)
 
-    for name in ("replay", "isolated adam ewc"):
+    for name in ("replay", "ewc"):
         folder = tmp_path / name
         whole = through(*PIPELINES[name]())
         with pytest.raises(Stopped):

@@ -1,0 +1,222 @@
+"""Checkpoints that are damaged, hostile or of something else change nothing, and say why."""
+
+import builtins
+import hashlib
+import json
+import pickle
+import random
+import shutil
+
+import pytest
+import torch
+from avalanche.core import SupervisedPlugin
+from pipelines import PIPELINES, Stop, conditional, equal, preset, result_of, sgd, stock
+from safetensors.torch import load
+from safetensors.torch import save as safetensors
+from torch import nn
+
+from avalanche_hsf.checkpoints import CheckpointError, CheckpointPlugin, resume, save
+from avalanche_hsf.checkpoints.folder import checkpoints_in
+
+NAME = "isolated adam replay"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder with two checkpoints, the newest from within an experience."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    strategy, stream = PIPELINES[NAME]([CheckpointPlugin(folder), Stop()])
+    for experience in stream.train_stream[:2]:
+        strategy.train(experience)
+    assert len(checkpoints_in(folder)) == 2
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "checkpoints")
+
+
+def with_body(body, version=b"1"):
+    digest = hashlib.sha256(body).hexdigest().encode()
+    return b"avalanche-hsf checkpoint " + version + b"\n" + digest + b"\n" + body
+
+
+def with_content(content, tensors=None):
+    text = content if isinstance(content, str) else json.dumps(content)
+    return with_body(safetensors(tensors or {"0": torch.zeros(1)}, {"content": text}))
+
+
+class Bomb:
+    def __reduce__(self):
+        return exec, ("import builtins; builtins.exploded = True",)
+
+
+def read(data):
+    """What a file holds, as a dictionary."""
+    body = data.split(b"\n", 2)[2]
+    length = int.from_bytes(body[:8], "little")
+    return json.loads(json.loads(body[8 : 8 + length])["__metadata__"]["content"])
+
+
+def tampered(data, change):
+    """The file with another content, and the digest that fits it."""
+    content = read(data)
+    change(content["content"])
+    return with_content(content, load(data.split(b"\n", 2)[2]))
+
+
+def first(node, kind):
+    """The first node of a kind."""
+    if isinstance(node, list):
+        if node[:1] == [kind]:
+            return node
+        return next(filter(None, (first(part, kind) for part in node)), None)
+    if isinstance(node, dict):
+        return next(filter(None, (first(part, kind) for part in node.values())), None)
+    return None
+
+
+def change_first(kind, place, value):
+    def change(content):
+        first(content["states"], kind)[place] = value
+
+    return lambda data: tampered(data, change)
+
+
+def flipped(seed):
+    def flip(data):
+        place = random.Random(seed).randrange(len(data))
+        return data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :]
+
+    return flip
+
+
+DAMAGED = {
+    **{f"cut at {share}": lambda d, s=share: d[: int(len(d) * s)] for share in (0.001, 0.5, 0.999)},
+    "cut by a byte": lambda data: data[:-1],
+    "longer": lambda data: data + b"\0",
+    "empty": lambda data: b"",
+    "zeros": lambda data: bytes(len(data)),
+    **{f"a bit flipped, {seed}": flipped(seed) for seed in range(12)},
+    "a pickle": lambda data: pickle.dumps(Bomb()),
+    "a pickle inside": lambda data: with_body(pickle.dumps(Bomb())),
+    "a state_dict": lambda data: b"PK\x03\x04" + data,
+    "text": lambda data: b"avalanche-hsf checkpoint",
+    "JSON": lambda data: b"{}",
+    "another version": lambda data: data.replace(b"checkpoint 1", b"checkpoint 2", 1),
+    "no version": lambda data: data.replace(b"checkpoint 1", b"checkpoint ", 1),
+    "no content": lambda data: with_body(safetensors({"0": torch.zeros(1)})),
+    "content of a wrong type": lambda data: with_content([]),
+    "content of wrong fields": lambda data: with_content({"complex": [], "content": {}}),
+    "content that is no JSON": lambda data: with_content("{"),
+    "deep content": lambda data: with_content("[" * 100_000),
+    "tensors missing": lambda data: with_content(read(data)),
+    "a class that must not be made": change_first("object", 2, "subprocess:Popen"),
+    "a class that is not there": change_first("object", 2, "avalanche.training:Nothing"),
+    "a function in place of another": change_first("named", 1, "os:system"),
+    "an unknown kind": change_first("dict", 0, "import"),
+    "a tensor that is not there": change_first("tensor", 2, 10**9),
+    "a number in place of a list": change_first("list", 2, 5),
+    "an object met before it was made": change_first("dict", 0, "again"),
+    "an older package": lambda data: tampered(
+        data, lambda content: content["identity"].update(avalanche_hsf="0.0.1")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_or_hostile(name, folder):
+    older, newest = checkpoints_in(folder)
+    newest.write_bytes(DAMAGED[name](newest.read_bytes()))
+    strategy, stream = PIPELINES[NAME]()
+    before = result_of(strategy)["model"]
+    generators = torch.random.get_rng_state()
+    with pytest.raises(CheckpointError) as raised:
+        resume(strategy, folder)
+    assert f"{older}, is whole" in str(raised.value)
+    assert equal(result_of(strategy)["model"], before)
+    assert torch.equal(torch.random.get_rng_state(), generators)
+    assert not hasattr(builtins, "exploded")
+    assert resume(strategy, older) == 1
+    strategy.train(stream.train_stream[1])
+
+
+def test_all_are_damaged(folder):
+    for path in checkpoints_in(folder):
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="start anew in another folder"):
+        resume(PIPELINES[NAME]()[0], folder)
+
+
+OTHERS = {
+    "another kind": (conditional("delta", sgd, size=2), "model"),
+    "another strategy": (PIPELINES["replay"], "strategy is"),
+    "another optimizer": (conditional("isolated", sgd), "optimizer is"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_of_another_strategy(name, folder):
+    make, says = OTHERS[name]
+    strategy, _ = make()
+    before = result_of(strategy)
+    with pytest.raises(CheckpointError, match=f"of another strategy: {says}"):
+        resume(strategy, folder)
+    assert equal(result_of(strategy)["model"], before["model"])
+
+
+def wide():
+    return nn.Sequential(nn.Linear(9, 7), nn.ReLU(), nn.Dropout(0.2), nn.Linear(7, 6))
+
+
+def smooth():
+    return nn.Sequential(nn.Linear(9, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 6))
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (stock("Naive", model=wide), r"model\.0\.weight is \[8, 9\] there and \[7, 9\] here"),
+        (stock("Naive", model=smooth), r"model\.1 is \['torch.nn.modules.activation:ReLU'"),
+        (stock("Naive", plugins=lambda o: [Stop()]), "plugins is nothing else there and Stop here"),
+        (stock("Naive", optimizer=lambda p: torch.optim.SGD(p, 0.1)), "optimizer's lr is 0.05"),
+    ],
+)
+def test_of_another_model_plugin_or_rate(other, says, tmp_path):
+    save(PIPELINES["naive"]()[0], tmp_path)
+    with pytest.raises(CheckpointError, match=says):
+        resume(other()[0], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model_options": {"latent_dim": 5}},
+        {"model_options": {"hypernetwork_options": {"bits": 8, "adapter": "core", "size": 124}}},
+    ],
+)
+def test_of_another_hsf(options, tmp_path):
+    save(preset("compact")()[0], tmp_path)
+    with pytest.raises(CheckpointError, match="of another strategy: model"):
+        resume(preset("compact", **options)()[0], tmp_path)
+
+
+def test_another_experience(folder):
+    strategy, stream = PIPELINES[NAME]([Stop(), CheckpointPlugin(folder)])
+    assert resume(strategy, folder) == 1
+    with pytest.raises(CheckpointError, match=r"within experience 1 .* this is 2: train what"):
+        strategy.train(stream.train_stream[2])
+
+
+def test_state_that_cannot_be_kept_is_refused_before_training(tmp_path):
+    class Position(SupervisedPlugin):
+        def __init__(self):
+            super().__init__()
+            self.words = map(str, range(5))
+
+    strategy, stream = PIPELINES["naive"]([Position(), CheckpointPlugin(tmp_path)])
+    before = result_of(strategy)["model"]
+    with pytest.raises(CheckpointError, match=r"Position is .* \(words\)"):
+        strategy.train(stream.train_stream[0])
+    assert equal(result_of(strategy)["model"], before)
