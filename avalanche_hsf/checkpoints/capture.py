@@ -212,7 +212,7 @@ class Capture:
         gradient = self.node(value.grad if value.is_leaf else None, path)
         flags = [isinstance(value, nn.Parameter), value.requires_grad and value.is_leaf]
         # The order of dimensions in memory too: products of matrices depend on it, to the bit.
-        order = sorted(range(value.dim()), key=lambda i: -value.stride(i))
+        order = sorted(range(value.dim()), key=value.stride, reverse=True)
         stored = self._stored(value.permute(order))
         return ["tensor", stored, order, *flags, str(value.device), gradient]
 

@@ -17,6 +17,7 @@ from avalanche_hsf._private import own_parameters
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import address_of
 from avalanche_hsf.checkpoints.watcher import kept_plugins
+from avalanche_hsf.models import TaskWeights
 from avalanche_hsf.models.tasks.per_task import PerTask
 
 _FIXED = ("train_mb_size", "train_epochs", "eval_every")
@@ -58,18 +59,30 @@ def check_identity(there: Mapping[str, Any], strategy: Any) -> None:
 
 
 def _shapes(model: nn.Module) -> dict[str, Any]:
-    """Class and shapes of each module; of those that grow with the stream, the class alone."""
+    """Class, shapes and settings of each module; of what grows with the stream, of its root."""
     shapes: dict[str, Any] = {}
     growing: tuple[str, ...] = ()
     for name, module in model.named_modules():
         if name.startswith(growing):
             continue
-        own = {n: list(p.shape) for n, p in own_parameters(module).items() if p is not None}
+        own: dict[str, Any] = {
+            n: list(p.shape) for n, p in own_parameters(module).items() if p is not None
+        }
         if name and isinstance(module, (DynamicModule, PerTask)):
             growing = (*growing, f"{name}.")
             own = {n: list(shape) for n, shape in getattr(module, "shapes", {}).items()}
+        own |= {n: repr(getattr(module, n)) for n in _settings(module)}
         shapes[name] = [address_of(type(module)), own]
     return shapes
+
+
+def _settings(module: nn.Module) -> list[str]:
+    """Names of attributes that never change: torch lists its modules' own, and ours have few."""
+    if isinstance(module, TaskWeights):
+        return [n for n, v in vars(module).items() if n[0] != "_" and type(v) in (int, float, str)]
+    if type(module).__module__.startswith("torch.nn."):
+        return [n for n in getattr(module, "__constants__", ()) if hasattr(module, n)]
+    return []
 
 
 def _difference(what: str, there: Any, here: Any) -> str:

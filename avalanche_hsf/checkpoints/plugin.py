@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avalanche_hsf.checkpoints.checkpoint import Checkpoint
-from avalanche_hsf.checkpoints.errors import CheckpointError, NotNowError
+from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.folder import add
 from avalanche_hsf.checkpoints.identity import identity_of
 from avalanche_hsf.checkpoints.strategy import State, iterators_of, state_of
@@ -97,7 +97,7 @@ class CheckpointPlugin(Watcher):
         try:
             return state_of(strategy, self.known, within=within, older=self._older)
         except CheckpointError as error:
-            if not isinstance(error, NotNowError) and strategy.clock.train_iterations == 0:
+            if strategy.clock.train_iterations == 0:
                 raise
             warnings.warn(f"no checkpoint now: {error}", stacklevel=2)
             return None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import copy
-import functools
-import random
+import types
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from torch import Tensor, nn
@@ -25,12 +22,10 @@ from avalanche_hsf.checkpoints.kinds import (
     found,
     is_of_the_process,
 )
-
-MISSING: Any = object()
-"""There is no object at that place yet."""
+from avalanche_hsf.checkpoints.values import MISSING, RestoreValues, at, name_of
 
 
-class Restore:
+class Restore(RestoreValues):
     """Reads the nodes that `Capture` writes, and puts them into what is there.
 
     Objects stay the same objects, parameters included, so that whoever holds them sees the state.
@@ -47,20 +42,10 @@ class Restore:
     """
 
     def __init__(
-        self,
-        tensors: Sequence[Tensor],
-        *,
-        packages: Set[str] = frozenset(),
-        modules: Sequence[nn.Module] = (),
-        of_stream: Callable[[Sequence[Any]], Any] | None = None,
-        moved: dict[str, torch.device] | None = None,
+        self, tensors: Sequence[Tensor], *, modules: Sequence[nn.Module] = (), **options: Any
     ) -> None:
-        self._tensors = tensors
-        self._packages = packages
+        super().__init__(tensors, **options)
         self._modules = {type(module): module for module in reversed(modules)}
-        self._of_stream = of_stream
-        self._moved = moved or {}
-        self._made: dict[int, Any] = {}
 
     def put(self, node: Any, current: Any = MISSING, path: str = "") -> Any:
         """The value of a node, which is the current object wherever it can be.
@@ -76,66 +61,8 @@ class Restore:
             return self._made[parts[0]]
         read = getattr(self, f"read_{kind.replace(' ', '_')}", None)
         if read is None:
-            raise CheckpointError(f"{_at(path)}: unknown kind {kind!r}")
+            raise CheckpointError(f"{at(path)}: unknown kind {kind!r}")
         return read(*parts, current, path)
-
-    # What cannot change.
-
-    def read_float(self, text: str, current: Any, path: str) -> float:
-        return float(text)
-
-    def read_complex(self, real: float, imag: float, current: Any, path: str) -> complex:
-        return complex(real, imag)
-
-    def read_bytes(self, text: str, current: Any, path: str) -> bytes:
-        return base64.b64decode(text)
-
-    def read_dtype(self, name: str, current: Any, path: str) -> torch.dtype:
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
-
-    def read_device(self, name: str, current: Any, path: str) -> torch.device:
-        return self._moved.get(name, torch.device("cpu"))
-
-    def read_number(self, index: int, current: Any, path: str) -> Any:
-        return self._tensors[index].numpy()[()]
-
-    def read_range(self, *bounds: Any) -> range:
-        return range(*bounds[:3])
-
-    def read_slice(self, *bounds: Any) -> slice:
-        return slice(*bounds[:3])
-
-    def read_named(self, address: str, current: Any, path: str) -> Any:
-        if isinstance(current, NAMED) and address_of(current) == address:
-            return current
-        value = found(address, self._packages)
-        if value is None or (isinstance(current, NAMED) and "<" in address):
-            here = "something else" if current is MISSING or current is None else _name(current)
-            raise CheckpointError(f"{_at(path)} is {address} in the checkpoint, here {here}")
-        return value
-
-    def read_enum(self, address: str, name: str, current: Any, path: str) -> Any:
-        return getattr(self._class(address, current, path), name)
-
-    def read_partial(self, function: Any, args: Any, keywords: Any, current: Any, path: str) -> Any:
-        there = isinstance(current, functools.partial)
-        f = self.put(function, current.func if there else MISSING, path)
-        a = self.put(args, list(current.args) if there else MISSING, path)
-        return functools.partial(f, *a, **self.put(keywords, MISSING, path))
-
-    def read_tuple(self, address: str, items: Any, current: Any, path: str) -> Any:
-        values = self._items(items, current if isinstance(current, tuple) else (), path)
-        if address == "torch:Size":
-            return torch.Size(values)
-        if address == address_of(tuple):
-            return tuple(values)
-        return tuple.__new__(self._class(address, current, path), values)
-
-    def read_frozenset(self, items: Any, current: Any, path: str) -> frozenset[Any]:
-        return frozenset(self._items(items, (), path))
-
-    # What can.
 
     def read_tensor(
         self,
@@ -174,50 +101,9 @@ class Restore:
             raise self._other(address, current, path)
         if list(current.shape) != shape:
             raise CheckpointError(
-                f"{_at(path)} has shape {tuple(shape)} in the checkpoint, {tuple(current.shape)} "
+                f"{at(path)} has shape {tuple(shape)} in the checkpoint, {tuple(current.shape)} "
                 "here: it is of another model"
             )
-        self._made[number] = current
-        return current
-
-    def read_array(self, number: int, index: int, current: Any, path: str) -> Any:
-        self._made[number] = self._tensors[index].numpy().copy()
-        return self._made[number]
-
-    def read_objects(
-        self, number: int, shape: list[int], items: Any, current: Any, path: str
-    ) -> np.ndarray:
-        array = np.empty(shape, dtype=object)
-        self._made[number] = array
-        array.ravel()[:] = self._items(items, (), path)
-        return array
-
-    def read_generator(self, number: int, device: str, index: int, current: Any, path: str) -> Any:
-        if not isinstance(current, torch.Generator):
-            current = torch.Generator(self._moved.get(device, torch.device("cpu")))
-        state = self._tensors[index]
-        if len(current.get_state()) == len(state):  # another kind of device starts anew
-            current.set_state(state.clone())
-        self._made[number] = current
-        return current
-
-    def read_numpy_generator(self, number: int, state: Any, current: Any, path: str) -> Any:
-        value = self.put(state, MISSING, path)
-        if not isinstance(current, np.random.Generator):
-            current = np.random.Generator(getattr(np.random, value["bit_generator"])())
-        current.bit_generator.state = value
-        self._made[number] = current
-        return current
-
-    def read_numpy_state(self, number: int, state: Any, current: Any, path: str) -> Any:
-        current = current if isinstance(current, np.random.RandomState) else np.random.RandomState()
-        current.set_state(self.put(state, MISSING, path))
-        self._made[number] = current
-        return current
-
-    def read_random(self, number: int, state: Any, current: Any, path: str) -> random.Random:
-        current = current if isinstance(current, random.Random) else random.Random()
-        current.setstate(self.put(state, MISSING, path))
         self._made[number] = current
         return current
 
@@ -315,7 +201,7 @@ class Restore:
         return value
 
     def read_stream(self, path_there: Sequence[Any], current: Any, path: str) -> Any:
-        value = MISSING if self._of_stream is None else self._of_stream(path_there)
+        value = self._of_stream(path_there)
         return value if value is not MISSING else None if current is MISSING else current
 
     # How objects are found and made.
@@ -346,32 +232,17 @@ class Restore:
         return kind.__new__(kind)
 
     def _other(self, address: str, current: Any, path: str) -> CheckpointError:
-        here = "nothing" if current is MISSING or current is None else _name(type(current))
+        here = "nothing" if current is MISSING or current is None else name_of(type(current))
         name = address.partition(":")[2]
         return CheckpointError(
-            f"{_at(path)} is of class {name} in the checkpoint, here it is "
+            f"{at(path)} is of class {name} in the checkpoint, here it is "
             f"{here}: make the strategy as the one that was saved"
         )
 
 
 def _set(value: Any, name: str, attribute: Any) -> None:
     """Past any property and `__setattr__`: no code of the class runs."""
-    if hasattr(value, "__dict__") and name not in _slots(type(value)):
-        vars(value)[name] = attribute
-    else:
+    if isinstance(getattr(type(value), name, None), types.MemberDescriptorType):  # a slot
         object.__setattr__(value, name, attribute)
-
-
-@functools.cache
-def _slots(kind: type) -> frozenset[str]:
-    return frozenset(
-        name for base in kind.__mro__ for name in np.atleast_1d(vars(base).get("__slots__", ()))
-    )
-
-
-def _name(value: Any) -> str:
-    return address_of(value).partition(":")[2] if isinstance(value, NAMED) else repr(value)
-
-
-def _at(path: str) -> str:
-    return path.removeprefix(".") or "the strategy"
+    else:
+        vars(value)[name] = attribute

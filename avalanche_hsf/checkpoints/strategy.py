@@ -14,8 +14,9 @@ from torch import Tensor
 from avalanche_hsf.checkpoints.capture import Capture
 from avalanche_hsf.checkpoints.errors import NotNowError
 from avalanche_hsf.checkpoints.kinds import says_what_it_keeps
-from avalanche_hsf.checkpoints.restore import MISSING, Restore
+from avalanche_hsf.checkpoints.restore import Restore
 from avalanche_hsf.checkpoints.stream import Known
+from avalanche_hsf.checkpoints.values import MISSING
 from avalanche_hsf.checkpoints.watcher import Watcher, kept_plugins
 
 State = tuple[dict[str, Any], list[Tensor]]

@@ -25,7 +25,7 @@ NAME = "isolated adam replay"
 def written(tmp_path_factory):
     """A folder with two checkpoints, the newest from within an experience."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    strategy, stream = PIPELINES[NAME]([CheckpointPlugin(folder), Stop()])
+    strategy, stream = PIPELINES[NAME]([CheckpointPlugin(folder)])
     for experience in stream.train_stream[:2]:
         strategy.train(experience)
     assert len(checkpoints_in(folder)) == 2
@@ -208,7 +208,7 @@ def test_of_another_hsf(options, tmp_path):
 
 
 def test_another_experience(folder):
-    strategy, stream = PIPELINES[NAME]([Stop(), CheckpointPlugin(folder)])
+    strategy, stream = PIPELINES[NAME]([CheckpointPlugin(folder)])
     assert resume(strategy, folder) == 1
     with pytest.raises(CheckpointError, match=r"within experience 1 .* this is 2: train what"):
         strategy.train(stream.train_stream[2])
