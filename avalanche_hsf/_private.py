@@ -64,12 +64,16 @@ def unpacked(strategy: Any, minibatch: Any) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, task_labels
 
 
+JOINT = "_experiences"
+"""Where `JointTraining` holds the experiences that it trains on."""
+
+
 def experiences_in_training(strategy: Any) -> list[Any]:
     """The experiences in training.
 
     `JointTraining` trains on all its experiences and shows plugins the first.
     """
-    return getattr(strategy, "_experiences", None) or [strategy.experience]
+    return getattr(strategy, JOINT, None) or [strategy.experience]
 
 
 def first_given_to_train(strategy: Any) -> Any:

@@ -27,6 +27,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Sampler, default_collate
 from tqdm import tqdm
 
+from avalanche_hsf._private import JOINT
+
 SCALARS = (type(None), bool, int, str)
 NAMED = (types.FunctionType, types.BuiltinFunctionType, type)
 """What is known by its name."""
@@ -123,7 +125,7 @@ def attributes_of(value: Any) -> dict[str, Any] | None:
         own = {n: v for n, v in own.items() if not n.endswith(("_hooks", "_hooks_with_kwargs"))}
         own = {n: v for n, v in own.items() if not n.endswith("_hooks_always_called")}
     if isinstance(value, BaseTemplate):
-        left_out = {*_OF_A_PASS, *getattr(type(value), "transient", ())}
+        left_out = {*_OF_A_PASS, JOINT, *getattr(type(value), "transient", ())}
         own = {name: v for name, v in own.items() if name not in left_out}
     if isinstance(value, EvaluationPlugin):
         own.pop("loggers")
@@ -134,7 +136,7 @@ def attributes_of(value: Any) -> dict[str, Any] | None:
 
 _OF_A_PASS = (
     *("experience", "adapted_dataset", "dataloader", "mbatch", "mb_output", "loss"),
-    *("_eval_streams", "current_eval_stream", "_distributed_check", "_experiences", "plugins"),
+    *("_eval_streams", "current_eval_stream", "_distributed_check", "plugins"),
 )
 """What a strategy sets anew for each experience or minibatch."""
 
