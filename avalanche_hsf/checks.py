@@ -58,8 +58,13 @@ def check_task_labels(task_labels: Tensor, n: int) -> Tensor:
     return task_labels
 
 
-def check_samples(name: str, x: object) -> Tensor:
+def check_samples(name: str, x: object, *, finite: bool = True) -> Tensor:
     """A `n x *features` floating-point tensor of finite samples, at least one.
+
+    Args:
+        name: What the tensor is called.
+        x: The tensor.
+        finite: False: NaN and infinite entries pass, which something else looks for.
 
     Raises:
         TypeError: It is not a tensor, or not floating point.
@@ -77,8 +82,7 @@ def check_samples(name: str, x: object) -> Tensor:
             f"{name} must hold at least one sample of at least one feature, as (n, *features); "
             f"got shape {tuple(x.shape)}"
         )
-    finite = torch.isfinite(x)
-    if not bool(finite.all()):
-        n_bad = int((~finite).sum())
+    if finite and not bool(torch.isfinite(x).all()):
+        n_bad = int((~torch.isfinite(x)).sum())
         raise ValueError(f"{name} has NaN or infinite entries: {n_bad} of {x.numel()}")
     return x

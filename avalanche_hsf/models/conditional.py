@@ -41,7 +41,8 @@ class TaskConditional(TaskWritten):
     An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
     task. With scores for all classes of a stream the last layer, written per task, is a head for
     each task. In a loop of your own call `hypernetwork.begin([task])` and make the optimizer
-    after it: each task has parameters of its own.
+    after it: each task has parameters of its own. Training, in any loop, stops at the first step
+    with a NaN or infinite input or gradient, see `StepGuard`.
 
     Cost against the plain module: of memory, the written weights once more for each distinct task
     in a batch, and what the hypernetwork keeps per task; of time, writing them, which does not
@@ -173,12 +174,16 @@ class TaskConditional(TaskWritten):
     def _forward(self, x: Any, task_labels: Tensor | int, *, learn: bool = True) -> Any:
         written = self.write(task_labels, n_rows(x))
         groups = written.groups
+        if self.is_guarded:
+            self.guard.check_input(x, groups.tasks)
         twins = {twin: written.weights[name] for twin, name in self._twins.items()}
         learns = self.hypernetwork.trains if learn else None
         out = self._runner(x, groups, {**written.weights, **twins}, learns)
-        if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
-            hook = None if self._any_trains(self.tasks) else _refuse
-            out = map_tensors(lambda part: _differentiable(part, hook), out)
+        if self.is_guarded:
+            if not self._any_trains(groups.tasks):
+                hook = None if self._any_trains(self.tasks) else _refuse
+                out = map_tensors(lambda part: _differentiable(part, hook), out)
+            self.guard.watch(self, out, groups.tasks)
         return out if self.mask is None else self.mask(out, groups)
 
     def _any_trains(self, tasks: list[int]) -> bool:

@@ -62,7 +62,8 @@ class HypernetSDEFlow(TaskWritten):
     arrives; any strategy can train it, since `forward` returns the reconstruction, or output,
     alone. Evaluating a task that was never trained is allowed; see the hypernetwork's class for
     the weights used. A pass draws noise, in evaluation too; see `SeededNoise` for its source.
-    Initial weights come from torch's global generator, as usual.
+    Initial weights come from torch's global generator, as usual. Training stops at the first step
+    with a NaN or infinite input or gradient, see `StepGuard`.
 
     Source: section 2 of the paper; sizes and horizons from the author's public code.
 
@@ -174,9 +175,13 @@ class HypernetSDEFlow(TaskWritten):
         """
         flat = self._flattened(x)
         written = self.write(task_labels, len(flat))
+        if self.is_guarded:
+            self.guard.check_input(flat, written.groups.tasks)
         z0 = self.run("encoder", written, flat)
         z_T = self.evolve(z0, written)
         out = self.decode(z_T, written)
+        if self.is_guarded:
+            self.guard.watch(self, out, written.groups.tasks)
         return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T, written)
 
     def encode(self, x: Tensor, task_labels: Labels) -> Tensor:

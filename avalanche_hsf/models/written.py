@@ -15,6 +15,7 @@ from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
 from avalanche_hsf.models.tasks.call import call_per_task
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.guard import StepGuard
 from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.models.tasks.slots import release
 
@@ -32,8 +33,13 @@ Labels = Tensor | int | Written
 
 
 class TaskWritten(TaskModule):
-    """A `TaskModule` whose tensors, all or some, a hypernetwork writes for each task."""
+    """A `TaskModule` whose tensors, all or some, a hypernetwork writes for each task.
 
+    Attributes:
+        guard: Stops training at what is NaN or infinite, see `StepGuard`.
+    """
+
+    guard: StepGuard
     hypernetwork: TaskWeights
     mask: ClassMask | None
 
@@ -65,6 +71,7 @@ class TaskWritten(TaskModule):
         further = {name: [t for t, n in (twins or {}).items() if n == name] for name in names}
         initial = {name: release(self.root, name, *further[name]) for name in names}
         self.hypernetwork = make_hypernetwork(kind, initial, **options)
+        self.guard = StepGuard()
         self.register_load_state_dict_pre_hook(_check_state)
 
     def write(self, labels: Labels, n: int, prefix: str = "") -> Written:
@@ -75,6 +82,11 @@ class TaskWritten(TaskModule):
         # Weights are exact whatever precision a pass computes in.
         with _without_autocast():
             return Written(groups, self.hypernetwork(groups.tasks, prefix))
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a pass now is one that training can take a step after."""
+        return self.training and torch.is_grad_enabled()
 
     def run(self, block: str, written: Written, *inputs: Tensor, **options: Any) -> Any:
         """Runs a submodule of the root, see `call_per_task`; "" is the root itself."""

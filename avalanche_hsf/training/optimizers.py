@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from avalanche_hsf.divergence import DivergedError
+
 
 class SOAP(pytorch_optimizer.SOAP):
     """The library's SOAP, that says what a diverged run is, in place of its eigenvalue solver."""
@@ -19,7 +21,7 @@ class SOAP(pytorch_optimizer.SOAP):
         try:
             return super().step(closure)
         except torch.linalg.LinAlgError as error:
-            raise ValueError(
+            raise DivergedError(
                 "training diverged: SOAP finds no eigenvectors of gradients that are NaN, infinite "
                 "or huge. Use a smaller learning rate, or inputs of scale 1"
             ) from error

@@ -23,6 +23,7 @@ from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
     CommitPlugin,
+    DivergencePlugin,
     EmbeddingTablePlugin,
     InMemoryLoadingPlugin,
     LatentReplayPlugin,
@@ -45,7 +46,7 @@ class HSFStrategy(SupervisedTemplate):
     minibatches of 1 and single epoch; `from_preset` makes the named configurations. replay and
     sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their weight is
     above 0. A `CommitPlugin` is always added, so that a task's weights are final when its
-    experience ends. The training loop is Avalanche's; every hook of every plugin fires.
+    experience ends, and a `DivergencePlugin`, which stops training at what is not finite. The training loop is Avalanche's; every hook of every plugin fires.
 
     Source: section 2.5, equation (3) of the paper.
 
@@ -130,6 +131,7 @@ class HSFStrategy(SupervisedTemplate):
         if embedding_table:
             plugins.append(EmbeddingTablePlugin())
         _add_missing(plugins, CommitPlugin)
+        _add_missing(plugins, DivergencePlugin)
         if in_memory:
             _add_missing(plugins, InMemoryLoadingPlugin)
         self.mb_latents: HSFOutput | None = None
@@ -234,7 +236,8 @@ class HSFStrategy(SupervisedTemplate):
             return super().eval(exp_list, **kwargs)
 
     def _unpack_minibatch(self) -> None:
-        check_samples("a minibatch", self.mbatch[0])
+        # In training a DivergencePlugin looks for NaN, and says where.
+        check_samples("a minibatch", self.mbatch[0], finite=not self.is_training)
         labels = self.mbatch[-1]
         super()._unpack_minibatch()
         # Labels stay on the host: reading them from a GPU to choose weights would synchronise.

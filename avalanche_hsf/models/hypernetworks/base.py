@@ -11,6 +11,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.models.hypernetworks.embedding import TaskEmbedding
 from avalanche_hsf.models.tasks.per_task import check_has
 
@@ -170,9 +171,11 @@ WAY_OUT = (
 )
 
 
-def diverged(label: int) -> str:
+def diverged(label: int) -> DivergedError:
     """Why a task is not taken in."""
-    return f"task {label} has NaN or infinite weights, its training diverged; {WAY_OUT}"
+    return DivergedError(
+        f"task {label} has NaN or infinite weights, its training diverged; {WAY_OUT}"
+    )
 
 
 class HeldWeights(TaskWeights):

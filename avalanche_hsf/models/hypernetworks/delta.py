@@ -113,14 +113,14 @@ class DeltaHyperNetwork(HeldWeights):
         """Rounds the codes in training to their bits and closes them.
 
         Raises:
-            ValueError: One has NaN or infinite entries; none is closed then.
+            DivergedError: One has NaN or infinite entries; none is closed then.
         """
         self._close(list(self.drafts))
 
     def _close(self, labels: list[int]) -> None:
         for label in labels:
             if not all(bool(torch.isfinite(part).all()) for part in self.drafts[label].values()):
-                raise ValueError(diverged(label))
+                raise diverged(label)
         for label in labels:
             self.codes[label] = TaskCode(self.drafts.pop(label), bits=self.bits)
 
