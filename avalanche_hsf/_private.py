@@ -11,6 +11,7 @@ from typing import Any
 
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors
 from torch.autograd import Variable
 from torch.utils.data import DataLoader
 
@@ -156,6 +157,14 @@ def at_end_of_backward(function: Callable[[], None]) -> None:
     torch 2: no public hook comes after all gradients are there. What it raises, `backward` raises.
     """
     Variable._execution_engine.queue_callback(function)  # type: ignore[attr-defined]
+
+
+def flattened(tensors: list[Tensor]) -> Tensor:
+    """One vector of all entries of some dense tensors, in order.
+
+    torch 2: what is public for that flattens one by one, at several times the cost.
+    """
+    return _flatten_dense_tensors(tensors)
 
 
 def attributes_of(layer: nn.Module) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from cmath import isfinite
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+
+from avalanche_hsf._private import flattened
 
 _SMALL = 2**16  # numbers up to which a copy is cheaper than a reduction of its own
 _HALF = (torch.float16, torch.bfloat16)
@@ -16,41 +18,9 @@ class DivergedError(ValueError):
     """A loss, gradient, weight, input or target is NaN or infinite; the step was not taken."""
 
 
-def norm_of(tensors: Iterable[Tensor]) -> Tensor:
-    """The norm of all entries of some tensors together, in float32 or more; what is no float: 0.
-
-    It is not finite if an entry is not, or if the squares leave the range of their type.
-    """
-    small, norms = defaultdict(list), []
-    for tensor in tensors:
-        if not (tensor.is_floating_point() or tensor.is_complex()):
-            continue
-        flat = _values(tensor.detach()).reshape(-1)
-        if flat.numel() <= _SMALL:
-            small[flat.dtype, flat.device].append(flat)
-        else:
-            norms.append(_norm(flat))
-    norms += [_norm(torch.cat(parts)) for parts in small.values()]
-    if len(norms) == 1:
-        return norms[0]
-    return torch.stack([norm.to(norms[0]) for norm in norms]).norm() if norms else torch.zeros(())
-
-
-def is_true(value: Tensor) -> bool:
-    """A truth value; also True of one that cannot be read.
-
-    Tensors on the device meta have no values, and those inside `torch.vmap` have many.
-    """
-    try:
-        return bool(value)
-    except RuntimeError:
-        return True
-
-
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether no entry is NaN or infinite; one read of the device if the squares are finite too."""
-    tensors = list(tensors)
-    return is_true(norm_of(tensors).isfinite()) or all(map(_is_finite, tensors))
+    """Whether no entry is NaN or infinite."""
+    return all(map(_is_finite, tensors))
 
 
 def not_finite(named: Iterable[tuple[str, Tensor]], *, n: int = 3) -> str:
@@ -60,16 +30,49 @@ def not_finite(named: Iterable[tuple[str, Tensor]], *, n: int = 3) -> str:
     return ", ".join(names[:n]) + more
 
 
+def norm_of(tensors: Iterable[Tensor]) -> Tensor:
+    """The norm of all entries of some tensors of floats together, in float32 or more.
+
+    It is not finite if an entry is not, or if the squares leave the range of their type.
+    """
+    tensors = list(tensors)
+    norms = [_norm(tensor) for tensor in tensors if tensor.numel() > _SMALL]
+    small = [tensor for tensor in tensors if tensor.numel() <= _SMALL]
+    try:
+        norms += [_norm(flattened(small))] if small else []
+    except RuntimeError:  # on several devices, or sparse
+        norms += map(_norm, small)
+    if len(norms) == 1:
+        return norms[0]
+    return torch.stack([norm.to(norms[0]) for norm in norms]).norm() if norms else torch.zeros(())
+
+
+def is_finite(number: Tensor) -> bool:
+    """Whether a number is neither NaN nor infinite; also True of one that cannot be read.
+
+    Tensors on the device meta have no values, and those inside `torch.vmap` have many.
+    """
+    try:
+        return isfinite(number.item())
+    except RuntimeError:
+        return True
+
+
 def _is_finite(tensor: Tensor) -> bool:
-    return is_true(_values(tensor.detach()).isfinite().all())
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    values = _values(tensor.detach())
+    # The sum is one pass over the numbers, and may overflow.
+    return is_finite(values.sum()) or bool(values.isfinite().all())
 
 
-def _norm(flat: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(flat, dtype=torch.float32 if flat.dtype in _HALF else None)
+def _norm(tensor: Tensor) -> Tensor:
+    values = _values(tensor)
+    return torch.linalg.vector_norm(values, dtype=torch.float32 if values.dtype in _HALF else None)
 
 
 def _values(tensor: Tensor) -> Tensor:
     """The numbers that are stored, of a sparse or nested tensor too."""
-    if tensor.is_sparse:
-        tensor = tensor.coalesce()
-    return tensor.values() if tensor.is_nested or tensor.layout != torch.strided else tensor
+    if tensor.layout is torch.strided and not tensor.is_nested:
+        return tensor
+    return (tensor.coalesce() if tensor.is_sparse else tensor).values()

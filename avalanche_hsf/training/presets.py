@@ -95,6 +95,7 @@ _PAPER = Preset(
     gamma=2.0,
     delta=1.5,
     embedding_table=True,
+    protections={"DivergencePlugin": {}},
 )
 _ISOLATED = Preset(
     source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
@@ -107,6 +108,7 @@ _ISOLATED = Preset(
         "WarmStartPlugin": {},
         "FreezeSharedPlugin": {},
         "CommitPlugin": {},
+        "DivergencePlugin": {},
     },
     hsf_protections={"DetachedLikelihoodPlugin": {}},
 )
@@ -132,6 +134,7 @@ PRESETS: Mapping[str, Preset] = {
             "FreezeEmbeddingsPlugin": {},
             # All tasks before the fifth; after that the time of a step does not grow.
             "OutputRegularizerPlugin": {"weight": 10.0, "n_tasks": 4},
+            "DivergencePlugin": {},
         },
         hsf_protections={
             "DetachedLikelihoodPlugin": {},

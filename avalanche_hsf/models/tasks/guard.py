@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf._private import at_end_of_backward
-from avalanche_hsf.divergence import DivergedError, all_finite, is_true, norm_of, not_finite
+from avalanche_hsf.divergence import DivergedError, all_finite, is_finite, norm_of, not_finite
 from avalanche_hsf.models.tasks.nested import tensors_of
 
 
@@ -63,7 +63,7 @@ class StepGuard:
             nonlocal queued
             queued = False
             named = [(n, p.grad) for n, p in model.named_parameters() if p.grad is not None]
-            if not is_true(norm_of(gradient for _, gradient in named).isfinite()):
+            if not is_finite(norm_of(gradient for _, gradient in named)):
                 names = not_finite(named) or "the weights"
                 what = f"the gradients of {names} are NaN, infinite or too large to be squared"
                 raise DivergedError(place.format(what))

@@ -10,7 +10,7 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_hsf._private import criterion_of
-from avalanche_hsf.divergence import DivergedError, all_finite, is_true, norm_of, not_finite
+from avalanche_hsf.divergence import DivergedError, all_finite, is_finite, norm_of, not_finite
 from avalanche_hsf.models.tasks.guard import StepGuard
 from avalanche_hsf.models.tasks.nested import tensors_of
 from avalanche_hsf.models.written import TaskWritten
@@ -57,11 +57,10 @@ class DivergencePlugin(SupervisedPlugin):
         watch_terms(strategy)
 
     def before_update(self, strategy: Any, **kwargs: Any) -> None:
-        """Checks loss and gradients, in one read of the device."""
+        """Checks loss and gradients."""
         self._replace(False)
-        loss = strategy.loss.detach()
         norm = norm_of(gradient for _, gradient in _gradients(strategy))
-        if not is_true((norm + (0 * loss).to(norm)).isfinite()):
+        if not (is_finite(strategy.loss.detach()) and is_finite(norm)):
             _stop(strategy, _cause(strategy), "use a smaller learning rate, or inputs of scale 1")
         forget_terms(strategy)
 
