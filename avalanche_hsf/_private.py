@@ -156,7 +156,7 @@ def at_end_of_backward(function: Callable[[], None]) -> None:
 
     torch 2: no public hook comes after all gradients are there. What it raises, `backward` raises.
     """
-    Variable._execution_engine.queue_callback(function)  # type: ignore[attr-defined]
+    Variable._execution_engine.queue_callback(function)
 
 
 def flattened(tensors: list[Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cmath import isfinite
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,9 +13,25 @@ from avalanche_hsf._private import flattened
 _SMALL = 2**16  # numbers up to which a copy is cheaper than a reduction of its own
 _HALF = (torch.float16, torch.bfloat16)
 
+OVERFLOW = "the squares of the gradients overflow"
+"""Of gradients that are finite, but not for an optimizer that squares them."""
+
 
 class DivergedError(ValueError):
     """A loss, gradient, weight, input or target is NaN or infinite; the step was not taken."""
+
+
+def why_stopped(place: str, tasks: Sequence[int], cause: str, cure: str) -> str:
+    """What is said of a step that was not taken.
+
+    >>> why_stopped("at training pass 2", [4], "the loss is NaN", "clean the data")[:64]
+    'training of task 4 diverged at training pass 2: the loss is NaN;'
+    """
+    named = f"task {tasks[0]}" if len(tasks) == 1 else f"tasks {', '.join(map(str, tasks))}"
+    return (
+        f"training of {named} diverged {place}: {cause}; the step was not taken, so all weights "
+        f"are as they were before it; {cure}"
+    )
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 

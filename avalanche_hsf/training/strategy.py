@@ -46,7 +46,8 @@ class HSFStrategy(SupervisedTemplate):
     minibatches of 1 and single epoch; `from_preset` makes the named configurations. replay and
     sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their weight is
     above 0. A `CommitPlugin` is always added, so that a task's weights are final when its
-    experience ends, and a `DivergencePlugin`, which stops training at what is not finite. The training loop is Avalanche's; every hook of every plugin fires.
+    experience ends, and a `DivergencePlugin`, which stops training at what is not finite. The
+    training loop is Avalanche's; every hook of every plugin fires.
 
     Source: section 2.5, equation (3) of the paper.
 

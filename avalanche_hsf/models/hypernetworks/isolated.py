@@ -138,7 +138,7 @@ class IsolatedHyperNetwork(Precise, HeldWeights):
             del self.drafts[label]
 
     def _with(self, label: int) -> Tensor:
-        """The read-out with a draft taken in; DivergedError if rounding would move finished tasks."""
+        """The read-out with a draft taken in; raises if rounding would move finished tasks."""
         task = self.labels.index(label)
         phi = self._phi(self.embeddings)
         q = _outside(phi[task], torch.cat((phi[:task], phi[task + 1 :])))

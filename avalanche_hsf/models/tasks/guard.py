@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from avalanche_hsf._private import at_end_of_backward
-from avalanche_hsf.divergence import DivergedError, all_finite, is_finite, norm_of, not_finite
+from avalanche_hsf.divergence import (
+    OVERFLOW,
+    DivergedError,
+    all_finite,
+    is_finite,
+    norm_of,
+    not_finite,
+    why_stopped,
+)
 from avalanche_hsf.models.tasks.nested import tensors_of
 
 
@@ -39,22 +47,26 @@ class StepGuard:
         for task in tasks:
             self.passes[task] = self.passes.get(task, 0) + 1
         if self.on and not self.replaced and not all_finite(tensors_of(x)):
-            raise DivergedError(self._message(tasks, "the input has NaN or infinite entries"))
+            cause = "NaN or infinite entries in the input"
+            raise DivergedError(why_stopped(self._place(tasks), tasks, cause, "clean the data"))
 
     @torch.compiler.disable
     def watch(self, model: nn.Module, out: Any, tasks: Sequence[int]) -> None:
         """Has `backward` raise DivergedError at gradients that are not finite."""
         if not self.on or self.replaced:
             return
-        place = self._message(tasks, "{}")
-        queued = False
+        place, queued = self._place(tasks), False
+        cure = "clean the data, or use a smaller learning rate"
+
+        def stop(cause: str) -> NoReturn:
+            weights = not_finite(model.named_parameters())
+            cause = f"weights are NaN or infinite ({weights})" if weights else cause
+            raise DivergedError(why_stopped(place, tasks, cause, cure))
 
         def begin(gradient: Tensor) -> None:
             nonlocal queued
             if not all_finite([gradient]):
-                weights = not_finite(model.named_parameters())
-                what = f"the weights {weights} are" if weights else "the gradient of the output is"
-                raise DivergedError(place.format(f"{what} NaN or infinite"))
+                stop("the gradient of the output is NaN or infinite, so the loss or a target is")
             if not queued:
                 at_end_of_backward(end)
                 queued = True
@@ -64,19 +76,12 @@ class StepGuard:
             queued = False
             named = [(n, p.grad) for n, p in model.named_parameters() if p.grad is not None]
             if not is_finite(norm_of(gradient for _, gradient in named)):
-                names = not_finite(named) or "the weights"
-                what = f"the gradients of {names} are NaN, infinite or too large to be squared"
-                raise DivergedError(place.format(what))
+                names = not_finite(named)
+                stop(f"gradients are NaN or infinite ({names})" if names else OVERFLOW)
 
         for part in tensors_of(out):
             if part.requires_grad:
                 part.register_hook(begin)
 
-    def _message(self, tasks: Sequence[int], what: str) -> str:
-        passes = max(self.passes.get(task, 0) for task in tasks)
-        named = f"task {tasks[0]}" if len(tasks) == 1 else f"tasks {list(tasks)}"
-        return (
-            f"training diverged at pass {passes} of {named}: {what}. No step was taken, all "
-            "weights are as they were before it: clean the data, or use a smaller learning rate, "
-            "and zero the gradients before another step"
-        )
+    def _place(self, tasks: Sequence[int]) -> str:
+        return f"at training pass {max(self.passes.get(task, 0) for task in tasks)}"

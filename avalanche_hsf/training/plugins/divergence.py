@@ -10,7 +10,15 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from avalanche_hsf._private import criterion_of
-from avalanche_hsf.divergence import DivergedError, all_finite, is_finite, norm_of, not_finite
+from avalanche_hsf.divergence import (
+    OVERFLOW,
+    DivergedError,
+    all_finite,
+    is_finite,
+    norm_of,
+    not_finite,
+    why_stopped,
+)
 from avalanche_hsf.models.tasks.guard import StepGuard
 from avalanche_hsf.models.tasks.nested import tensors_of
 from avalanche_hsf.models.written import TaskWritten
@@ -48,9 +56,10 @@ class DivergencePlugin(SupervisedPlugin):
         """Checks input and target."""
         x, y = _input_of(strategy), _target_of(strategy)
         if not all_finite(x if y is x else [*x, *y]):
-            named = {"the input": x, "the target": y}
-            causes = [name for name, part in named.items() if not all_finite(part)]
-            _stop(strategy, " and ".join(causes), "clean the data")
+            named = {"input": x, "target": y}
+            names = [name for name, part in named.items() if not all_finite(part)]
+            cause = f"NaN or infinite entries in the {' and the '.join(names)}"
+            _stop(strategy, cause, "clean the data")
         self._replace(True)
 
     def before_forward(self, strategy: Any, **kwargs: Any) -> None:
@@ -60,9 +69,11 @@ class DivergencePlugin(SupervisedPlugin):
         """Checks loss and gradients."""
         self._replace(False)
         norm = norm_of(gradient for _, gradient in _gradients(strategy))
-        if not (is_finite(strategy.loss.detach()) and is_finite(norm)):
-            _stop(strategy, _cause(strategy), "use a smaller learning rate, or inputs of scale 1")
+        fine = is_finite(strategy.loss.detach()) and is_finite(norm)
+        cause = "" if fine else _cause(strategy)
         forget_terms(strategy)
+        if cause:
+            _stop(strategy, cause, "use a smaller learning rate, or inputs of scale 1")
 
     def _replace(self, replaced: bool) -> None:
         for guard in self._guards:
@@ -88,28 +99,27 @@ def _cause(strategy: Any) -> str:
     """The first that went wrong."""
     weights = not_finite(strategy.model.named_parameters())
     if weights:
-        return f"the weights {weights}"
-    loss, terms = strategy.loss.detach(), watched_terms(strategy)
-    if not all_finite([loss]):
-        names = not_finite(terms.items())
-        with torch.no_grad():
-            recon = criterion_of(strategy)(strategy.mb_output, strategy.mb_y)
-        if not all_finite(tensors_of(recon)):
-            names = ", ".join(filter(None, ["recon", names])) if terms else names
-        return f"the loss ({names})" if names else "the loss"
+        return f"weights are NaN or infinite ({weights})"
+    if not is_finite(strategy.loss.detach()):
+        return f"the loss is NaN or infinite{_culprits(strategy)}"
     names = {id(p): name for name, p in strategy.model.named_parameters()}
-    named = [(names.get(id(p), "a parameter"), g) for p, g in _gradients(strategy)]
-    culprits = not_finite(named)
-    return f"the gradients of {culprits}" if culprits else "the squares of the gradients"
+    gradients = not_finite((names.get(id(p), "a parameter"), g) for p, g in _gradients(strategy))
+    return f"gradients are NaN or infinite ({gradients})" if gradients else OVERFLOW
+
+
+def _culprits(strategy: Any) -> str:
+    """The terms of the loss that are not finite, in brackets."""
+    criterion = criterion_of(strategy)
+    with torch.no_grad():
+        plain = tensors_of(criterion(strategy.mb_output, strategy.mb_y))
+    name = getattr(criterion, "__name__", type(criterion).__name__)
+    own = [] if all_finite(plain) else ["recon" if hasattr(strategy, "reconstructs") else name]
+    names = own + [term for term in [not_finite(watched_terms(strategy).items())] if term]
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _stop(strategy: Any, cause: str, cure: str) -> NoReturn:
-    forget_terms(strategy)
-    clock = strategy.clock
+    clock, index = strategy.clock, strategy.experience.current_experience
+    place = f"epoch {clock.train_exp_epochs}, minibatch {clock.train_epoch_iterations}"
     tasks = sorted(current_tasks(strategy))
-    named = f"task {tasks[0]}" if len(tasks) == 1 else f"tasks {tasks}"
-    raise DivergedError(
-        f"training diverged in experience {strategy.experience.current_experience}, {named}, "
-        f"epoch {clock.train_exp_epochs}, minibatch {clock.train_epoch_iterations}: NaN, infinite "
-        f"or too large is {cause}. The step was not taken, all weights are those before it: {cure}"
-    )
+    raise DivergedError(why_stopped(f"in experience {index}, {place}", tasks, cause, cure))
