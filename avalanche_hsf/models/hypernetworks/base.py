@@ -86,9 +86,14 @@ class TaskWeights(DynamicModule, ABC):
         for label in labels:
             self.add_task(label)
 
+    @property
+    def form(self) -> dict[str, Any]:
+        """Options that what is stored depends on, where shapes do not tell; a subclass's own."""
+        return {}
+
     def get_extra_state(self) -> dict[str, Any]:
         """What a state dict has besides tensors; a subclass adds its own."""
-        return {"kind": type(self).__name__, "shapes": dict(self.shapes)}
+        return {"kind": type(self).__name__, "shapes": dict(self.shapes), "form": self.form}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Nothing to do; see `check_state`."""
@@ -112,8 +117,15 @@ class TaskWeights(DynamicModule, ABC):
             )
             raise ValueError(
                 f"the state is that of another network: {', '.join(other[:5])} differ in shape or "
-                "are not in both"
+                "are not in both; make the model of the network that was saved"
             )
+        form = stored.get("form", self.form)
+        for option, value in self.form.items():
+            if form[option] != value:
+                raise ValueError(
+                    f"the state is that of a {kind} with other {option}: make the model with the "
+                    "hypernetwork_options= that were saved"
+                )
 
     def check_known(self, *labels: int) -> None:
         """Raises ValueError if a task is not known."""
@@ -163,6 +175,22 @@ class EmbeddedWeights(TaskWeights):
             for (name, shape), network in zip(self.shapes.items(), networks, strict=True)
             if name.startswith(prefix)
         }
+
+
+def follow(module: nn.Module, initial: Mapping[str, Tensor]) -> None:
+    """Moves a module to where some tensors are, and to their type.
+
+    Raises:
+        TypeError: They are of several types.
+    """
+    types = {tensor.dtype: name for name, tensor in initial.items()}
+    if len(types) > 1:
+        named = ", ".join(f"{name} is {dtype}" for dtype, name in types.items())
+        raise TypeError(
+            f"{type(module).__name__} writes tensors of one type, but {named}: convert the module "
+            'to one, leave some out of written=, or use "isolated" or "delta"'
+        )
+    module.to(next(iter(initial.values())))
 
 
 WAY_OUT = (

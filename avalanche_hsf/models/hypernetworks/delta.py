@@ -75,7 +75,7 @@ class DeltaHyperNetwork(HeldWeights):
             if name.startswith(tuple(adapted)):
                 change = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
                 if change is not None:
-                    adapters[parameter_key(name)] = change
+                    adapters[parameter_key(name)] = change.to(initial[name])
         if not adapters:
             raise ValueError(
                 f"later tasks could not change anything: no tensor's name begins with {adapted}; "
@@ -161,15 +161,20 @@ class DeltaHyperNetwork(HeldWeights):
     def _start(self, *, draw: bool) -> dict[str, Tensor]:
         """A code that changes nothing; training can start from one that is drawn."""
         generator = self.noise.generator("cpu") if draw else None
-        like = next(self.trunk.parameters())
+        like = dict(self.trunk.named_parameters())
         return {
             f"{key}/{part}": value
             for key, adapter in self.adapters.items()
-            for part, value in adapter.start(like, generator).items()
+            for part, value in adapter.start(like[key], generator).items()
         }
 
     def _blank(self, label: int, names: set[str]) -> TaskCode:
         return TaskCode(self._start(draw=False), bits=self.bits)
+
+    @property
+    def form(self) -> dict[str, Any]:
+        adapters = {key: dict(change.shapes) for key, change in self.adapters.items()}
+        return {"bits": self.bits, "adapters": adapters}
 
     def get_extra_state(self) -> dict[str, Any]:
         state = super().get_extra_state()

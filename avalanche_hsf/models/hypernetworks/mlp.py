@@ -10,7 +10,7 @@ from math import prod
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights, follow
 
 HUGE = 10_000_000
 """Numbers from which a hypernetwork says that it is ten times as large as what it writes."""
@@ -60,6 +60,7 @@ class MLPHyperNetwork(EmbeddedWeights):
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
+        follow(self, initial)
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         return self._by_name(self.heads, self.trunk(e), prefix)

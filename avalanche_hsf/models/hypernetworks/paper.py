@@ -7,7 +7,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights, follow
 
 
 class HyperNetwork(EmbeddedWeights):
@@ -52,6 +52,7 @@ class HyperNetwork(EmbeddedWeights):
             h = (embedding_dim + prod(shape)) // 4 if len(shape) > 1 else h // 2
             hidden, out = nn.Linear(embedding_dim, max(h, 1)), nn.Linear(max(h, 1), prod(shape))
             self.generators.append(nn.Sequential(hidden, nn.ReLU(), out))
+        follow(self, initial)
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         return self._by_name(self.generators, e, prefix)
