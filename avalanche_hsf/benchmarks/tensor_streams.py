@@ -12,7 +12,7 @@ from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from avalanche_hsf.checks import check_int, check_samples
+from avalanche_hsf.checks import check_dtype, check_int, check_samples, shown
 
 LabelsOfExperience = int | Sequence[int]
 """The task label of an experience, or one for each of its samples."""
@@ -153,8 +153,7 @@ def _train_and_test(
     dtype: torch.dtype,
 ) -> CLScenario:
     """A benchmark of checked inputs and targets; the arguments of `regression_benchmark`."""
-    if not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a floating-point type, got {dtype}")
+    check_dtype("dtype", dtype)
     if task_labels is None:
         task_labels = list(range(len(inputs["train"])))
     if test_task_labels is None:

@@ -10,6 +10,7 @@ from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
 from avalanche_hsf._private import attributes_of
+from avalanche_hsf.checks import check_bool, check_mapping, check_names, shown
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.nested import map_tensors, n_rows, tensors_of
@@ -89,14 +90,19 @@ class TaskConditional(TaskWritten):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"module must be a torch module, got {shown(module)}")
         if isinstance(module, MultiTaskModule):
             name = type(module).__name__
             raise TypeError(f"{name} is a MultiTaskModule already: give the network of one task")
+        given = check_mapping("hypernetwork_options", hypernetwork_options)
+        if vectorized is not None:
+            check_bool("vectorized", vectorized)
         names, self._twins = _to_write(module, written)
         self.module = module
         self.statistics = TaskStatistics(module, task_buffers)
-        self.mask = ClassMask() if masking else None
-        options = {"seed": resolve_seed(seed), **(hypernetwork_options or {})}
+        self.mask = ClassMask() if check_bool("masking", masking) else None
+        options = {"seed": resolve_seed(seed), **given}
         self.hand_over(names, hypernetwork, self._twins, **options)
         self._runner = TaskRunner(module, self.statistics, vectorized)
         self._shared: dict[str, tuple[float, float]] = {}
@@ -224,8 +230,7 @@ def _refuse(gradient: Tensor) -> None:
 
 def _to_write(module: nn.Module, written: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
     """Names of the parameters to write, in the module's order, and theirs by further names."""
-    if isinstance(written, str):
-        raise TypeError(f"written must be a list of names, got the string {written!r}")
+    written = None if written is None else check_names("written", written)
     parameters = dict(module.named_parameters(remove_duplicate=False))
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters.values()):
         raise TypeError("the module has parameters without a shape yet: run a batch through it")
@@ -240,6 +245,11 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> tuple[list[st
         names = [name for name in parameters if name.startswith(tuple(written))]
     if not names:
         raise ValueError("there is nothing to write: the module has no parameter to train")
+    if empty := [name for name in names if parameters[name].numel() == 0]:
+        raise ValueError(
+            f"{empty[0]} has no entries, its shape is {tuple(parameters[empty[0]].shape)}: give "
+            "the layer at least one input and output, or leave it out of written="
+        )
     first = {id(parameters[name]): name for name in reversed(names)}
     twins = {n: first[id(p)] for n, p in parameters.items() if id(p) in first}
     twins = {twin: name for twin, name in twins.items() if twin != name}

@@ -117,7 +117,7 @@ def test_a_state_that_lacks_something_is_refused_unless_that_is_meant():
     state = state_of(model)
     del state["module.0.weight"]
     before = state_of(model)
-    with pytest.raises(ValueError, match="module.0.weight is missing"):
+    with pytest.raises(ValueError, match=r"module\.0\.weight is missing"):
         model.load_state_dict(state)
     with pytest.raises(ValueError, match="more is too many"):
         model.load_state_dict({**before, "more": torch.zeros(1)})

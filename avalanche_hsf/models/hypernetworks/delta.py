@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_names, check_size
 from avalanche_hsf.models.hypernetworks.adapters import Adapter, make_adapter
 from avalanche_hsf.models.hypernetworks.base import HeldWeights, diverged
 from avalanche_hsf.models.hypernetworks.code import TaskCode
@@ -64,7 +64,8 @@ class DeltaHyperNetwork(HeldWeights):
         seed: int | None = None,
     ) -> None:
         super().__init__(initial)
-        check_int("size of the adapters", size, at_least=1)
+        check_size("size of the adapters", size)
+        adapted = check_names("adapted", adapted)
         if bits is not None and not 2 <= check_int("bits", bits, at_least=2) <= 16:
             raise ValueError(f"bits must be from 2 to 16, or None, got {bits}")
         self.bits = bits
@@ -72,7 +73,7 @@ class DeltaHyperNetwork(HeldWeights):
         self.trunk = holding(initial, trainable=True)
         adapters: dict[str, Adapter] = {}
         for name, shape in self.shapes.items():
-            if name.startswith(tuple(adapted)):
+            if name.startswith(adapted):
                 change = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
                 if change is not None:
                     adapters[parameter_key(name)] = change.to(initial[name])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_memory, check_size
 from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.models.hypernetworks.base import WAY_OUT, HeldWeights, diverged
 from avalanche_hsf.models.hypernetworks.drafts import Drafts
@@ -71,7 +71,8 @@ class IsolatedHyperNetwork(Precise, HeldWeights):
         self, initial: Mapping[str, Tensor], *, embedding_dim: int = 16, seed: int | None = None
     ) -> None:
         super().__init__(initial)
-        check_int("embedding_dim", embedding_dim, at_least=1)
+        check_size("embedding_dim", embedding_dim)
+        check_memory("the embeddings that are tried", self.N_TRIED * embedding_dim)
         self.noise = SeededNoise(seed, stream=2)
         self.drafts = Drafts(initial)
         self.register_buffer("embeddings", torch.zeros(0, embedding_dim))

@@ -9,7 +9,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_layers, check_size, shown
 from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights, follow
 
 HUGE = 10_000_000
@@ -47,9 +47,14 @@ class MLPHyperNetwork(EmbeddedWeights):
         seed: int | None = None,
     ) -> None:
         super().__init__(initial, embedding_dim, embedding_std, seed)
+        if not isinstance(hidden_dims, Sequence) or isinstance(hidden_dims, (str, bytes)):
+            raise TypeError(f"hidden_dims must be a list of widths, got {shown(hidden_dims)}")
         if not hidden_dims:
             raise ValueError("hidden_dims must have at least one width, got none")
-        widths = [embedding_dim, *(check_int("a hidden width", h, at_least=1) for h in hidden_dims)]
+        widths = [embedding_dim, *(check_size("a hidden width", h) for h in hidden_dims)]
+        check_layers("the hypernetwork", *widths, sum(map(prod, self.shapes.values())))
+        if not callable(activation) or not isinstance(activation(), nn.Module):
+            raise TypeError(f"activation must make a module, as nn.ReLU, got {shown(activation)}")
         _say_if_huge(sum(map(prod, self.shapes.values())), widths)
         self.trunk = nn.Sequential()
         for n_in, n_out in pairwise(widths):

@@ -7,6 +7,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from avalanche_hsf.checks import check_layers
 from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights, follow
 
 
@@ -46,6 +47,8 @@ class HyperNetwork(EmbeddedWeights):
     ) -> None:
         super().__init__(initial, embedding_dim, embedding_std, seed)
         self.generators = nn.ModuleList()
+        n, largest = embedding_dim, max(map(prod, self.shapes.values()))
+        check_layers("the hypernetwork", n, (n + largest) // 4, largest)
         h = 1
         for shape in self.shapes.values():
             # The bias of a layer follows its weight and has half the hidden units.
