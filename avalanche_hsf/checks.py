@@ -37,11 +37,12 @@ def check_int(name: str, value: object, *, at_least: int, at_most: int | None = 
     if isinstance(value, bool) or not isinstance(value, Integral):
         got = f"{shown(value)} of type {type(value).__name__}"
         raise TypeError(f"{name} must be an integer, got {got}")
-    if value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, got {value}")
-    if at_most is not None and value > at_most:
-        raise ValueError(f"{name} must be at most {at_most}, got {value}")
-    return int(value)
+    number = int(value)
+    if number < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {number}")
+    if at_most is not None and number > at_most:
+        raise ValueError(f"{name} must be at most {at_most}, got {number}")
+    return number
 
 
 def check_size(name: str, value: object, *, at_least: int = 1) -> int:

@@ -12,7 +12,7 @@ from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from avalanche_hsf.checks import check_dtype, check_int, check_samples, shown
+from avalanche_hsf.checks import check_dtype, check_int, check_samples
 
 LabelsOfExperience = int | Sequence[int]
 """The task label of an experience, or one for each of its samples."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from avalanche_hsf.checks import check_choice, check_mapping, check_non_negative
 from avalanche_hsf.divergence import DivergedError
 
 
@@ -47,13 +48,13 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
         >>> make_optimizer([nn.Parameter()], {"name": "AdamW", "lr": 1e-3}).defaults["lr"]
         0.001
     """
-    arguments = dict(options)
-    name = arguments.pop("name")
-    if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}")
+    arguments = check_mapping("options of the optimizer", options)
+    name = check_choice("optimizer", arguments.pop("name", None), OPTIMIZERS)
     names = set(inspect.signature(OPTIMIZERS[name]).parameters) - {"params", "kwargs"}
     for key in arguments:
         if key not in names:  # SOAP would ignore it
             choice = ", ".join(sorted(names))
             raise TypeError(f"{name} has no argument {key!r}; choose from {choice}")
+    if "lr" in arguments:
+        check_non_negative("lr", arguments["lr"])
     return OPTIMIZERS[name](parameters, **arguments)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from avalanche_hsf.checks import check_choice, check_mapping
 from avalanche_hsf.models.hsf import GENTLE_SDE
 from avalanche_hsf.training.losses import BetaSchedule
 
@@ -66,7 +67,10 @@ class Preset:
         Another `hypernetwork` comes with its own `hypernetwork_options`.
         """
         arguments = {**self.hsf, **given}
-        arguments["sde_options"] = {**self.hsf["sde_options"], **given.get("sde_options", {})}
+        arguments["sde_options"] = {
+            **self.hsf["sde_options"],
+            **check_mapping("sde_options", given.get("sde_options")),
+        }
         if "hypernetwork" in given and "hypernetwork_options" not in given:
             del arguments["hypernetwork_options"]
         return arguments
@@ -163,6 +167,4 @@ def get_preset(name: str) -> Preset:
     >>> get_preset("paper").gamma
     2.0
     """
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(sorted(PRESETS))}")
-    return PRESETS[name]
+    return PRESETS[check_choice("preset", name, sorted(PRESETS))]

@@ -15,7 +15,14 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from avalanche_hsf.checks import check_int, check_non_negative, check_samples
+from avalanche_hsf.checks import (
+    check_bool,
+    check_int,
+    check_mapping,
+    check_non_negative,
+    check_samples,
+    shown,
+)
 from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
 from avalanche_hsf.training.fit import check_criterion
@@ -113,11 +120,12 @@ class HSFStrategy(SupervisedTemplate):
         replay_seed: int | None = None,
         **base_kwargs: Any,
     ) -> None:
-        _check_types(model, optimizer, criterion)
-        check_int("train_mb_size", train_mb_size, at_least=1)
-        check_int("train_epochs", train_epochs, at_least=1)
+        _check_types(model, optimizer, criterion, evaluator)
+        train_mb_size = check_int("train_mb_size", train_mb_size, at_least=1)
+        train_epochs = check_int("train_epochs", train_epochs, at_least=1)
+        eval_every = check_int("eval_every", eval_every, at_least=-1)
         if eval_mb_size is not None:
-            check_int("eval_mb_size", eval_mb_size, at_least=1)
+            eval_mb_size = check_int("eval_mb_size", eval_mb_size, at_least=1)
         if criterion is None:
             criterion = nn.MSELoss() if model.reconstructs else nn.CrossEntropyLoss()
         if evaluator is default_evaluator and isinstance(criterion, nn.CrossEntropyLoss):
@@ -127,13 +135,13 @@ class HSFStrategy(SupervisedTemplate):
         self.beta: BetaSchedule = beta
         self.gamma = check_non_negative("gamma", gamma)
         self.delta = check_non_negative("delta", delta)
-        plugins = [*(plugins or []), *protections]
+        plugins = [*_checked("plugins", plugins or []), *_checked("protections", protections)]
         self._add_terms(plugins, replay_seed)
-        if embedding_table:
+        if check_bool("embedding_table", embedding_table):
             plugins.append(EmbeddingTablePlugin())
         _add_missing(plugins, CommitPlugin)
         _add_missing(plugins, DivergencePlugin)
-        if in_memory:
+        if check_bool("in_memory", in_memory):
             _add_missing(plugins, InMemoryLoadingPlugin)
         self.mb_latents: HSFOutput | None = None
         self.loss_terms: dict[str, Tensor] | None = None
@@ -180,16 +188,18 @@ class HSFStrategy(SupervisedTemplate):
             ValueError: The preset is unknown; the message lists the valid names.
         """
         preset = get_preset(name)
+        model_options = check_mapping("model_options", model_options)
+        optimizer_options = check_mapping("optimizer_options", optimizer_options)
         defaults = preset.strategy_arguments()
         overrides = {
             key: value
             for key, value in overrides.items()
             if value is not None or key not in {*defaults, "protections"}
         }
-        model_arguments = {"seed": seed, **preset.model_arguments(model_options or {})}
+        model_arguments = {"seed": seed, **preset.model_arguments(model_options)}
         model = HypernetSDEFlow(input_dim, **model_arguments)
         optimizer = make_optimizer(
-            model.parameters(), preset.optimizer_arguments(optimizer_options or {})
+            model.parameters(), preset.optimizer_arguments(optimizer_options)
         )
         if "protections" not in overrides:
             overrides["protections"] = make_protections(preset.all_protections)
@@ -263,13 +273,31 @@ class HSFStrategy(SupervisedTemplate):
         return recon + note_term(self, "nll", beta * negative_log_likelihood(u, log_det))
 
 
-def _check_types(model: object, optimizer: object, criterion: object) -> None:
+def _check_types(model: object, optimizer: object, criterion: object, evaluator: object) -> None:
     if not isinstance(model, HypernetSDEFlow):
         raise TypeError(f"model must be a HypernetSDEFlow, got {type(model).__name__}")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
+    if isinstance(criterion, type):
+        name = criterion.__name__
+        raise TypeError(f"criterion must be an instance, got the class {name}; give {name}()")
     if criterion is not None and not callable(criterion):
-        raise TypeError(f"criterion must be callable, got {criterion!r}")
+        raise TypeError(f"criterion must be callable, got {shown(criterion)}")
+    if not (evaluator is None or callable(evaluator) or isinstance(evaluator, EvaluationPlugin)):
+        raise TypeError(f"evaluator must be an EvaluationPlugin or None, got {shown(evaluator)}")
+
+
+def _checked(name: str, plugins: object) -> list[BasePlugin]:
+    """A list of plugins; TypeError otherwise."""
+    if not isinstance(plugins, (list, tuple)):
+        raise TypeError(f"{name} must be a list of plugins, got {shown(plugins)}")
+    for plugin in plugins:
+        if isinstance(plugin, type):
+            kind = plugin.__name__
+            raise TypeError(f"{name} must be plugins, got the class {kind}; give {kind}()")
+        if not isinstance(plugin, BasePlugin):
+            raise TypeError(f"{name} must be a list of plugins, but holds {shown(plugin)}")
+    return list(plugins)
 
 
 def _add_missing(plugins: list[BasePlugin], kind: type[BasePlugin]) -> None:
