@@ -5,9 +5,10 @@ Each returns the given value, or raises naming the value and what was expected.
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -119,6 +120,25 @@ def check_mapping(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise TypeError(f"{name} must be a dictionary of options by name, got {shown(value)}")
     return dict(value)
+
+
+def check_options(what: str, options: Mapping[str, Any], function: Callable[..., Any]) -> None:
+    """TypeError, with the valid names, if a function or class has no argument of some name."""
+    names = list(inspect.signature(function).parameters)
+    for option in options:
+        if option not in names:
+            choice = ", ".join(names) or "nothing, it has no options"
+            raise TypeError(f"{what} has no option {option!r}; choose from {choice}")
+
+
+def check_criterion_type(name: str, value: object) -> Any:
+    """A function of output and target, or None; TypeError otherwise."""
+    if isinstance(value, type):
+        kind = value.__name__
+        raise TypeError(f"{name} must be an instance, got the class {kind}; give {kind}()")
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable, got {shown(value)}")
+    return value
 
 
 def check_names(name: str, value: object) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import torch
 from avalanche.benchmarks import NCScenario, nc_benchmark
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.checks import LARGEST_SEED, check_bool, check_int, shown
@@ -80,10 +81,9 @@ def SplitDigits(
 
 def _class_order(fixed: Sequence[int] | None, shuffle: bool, seed: int | None) -> list[int]:
     if fixed is not None:
-        if not isinstance(fixed, Iterable):
-            raise TypeError(
-                f"fixed_class_order must be a list of the ten classes, got {shown(fixed)}"
-            )
+        if not isinstance(fixed, Iterable) or isinstance(fixed, Tensor):
+            got = shown(fixed)
+            raise TypeError(f"fixed_class_order must be a list of the ten classes, got {got}")
         order = [check_int("a class in fixed_class_order", c, at_least=0) for c in fixed]
         if sorted(order) != list(range(N_CLASSES)):
             raise ValueError(

@@ -65,8 +65,8 @@ def SyntheticImages(
     check_size("n_test", n_test, at_least=n_classes)
     check_size("size", size, at_least=PATCH)
     check_memory("the images", 3 * size**2 * (n_train + n_test) * n_experiences)
-    check_int("seed", seed, at_least=0, at_most=LARGEST_SEED // 100_003)
-    check_non_negative("noise", noise)
+    seed = check_int("seed", seed, at_least=0, at_most=LARGEST_SEED // 100_003)
+    noise = check_non_negative("noise", noise)
     train: list[tuple[Tensor, Tensor]] = []
     test: list[tuple[Tensor, Tensor]] = []
     for task in range(n_experiences):

@@ -16,6 +16,7 @@ from avalanche_hsf.checks import (
     check_int,
     check_layers,
     check_mapping,
+    check_options,
     check_samples,
     check_size,
 )
@@ -139,6 +140,7 @@ class HypernetSDEFlow(TaskWritten):
         self.latent_dim = check_size("latent_dim", latent_dim, at_least=2)
         check_layers("the autoencoder", input_dim, h, h, latent_dim, h, self.output_dim)
         sde_options = check_mapping("sde_options", sde_options)
+        check_options("an SDE", sde_options, NeuralSDE)
         options = check_mapping("hypernetwork_options", hypernetwork_options)
         check_choice("generated", generated, GENERATED)
         self.noise = SeededNoise(seed)

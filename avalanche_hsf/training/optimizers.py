@@ -57,4 +57,8 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
             raise TypeError(f"{name} has no argument {key!r}; choose from {choice}")
     if "lr" in arguments:
         check_non_negative("lr", arguments["lr"])
-    return OPTIMIZERS[name](parameters, **arguments)
+    try:
+        return OPTIMIZERS[name](parameters, **arguments)
+    except (IndexError, TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, IndexError) else type(error)
+        raise kind(f"{name} does not take its parameters and options: {error}") from error

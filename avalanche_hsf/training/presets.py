@@ -67,10 +67,8 @@ class Preset:
         Another `hypernetwork` comes with its own `hypernetwork_options`.
         """
         arguments = {**self.hsf, **given}
-        arguments["sde_options"] = {
-            **self.hsf["sde_options"],
-            **check_mapping("sde_options", given.get("sde_options")),
-        }
+        of_sde = check_mapping("sde_options", given.get("sde_options"))
+        arguments["sde_options"] = {**self.hsf["sde_options"], **of_sde}
         if "hypernetwork" in given and "hypernetwork_options" not in given:
             del arguments["hypernetwork_options"]
         return arguments

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from avalanche.core import BasePlugin
 
-from avalanche_hsf.checks import check_choice, check_mapping
+from avalanche_hsf.checks import check_choice, check_mapping, check_options
 from avalanche_hsf.training import plugins
 
 
@@ -26,19 +25,13 @@ def make_protections(arguments: Mapping[str, Mapping[str, Any]]) -> list[BasePlu
         >>> make_protections({"DiffusionFloorPlugin": {"floor": 0.2}})[0].floor
         0.2
     """
-    checked = {
-        check_choice("plugin", name, plugins.__all__): check_mapping(
-            f"the options of {name}", given
-        )
-        for name, given in check_mapping("arguments of plugins", arguments).items()
-    }
-    return [_make(getattr(plugins, name), options) for name, options in checked.items()]
+    given = check_mapping("arguments of plugins", arguments)
+    for name in given:
+        check_choice("plugin", name, plugins.__all__)
+    return [_make(getattr(plugins, name), options) for name, options in given.items()]
 
 
-def _make(plugin: type[BasePlugin], options: Mapping[str, Any]) -> BasePlugin:
-    names = list(inspect.signature(plugin).parameters)
-    for option in options:
-        if option not in names:
-            choice = ", ".join(names) or "nothing, it takes no options"
-            raise TypeError(f"{plugin.__name__} has no option {option!r}; choose from {choice}")
+def _make(plugin: type[BasePlugin], options: Any) -> BasePlugin:
+    options = check_mapping(f"the options of {plugin.__name__}", options)
+    check_options(plugin.__name__, options, plugin)
     return plugin(**options)

@@ -17,14 +17,21 @@ from torch.optim import Optimizer
 
 from avalanche_hsf.checks import (
     check_bool,
+    check_criterion_type,
     check_int,
     check_mapping,
     check_non_negative,
+    check_options,
     check_samples,
-    shown,
+    check_size,
 )
 from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
+from avalanche_hsf.training.arguments import (
+    as_device,
+    as_evaluator,
+    check_model_and_optimizer,
+)
 from avalanche_hsf.training.fit import check_criterion
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.optimizers import make_optimizer
@@ -120,12 +127,14 @@ class HSFStrategy(SupervisedTemplate):
         replay_seed: int | None = None,
         **base_kwargs: Any,
     ) -> None:
-        _check_types(model, optimizer, criterion, evaluator)
-        train_mb_size = check_int("train_mb_size", train_mb_size, at_least=1)
-        train_epochs = check_int("train_epochs", train_epochs, at_least=1)
+        check_model_and_optimizer(model, optimizer)
+        check_criterion_type("criterion", criterion)
+        device = as_device(device)
+        train_mb_size = check_size("train_mb_size", train_mb_size)
+        train_epochs = check_size("train_epochs", train_epochs)
         eval_every = check_int("eval_every", eval_every, at_least=-1)
         if eval_mb_size is not None:
-            eval_mb_size = check_int("eval_mb_size", eval_mb_size, at_least=1)
+            eval_mb_size = check_size("eval_mb_size", eval_mb_size)
         if criterion is None:
             criterion = nn.MSELoss() if model.reconstructs else nn.CrossEntropyLoss()
         if evaluator is default_evaluator and isinstance(criterion, nn.CrossEntropyLoss):
@@ -135,7 +144,8 @@ class HSFStrategy(SupervisedTemplate):
         self.beta: BetaSchedule = beta
         self.gamma = check_non_negative("gamma", gamma)
         self.delta = check_non_negative("delta", delta)
-        plugins = [*_checked("plugins", plugins or []), *_checked("protections", protections)]
+        plugins = [] if plugins is None else as_plugins("plugins", plugins)
+        plugins += as_plugins("protections", protections)
         self._add_terms(plugins, replay_seed)
         if check_bool("embedding_table", embedding_table):
             plugins.append(EmbeddingTablePlugin())
@@ -154,7 +164,7 @@ class HSFStrategy(SupervisedTemplate):
             eval_mb_size=eval_mb_size,
             device=device,
             plugins=plugins,
-            evaluator=evaluator,
+            evaluator=as_evaluator(evaluator),
             eval_every=eval_every,
             **base_kwargs,
         )
@@ -189,6 +199,7 @@ class HSFStrategy(SupervisedTemplate):
         """
         preset = get_preset(name)
         model_options = check_mapping("model_options", model_options)
+        check_options("HypernetSDEFlow", model_options, HypernetSDEFlow)
         optimizer_options = check_mapping("optimizer_options", optimizer_options)
         defaults = preset.strategy_arguments()
         overrides = {
@@ -271,33 +282,6 @@ class HSFStrategy(SupervisedTemplate):
         beta = self.beta(self.clock.train_exp_epochs)
         u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_latents.written)
         return recon + note_term(self, "nll", beta * negative_log_likelihood(u, log_det))
-
-
-def _check_types(model: object, optimizer: object, criterion: object, evaluator: object) -> None:
-    if not isinstance(model, HypernetSDEFlow):
-        raise TypeError(f"model must be a HypernetSDEFlow, got {type(model).__name__}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
-    if isinstance(criterion, type):
-        name = criterion.__name__
-        raise TypeError(f"criterion must be an instance, got the class {name}; give {name}()")
-    if criterion is not None and not callable(criterion):
-        raise TypeError(f"criterion must be callable, got {shown(criterion)}")
-    if not (evaluator is None or callable(evaluator) or isinstance(evaluator, EvaluationPlugin)):
-        raise TypeError(f"evaluator must be an EvaluationPlugin or None, got {shown(evaluator)}")
-
-
-def _checked(name: str, plugins: object) -> list[BasePlugin]:
-    """A list of plugins; TypeError otherwise."""
-    if not isinstance(plugins, (list, tuple)):
-        raise TypeError(f"{name} must be a list of plugins, got {shown(plugins)}")
-    for plugin in plugins:
-        if isinstance(plugin, type):
-            kind = plugin.__name__
-            raise TypeError(f"{name} must be plugins, got the class {kind}; give {kind}()")
-        if not isinstance(plugin, BasePlugin):
-            raise TypeError(f"{name} must be a list of plugins, but holds {shown(plugin)}")
-    return list(plugins)
 
 
 def _add_missing(plugins: list[BasePlugin], kind: type[BasePlugin]) -> None:

@@ -10,7 +10,7 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, shown
 from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.models.hypernetworks.embedding import TaskEmbedding
 from avalanche_hsf.models.tasks.per_task import check_has
@@ -145,7 +145,7 @@ class EmbeddedWeights(TaskWeights):
         self, initial: Mapping[str, Tensor], embedding_dim: int, std: float, seed: int | None
     ) -> None:
         super().__init__()
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.shapes = _shapes_of(initial)
         self.task_embedding = TaskEmbedding(embedding_dim, std=std, seed=seed)
 
     @property
@@ -175,6 +175,15 @@ class EmbeddedWeights(TaskWeights):
             for (name, shape), network in zip(self.shapes.items(), networks, strict=True)
             if name.startswith(prefix)
         }
+
+
+def _shapes_of(initial: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    if not isinstance(initial, Mapping) or not initial:
+        raise TypeError(f"initial must be a dictionary of tensors by name, got {shown(initial)}")
+    for name, value in initial.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise TypeError(f"initial must hold tensors by name, got {name!r}: {shown(value)}")
+    return {name: tuple(value.shape) for name, value in initial.items()}
 
 
 def follow(module: nn.Module, initial: Mapping[str, Tensor]) -> None:
@@ -215,7 +224,7 @@ class HeldWeights(TaskWeights):
 
     def __init__(self, initial: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.shapes = _shapes_of(initial)
         self.labels: list[int] = []
         self._in_use = False  # by a training pass since the last `begin`
 

@@ -53,18 +53,25 @@ class MLPHyperNetwork(EmbeddedWeights):
             raise ValueError("hidden_dims must have at least one width, got none")
         widths = [embedding_dim, *(check_size("a hidden width", h) for h in hidden_dims)]
         check_layers("the hypernetwork", *widths, sum(map(prod, self.shapes.values())))
-        if not callable(activation) or not isinstance(activation(), nn.Module):
-            raise TypeError(f"activation must make a module, as nn.ReLU, got {shown(activation)}")
+        if isinstance(activation, nn.Module) or not callable(activation):
+            raise TypeError(
+                f"activation must make modules, as nn.ReLU does, got {shown(activation)}"
+            )
+        if not isinstance(activation(), nn.Module):
+            raise TypeError(f"activation must make modules, but makes {shown(activation())}")
         _say_if_huge(sum(map(prod, self.shapes.values())), widths)
         self.trunk = nn.Sequential()
         for n_in, n_out in pairwise(widths):
-            self.trunk.extend([nn.Linear(n_in, n_out), activation()])
+            layer = nn.Linear(n_in, n_out)
+            if not isinstance(nonlinearity := activation(), nn.Module):
+                raise TypeError(f"activation must make modules, but made {shown(nonlinearity)}")
+            self.trunk.extend([layer, nonlinearity])
         heads = [nn.Linear(widths[-1], prod(shape)) for shape in self.shapes.values()]
         self.heads = nn.ModuleList(heads)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
         follow(self, initial)
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
