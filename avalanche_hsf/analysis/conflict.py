@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from avalanche.evaluation.metric_results import MetricValue
+from torch import Tensor
 
 from avalanche_hsf._private import criterion_of
 from avalanche_hsf.analysis.components import Components, check_components
@@ -42,7 +43,7 @@ class GradientConflict(WatchMetric):
     ) -> None:
         super().__init__(every=every)
         check_components(components)
-        if not isinstance(stream, Iterable):
+        if not isinstance(stream, Iterable) or isinstance(stream, Tensor):
             raise TypeError(f"stream must be a stream of experiences, got {shown(stream)}")
         for experience in stream:
             dataset_of(experience)

@@ -30,6 +30,7 @@ from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
 from avalanche_hsf.training.arguments import (
     as_device,
     as_evaluator,
+    as_plugins,
     check_model_and_optimizer,
 )
 from avalanche_hsf.training.fit import check_criterion
@@ -144,8 +145,8 @@ class HSFStrategy(SupervisedTemplate):
         self.beta: BetaSchedule = beta
         self.gamma = check_non_negative("gamma", gamma)
         self.delta = check_non_negative("delta", delta)
-        plugins = [] if plugins is None else as_plugins("plugins", plugins)
-        plugins += as_plugins("protections", protections)
+        given = as_plugins("plugins", [] if plugins is None else plugins)
+        plugins = [*given, *as_plugins("protections", protections)]
         self._add_terms(plugins, replay_seed)
         if check_bool("embedding_table", embedding_table):
             plugins.append(EmbeddingTablePlugin())
