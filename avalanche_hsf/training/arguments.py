@@ -25,9 +25,12 @@ def check_model_and_optimizer(model: object, optimizer: object) -> None:
 def as_device(device: Any) -> torch.device:
     """A device of torch; ValueError otherwise."""
     try:
-        return torch.device(device)
+        made = torch.device(device)
     except (RuntimeError, TypeError, ValueError):
         raise ValueError(f'device must be one of torch, as "cpu", got {shown(device)}') from None
+    if made.type == "cuda" and (made.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f'torch finds no device {made} here: use another, such as "cpu"')
+    return made
 
 
 def as_evaluator(evaluator: Any) -> EvaluationPlugin | None:
