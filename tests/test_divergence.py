@@ -13,6 +13,7 @@ from avalanche_hsf.analysis import LossTerms
 from avalanche_hsf.benchmarks import regression_benchmark
 from avalanche_hsf.divergence import DivergedError, all_finite, norm_of
 from avalanche_hsf.models import HYPERNETWORKS, HypernetSDEFlow, TaskConditional
+from avalanche_hsf.models.tasks.nested import tensors_of
 from avalanche_hsf.training import (
     CosineRestartPlugin,
     DivergencePlugin,
@@ -220,6 +221,28 @@ def test_the_strategy_goes_on_after_it():
     strategy.train(stream()[1])
     assert torch.equal(answers(strategy.model), before)
     assert all_finite(strategy.model.parameters())
+
+
+def with_batch_norm():
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("make", [with_batch_norm, lambda: TaskConditional(with_batch_norm())])
+def test_running_statistics_are_those_of_the_last_good_step(make):
+    model = make()
+    strategy = naive(model, DivergencePlugin())
+    if isinstance(model, nn.Sequential):
+        model.forward = lambda x, label=None, run=model.forward: run(x)
+    diverge(strategy, "inputs of 1e20")
+    assert all_finite(tensors_of(model.state_dict()))
+    assert all_finite([answers(model, 0), answers(model, 1)])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_statistics_of_the_latents_are_those_of_the_last_good_step(preset):
+    strategy = hsf(preset)
+    diverge(strategy, "inputs of 1e20")
+    assert all_finite(tensors_of(strategy.model.state_dict()))
 
 
 class Spoils(SupervisedPlugin):

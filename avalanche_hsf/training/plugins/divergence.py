@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import torch
 from avalanche.core import SupervisedPlugin
-from torch import Tensor
+from torch import Tensor, nn
 
 from avalanche_hsf._private import criterion_of
 from avalanche_hsf.divergence import (
@@ -22,6 +22,7 @@ from avalanche_hsf.divergence import (
 from avalanche_hsf.models.tasks.guard import StepGuard
 from avalanche_hsf.models.tasks.nested import tensors_of
 from avalanche_hsf.models.written import TaskWritten
+from avalanche_hsf.training.pass_state import PassState
 from avalanche_hsf.training.tasks import current_tasks
 from avalanche_hsf.training.terms import forget_terms, watch_terms, watched_terms
 
@@ -29,12 +30,12 @@ from avalanche_hsf.training.terms import forget_terms, watch_terms, watched_term
 class DivergencePlugin(SupervisedPlugin):
     """Raises `DivergedError` where an input, a target, the loss or a gradient is not finite.
 
-    Input and target are checked before the forward pass, loss and gradients right before the
-    optimizer's step. The step is not taken, so that all weights are those of the last good step,
-    and tasks can be evaluated. The message names the experience, tasks, epoch and minibatch, both
-    counted from 0 as Avalanche does, and what is not finite: of a loss with several terms which,
-    and weights if it was they. Gradients whose squares overflow count too, since optimizers
-    square them.
+    Input and target are checked before the forward pass; loss, gradients and the running statistics
+    of normalization layers right before the optimizer's step. The step is not taken, so that all
+    weights and statistics are those of the last good step, and tasks can be evaluated. The message
+    names the experience, tasks, epoch and minibatch, both counted from 0 as Avalanche does, and
+    what is not finite: of a loss with several terms which, and weights if it was they. Gradients
+    whose squares overflow count too, since optimizers square them.
 
     For any supervised strategy and any model. `HSFStrategy` always has it. Costs two reads of the
     device for each minibatch. A model with weights for each task, which checks itself (see
@@ -44,13 +45,15 @@ class DivergencePlugin(SupervisedPlugin):
     def __init__(self) -> None:
         super().__init__()
         self._guards: list[StepGuard] = []
+        self._state = PassState(nn.Module(), [])
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         modules = strategy.model.modules()
         self._guards = [module.guard for module in modules if isinstance(module, TaskWritten)]
+        self._state = PassState(strategy.model, current_tasks(strategy))
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        self._guards = []
+        self._guards, self._state = [], PassState(nn.Module(), [])
 
     def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
         """Checks input and target."""
@@ -64,15 +67,17 @@ class DivergencePlugin(SupervisedPlugin):
 
     def before_forward(self, strategy: Any, **kwargs: Any) -> None:
         watch_terms(strategy)
+        self._state.note()
 
     def before_update(self, strategy: Any, **kwargs: Any) -> None:
         """Checks loss and gradients."""
         self._replace(False)
         norm = norm_of(gradient for _, gradient in _gradients(strategy))
-        fine = is_finite(strategy.loss.detach()) and is_finite(norm)
+        fine = is_finite(strategy.loss.detach()) and is_finite(norm) and self._state.is_finite()
         cause = "" if fine else _cause(strategy)
         forget_terms(strategy)
         if cause:
+            self._state.restore()
             _stop(strategy, cause, "use a smaller learning rate, or inputs of scale 1")
 
     def _replace(self, replaced: bool) -> None:
@@ -104,7 +109,10 @@ def _cause(strategy: Any) -> str:
         return f"the loss is NaN or infinite{_culprits(strategy)}"
     names = {id(p): name for name, p in strategy.model.named_parameters()}
     gradients = not_finite((names.get(id(p), "a parameter"), g) for p, g in _gradients(strategy))
-    return f"gradients are NaN or infinite ({gradients})" if gradients else OVERFLOW
+    if gradients:
+        return f"gradients are NaN or infinite ({gradients})"
+    overflow = not is_finite(norm_of(gradient for _, gradient in _gradients(strategy)))
+    return OVERFLOW if overflow else "running statistics of layers are NaN or infinite"
 
 
 def _culprits(strategy: Any) -> str:
