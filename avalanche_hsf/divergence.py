@@ -51,9 +51,13 @@ def norm_of(tensors: Iterable[Tensor]) -> Tensor:
 
     It is not finite if an entry is not, or if the squares leave the range of their type.
     """
-    tensors = list(tensors)
-    norms = [_norm(tensor) for tensor in tensors if tensor.numel() > _SMALL]
-    small = [tensor for tensor in tensors if tensor.numel() <= _SMALL]
+    small: list[Tensor] = []
+    norms = []
+    for tensor in tensors:
+        if tensor.numel() > _SMALL:
+            norms.append(_norm(tensor))
+        else:
+            small.append(tensor)
     try:
         norms += [_norm(flattened(small))] if small else []
     except RuntimeError:  # on several devices, or sparse

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import torch
@@ -50,6 +49,7 @@ class DivergencePlugin(SupervisedPlugin):
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         modules = strategy.model.modules()
         self._guards = [module.guard for module in modules if isinstance(module, TaskWritten)]
+        self._replace(False)  # a run before may have been interrupted within a step
         self._state = PassState(strategy.model, current_tasks(strategy))
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
@@ -72,7 +72,7 @@ class DivergencePlugin(SupervisedPlugin):
     def before_update(self, strategy: Any, **kwargs: Any) -> None:
         """Checks loss and gradients."""
         self._replace(False)
-        norm = norm_of(gradient for _, gradient in _gradients(strategy))
+        norm = norm_of(_gradients(strategy))
         fine = is_finite(strategy.loss.detach()) and is_finite(norm) and self._state.is_finite()
         cause = "" if fine else _cause(strategy)
         forget_terms(strategy)
@@ -93,11 +93,10 @@ def _target_of(strategy: Any) -> list[Tensor]:
     return [] if strategy.mb_y is strategy.mb_x else tensors_of(strategy.mb_y)
 
 
-def _gradients(strategy: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    for group in strategy.optimizer.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                yield parameter, parameter.grad
+def _gradients(strategy: Any) -> list[Tensor]:
+    """Those that the optimizer's step would follow."""
+    groups = strategy.optimizer.param_groups
+    return [g for group in groups for p in group["params"] if (g := p.grad) is not None]
 
 
 def _cause(strategy: Any) -> str:
@@ -107,11 +106,12 @@ def _cause(strategy: Any) -> str:
         return f"weights are NaN or infinite ({weights})"
     if not is_finite(strategy.loss.detach()):
         return f"the loss is NaN or infinite{_culprits(strategy)}"
-    names = {id(p): name for name, p in strategy.model.named_parameters()}
-    gradients = not_finite((names.get(id(p), "a parameter"), g) for p, g in _gradients(strategy))
+    named = strategy.model.named_parameters()
+    names = {id(p.grad): name for name, p in named if p.grad is not None}
+    gradients = not_finite((names.get(id(g), "a parameter"), g) for g in _gradients(strategy))
     if gradients:
         return f"gradients are NaN or infinite ({gradients})"
-    overflow = not is_finite(norm_of(gradient for _, gradient in _gradients(strategy)))
+    overflow = not is_finite(norm_of(_gradients(strategy)))
     return OVERFLOW if overflow else "running statistics of layers are NaN or infinite"
 
 
