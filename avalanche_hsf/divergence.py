@@ -27,9 +27,9 @@ def why_stopped(place: str, tasks: Sequence[int], cause: str, cure: str) -> str:
     >>> why_stopped("at training pass 2", [4], "the loss is NaN", "clean the data")[:64]
     'training of task 4 diverged at training pass 2: the loss is NaN;'
     """
-    named = f"task {tasks[0]}" if len(tasks) == 1 else f"tasks {', '.join(map(str, tasks))}"
+    named = f" of task{'s' if len(tasks) > 1 else ''} {', '.join(map(str, tasks))}" if tasks else ""
     return (
-        f"training of {named} diverged {place}: {cause}; the step was not taken, so all weights "
+        f"training{named} diverged {place}: {cause}; the step was not taken, so all weights "
         f"are as they were before it; {cure}"
     )
 

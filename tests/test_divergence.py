@@ -4,10 +4,13 @@ import math
 
 import pytest
 import torch
+from avalanche.benchmarks import benchmark_from_datasets
+from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.core import SupervisedPlugin
 from avalanche.training import EWC, Naive, Replay
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from avalanche_hsf.analysis import LossTerms
 from avalanche_hsf.benchmarks import regression_benchmark
@@ -210,6 +213,14 @@ def test_a_stock_model_keeps_its_last_good_weights(template, cause):
     torch.testing.assert_close(
         answers(strategy.model), noted.answers, rtol=0, atol=0, equal_nan=True
     )
+
+
+def test_a_stream_without_task_labels():
+    dataset = AvalancheDataset([TensorDataset(torch.full((4, 3), math.inf), torch.zeros(4, 3))])
+    (experience,) = benchmark_from_datasets(train=[dataset]).train_stream
+    strategy = naive(net(), DivergencePlugin())
+    with pytest.raises(DivergedError, match="training diverged in experience 0, epoch 0"):
+        strategy.train(experience)
 
 
 def test_the_strategy_goes_on_after_it():

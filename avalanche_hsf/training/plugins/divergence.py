@@ -50,7 +50,7 @@ class DivergencePlugin(SupervisedPlugin):
         modules = strategy.model.modules()
         self._guards = [module.guard for module in modules if isinstance(module, TaskWritten)]
         self._replace(False)  # a run before may have been interrupted within a step
-        self._state = PassState(strategy.model, current_tasks(strategy))
+        self._state = PassState(strategy.model, _tasks(strategy))
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._guards, self._state = [], PassState(nn.Module(), [])
@@ -99,6 +99,14 @@ def _gradients(strategy: Any) -> list[Tensor]:
     return [g for group in groups for p in group["params"] if (g := p.grad) is not None]
 
 
+def _tasks(strategy: Any) -> list[int]:
+    """The labels of the tasks in training, none in a stream without labels."""
+    try:
+        return sorted(current_tasks(strategy))
+    except AttributeError:
+        return []
+
+
 def _cause(strategy: Any) -> str:
     """The first that went wrong."""
     weights = not_finite(strategy.model.named_parameters())
@@ -127,7 +135,8 @@ def _culprits(strategy: Any) -> str:
 
 
 def _stop(strategy: Any, cause: str, cure: str) -> NoReturn:
-    clock, index = strategy.clock, strategy.experience.current_experience
+    clock = strategy.clock
+    index = getattr(strategy.experience, "current_experience", clock.train_exp_counter)
     place = f"epoch {clock.train_exp_epochs}, minibatch {clock.train_epoch_iterations}"
-    tasks = sorted(current_tasks(strategy))
+    tasks = _tasks(strategy)
     raise DivergedError(why_stopped(f"in experience {index}, {place}", tasks, cause, cure))
