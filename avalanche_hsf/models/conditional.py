@@ -65,9 +65,10 @@ class TaskConditional(TaskWritten):
         seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
 
     Raises:
-        TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: An unknown name of a parameter, buffer or attribute, nothing to write, or a
-            parameter of a layer that grows by itself.
+        TypeError: The module is none of torch, a `MultiTaskModule` already, or not initialized
+            yet; or an argument has the wrong type.
+        ValueError: An unknown name of a parameter, buffer or attribute, nothing to write, a
+            parameter without entries, or one of a layer that grows by itself.
 
     Example:
         >>> import torch
