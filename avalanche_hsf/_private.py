@@ -6,10 +6,13 @@ Neither library has a public way to them. An update of either is checked here;
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors
+from torch.autograd import Variable
 from torch.utils.data import DataLoader
 
 
@@ -161,6 +164,22 @@ def buffers_of(layer: nn.Module) -> dict[str, Any]:
 def own_parameters(layer: nn.Module) -> dict[str, Any]:
     """The parameters that a layer has itself, as it keeps them. torch 2: as for buffers."""
     return layer._parameters
+
+
+def at_end_of_backward(function: Callable[[], None]) -> None:
+    """Calls a function when the backward pass that runs now has ended; in a hook of a tensor.
+
+    torch 2: no public hook comes after all gradients are there. What it raises, `backward` raises.
+    """
+    Variable._execution_engine.queue_callback(function)
+
+
+def flattened(tensors: list[Tensor]) -> Tensor:
+    """One vector of all entries of some dense tensors, in order.
+
+    torch 2: what is public for that flattens one by one, at several times the cost.
+    """
+    return _flatten_dense_tensors(tensors)
 
 
 def attributes_of(layer: nn.Module) -> dict[str, Any]:

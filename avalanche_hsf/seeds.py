@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import LARGEST_SEED, check_int
 
 
 def resolve_seed(seed: int | None) -> int:
@@ -18,4 +18,4 @@ def resolve_seed(seed: int | None) -> int:
     """
     if seed is None:
         return int(torch.randint(2**31, ()))
-    return check_int("seed", seed, at_least=0)
+    return check_int("seed", seed, at_least=0, at_most=LARGEST_SEED)

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "avalanche_hsf"
 BELOW = {
     "_private": set(),
     "checks": set(),
-    "divergence": set(),
+    "divergence": {"_private"},
     "seeds": {"checks"},
     "benchmarks": {"checks", "seeds"},
     "models": {"_private", "checks", "divergence", "seeds"},

@@ -9,6 +9,7 @@ from itertools import chain
 from torch import Tensor, nn
 
 from avalanche_hsf._private import replace_part
+from avalanche_hsf.checks import check_names, shown
 from avalanche_hsf.models import SeededNoise
 from avalanche_hsf.models.tasks.slots import EmptySlot
 
@@ -40,6 +41,9 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         >>> find_components(nn.Linear(2, 3), ["bias"])
         {'bias': ['bias'], 'rest': ['weight']}
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch module, got {shown(model)}")
+    check_components(components)
     # Parameters and buffers that hold numbers, each under all its names.
     parameters = model.named_parameters(remove_duplicate=False)
     tensors = chain(parameters, model.named_buffers(remove_duplicate=False))
@@ -54,9 +58,6 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         components = [name for name, child in model.named_children() if _has_state(child)]
     if not isinstance(components, Mapping):
         components = {name: [name] for name in components}
-    for component, names in components.items():
-        if isinstance(names, str):
-            raise TypeError(f"component {component!r} must be a list of names, got {names!r}")
     owner = _owners(model, [name for name, _ in named], components)
     parts = {component: list(names) for component, names in components.items()}
     rest = [name for name, _ in named if name not in owner]
@@ -64,6 +65,15 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
         parts[REST] = rest
     _check_shared(named, owner | dict.fromkeys(rest, REST))
     return parts
+
+
+def check_components(components: object) -> None:
+    """TypeError unless these are names, or lists of names by component, or None."""
+    if isinstance(components, Mapping):
+        for component, names in components.items():
+            check_names(f"component {component!r}", names)
+    elif components is not None:
+        check_names("components", components)
 
 
 def _owners(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from avalanche.evaluation.metric_results import MetricValue
+from torch import Tensor
 
 from avalanche_hsf._private import criterion_of
-from avalanche_hsf.analysis.components import Components
-from avalanche_hsf.analysis.errors import Criterion
+from avalanche_hsf.analysis.components import Components, check_components
+from avalanche_hsf.analysis.errors import Criterion, dataset_of
 from avalanche_hsf.analysis.gradients import Loss, gradient_conflict, loss_on
 from avalanche_hsf.analysis.watch import WatchMetric
+from avalanche_hsf.checks import check_criterion_type, check_int, shown
 
 
 class GradientConflict(WatchMetric):
@@ -40,9 +42,15 @@ class GradientConflict(WatchMetric):
         n_samples: int = 512,
     ) -> None:
         super().__init__(every=every)
+        check_components(components)
+        if not isinstance(stream, Iterable) or isinstance(stream, Tensor):
+            raise TypeError(f"stream must be a stream of experiences, got {shown(stream)}")
+        for experience in stream:
+            dataset_of(experience)
         self.components = components
-        self._stream, self._n_samples = stream, n_samples
-        self._criterion = criterion
+        self._stream = stream
+        self._n_samples = check_int("n_samples", n_samples, at_least=1)
+        self._criterion = check_criterion_type("criterion", criterion)
         self._losses: list[Loss] = []
 
     def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:

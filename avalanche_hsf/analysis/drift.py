@@ -9,7 +9,7 @@ import torch
 from avalanche.evaluation.metric_results import MetricValue
 from torch import Tensor, nn
 
-from avalanche_hsf.analysis.components import Components, parameters_of
+from avalanche_hsf.analysis.components import Components, check_components, parameters_of
 from avalanche_hsf.analysis.watch import WatchMetric
 from avalanche_hsf.models import TaskWeights
 from avalanche_hsf.training.tasks import current_tasks
@@ -33,6 +33,7 @@ class Drift(WatchMetric):
 
     def __init__(self, components: Components | None = None, *, every: int = 1) -> None:
         super().__init__(every=every)
+        check_components(components)
         self.components = components
 
     def reset(self) -> None:

@@ -7,11 +7,12 @@ from itertools import chain
 from typing import Any
 
 import torch
+from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import avalanche_forward
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_criterion_type, check_int, shown
 from avalanche_hsf.models.tasks.nested import map_tensors, n_rows
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -37,7 +38,9 @@ def error_on(
         ValueError: When called: no criterion is given, and the targets are no classes.
     """
     check_int("n_passes", n_passes, at_least=1)
-    dataset = experience.dataset.eval()
+    check_criterion_type("criterion", criterion)
+    check_int("mb_size", mb_size, at_least=1)
+    dataset = dataset_of(experience)
     minibatches = list(DataLoader(dataset, batch_size=mb_size, collate_fn=dataset.collate_fn))
 
     @torch.no_grad()
@@ -52,6 +55,14 @@ def error_on(
         return total / (n_passes * len(dataset))
 
     return error
+
+
+def dataset_of(experience: Any) -> AvalancheDataset:
+    """The data of an experience, as in evaluation; TypeError if it has none."""
+    dataset = getattr(experience, "dataset", None)
+    if not isinstance(dataset, AvalancheDataset):
+        raise TypeError(f"experience must be one of a benchmark, got {shown(experience)}")
+    return dataset.eval()
 
 
 def loss_of(model: nn.Module, minibatch: Sequence[Tensor], criterion: Criterion | None) -> Tensor:

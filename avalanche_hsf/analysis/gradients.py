@@ -12,8 +12,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
 from avalanche_hsf.analysis.components import Components, fix_noise, parameters_of
-from avalanche_hsf.analysis.errors import Criterion, loss_of
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.analysis.errors import Criterion, dataset_of, loss_of
+from avalanche_hsf.checks import check_criterion_type, check_int
 from avalanche_hsf.models import SeededNoise
 
 Loss = Callable[[nn.Module], Tensor]
@@ -32,7 +32,8 @@ def loss_on(
         A function from a model to a scalar. It draws the same noise at every call, and leaves the
         model and all generators as they were.
     """
-    dataset = experience.dataset.eval()
+    check_criterion_type("criterion", criterion)
+    dataset = dataset_of(experience)
     every = max(1, len(dataset) // check_int("n_samples", n_samples, at_least=1))
     minibatch = dataset.collate_fn([dataset[i] for i in range(0, len(dataset), every)][:n_samples])
     check_int("n_passes", n_passes, at_least=1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avalanche_hsf.analysis.watch import WatchMetric
 from avalanche_hsf.models import HypernetSDEFlow
-from avalanche_hsf.training.terms import take_terms, watch_terms
+from avalanche_hsf.training.terms import forget_terms, watch_terms, watched_terms
 
 
 class LossTerms(WatchMetric):
@@ -40,13 +40,14 @@ class LossTerms(WatchMetric):
         self._last = {}
 
     def before_forward(self, strategy: Any) -> None:
-        watch_terms(strategy, self._due)
+        if self._due:
+            watch_terms(strategy)
 
     def before_backward(self, strategy: Any) -> None:
         """Comes after the plugins that add terms, since Avalanche's evaluator comes last."""
         if not self._due:
             return
-        terms = take_terms(strategy)
+        terms = watched_terms(strategy)
         terms = {"recon": strategy.loss - sum(terms.values()), **terms}
         parameters = [p for p in strategy.model.parameters() if p.requires_grad]
         self._last = {
@@ -61,7 +62,11 @@ class LossTerms(WatchMetric):
                 g = strategy.model.diffusion_of(latents.z0, strategy.mb_task_id)
                 std = latents.z0.std(dim=0).mean()
             self._last["Latents_Epoch"] = {"std": float(std), "diffusion": float(g.mean())}
-        self._due = False
+
+    def after_update(self, strategy: Any) -> None:
+        if self._due:
+            forget_terms(strategy)
+            self._due = False
 
     def after_training_epoch(self, strategy: Any) -> list[MetricValue] | None:
         measured = (self.values(strategy, name, terms) for name, terms in self._last.items())

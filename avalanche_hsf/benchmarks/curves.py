@@ -13,7 +13,7 @@ from avalanche.benchmarks import CLScenario
 from torch import Tensor
 
 from avalanche_hsf.benchmarks.tensor_streams import reconstruction_benchmark
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_bool, check_int, check_memory, check_size, shown
 
 Function = Callable[[Tensor], Tensor]
 """Takes points x of shape `n x 1` to values, `n x 1`, or to points of a curve, `n x 3`."""
@@ -110,7 +110,7 @@ def RandomManifolds(
         >>> len(benchmark.train_stream), len(benchmark.train_stream[7].dataset)
         (8, 100)
     """
-    check_int("n_experiences", n_experiences, at_least=1)
+    check_int("n_experiences", n_experiences, at_least=1, at_most=100_000)
     check_int("seed", seed, at_least=0)
     curves = [_random_curve(seed, task) for task in range(n_experiences)]
     return _benchmark(curves, n_samples, test, return_task_id)
@@ -120,9 +120,11 @@ def _benchmark(
     curves: Sequence[Function], n_samples: int, test: str, return_task_id: bool
 ) -> CLScenario:
     """One reconstruction experience per curve; arguments as of `SyntheticManifolds`."""
-    check_int("n_samples", n_samples, at_least=2)
-    if test not in ("train", "midpoints"):
-        raise ValueError(f'test must be "train" or "midpoints", got {test!r}')
+    check_size("n_samples", n_samples, at_least=2)
+    check_memory("the samples", 8 * len(curves) * n_samples)
+    check_bool("return_task_id", return_task_id)
+    if not isinstance(test, str) or test not in ("train", "midpoints"):
+        raise ValueError(f'test must be "train" or "midpoints", got {shown(test)}')
     grid = torch.linspace(-4, 4, n_samples).unsqueeze(1)
     midpoints = (grid[1:] + grid[:-1]) / 2
     return reconstruction_benchmark(

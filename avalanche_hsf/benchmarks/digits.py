@@ -9,9 +9,10 @@ import torch
 from avalanche.benchmarks import NCScenario, nc_benchmark
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import LARGEST_SEED, check_bool, check_int, shown
 
 N_CLASSES = 10
 
@@ -63,6 +64,8 @@ def SplitDigits(
         raise ValueError(
             f"n_experiences must be at most {N_CLASSES}, one class each, got {n_experiences}"
         )
+    check_bool("return_task_id", return_task_id)
+    check_bool("shuffle", shuffle)
     per_experience, remainder = divmod(N_CLASSES, n_experiences)
     train, test = _datasets(test_size)
     return nc_benchmark(
@@ -78,8 +81,9 @@ def SplitDigits(
 
 def _class_order(fixed: Sequence[int] | None, shuffle: bool, seed: int | None) -> list[int]:
     if fixed is not None:
-        if not isinstance(fixed, Iterable):
-            raise TypeError(f"fixed_class_order must be a list of the ten classes, got {fixed!r}")
+        if not isinstance(fixed, Iterable) or isinstance(fixed, Tensor):
+            got = shown(fixed)
+            raise TypeError(f"fixed_class_order must be a list of the ten classes, got {got}")
         order = [check_int("a class in fixed_class_order", c, at_least=0) for c in fixed]
         if sorted(order) != list(range(N_CLASSES)):
             raise ValueError(
@@ -92,13 +96,13 @@ def _class_order(fixed: Sequence[int] | None, shuffle: bool, seed: int | None) -
     if seed is None:
         generator.set_state(torch.get_rng_state())
     else:
-        generator.manual_seed(check_int("seed", seed, at_least=0))
+        generator.manual_seed(check_int("seed", seed, at_least=0, at_most=LARGEST_SEED))
     return torch.randperm(N_CLASSES, generator=generator).tolist()
 
 
 def _datasets(test_size: float) -> tuple[TensorDataset, TensorDataset]:
     if isinstance(test_size, bool) or not isinstance(test_size, Real):
-        raise TypeError(f"test_size must be a number, got {test_size!r}")
+        raise TypeError(f"test_size must be a number, got {shown(test_size)}")
     if not 0.01 <= test_size <= 0.99:
         raise ValueError(f"test_size must be a share between 0.01 and 0.99, got {test_size}")
     digits = load_digits()

@@ -7,7 +7,13 @@ from avalanche.benchmarks import CLScenario, tensors_benchmark
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.checks import (
+    LARGEST_SEED,
+    check_int,
+    check_memory,
+    check_non_negative,
+    check_size,
+)
 
 PATCH = 12
 """Height and width of a texture's patch in an image."""
@@ -53,13 +59,14 @@ def SyntheticImages(
         >>> experience.dataset[0][0].shape, experience.task_label
         (torch.Size([3, 32, 32]), 1)
     """
-    check_int("n_experiences", n_experiences, at_least=1)
-    check_int("n_classes", n_classes, at_least=2)
-    check_int("n_train", n_train, at_least=n_classes)
-    check_int("n_test", n_test, at_least=n_classes)
-    check_int("size", size, at_least=PATCH)
-    check_int("seed", seed, at_least=0)
-    check_non_negative("noise", noise)
+    check_int("n_experiences", n_experiences, at_least=1, at_most=100_000)
+    check_size("n_classes", n_classes, at_least=2)
+    check_size("n_train", n_train, at_least=n_classes)
+    check_size("n_test", n_test, at_least=n_classes)
+    check_size("size", size, at_least=PATCH)
+    check_memory("the images", 3 * size**2 * (n_train + n_test) * n_experiences)
+    seed = check_int("seed", seed, at_least=0, at_most=LARGEST_SEED // 100_003)
+    noise = check_non_negative("noise", noise)
     train: list[tuple[Tensor, Tensor]] = []
     test: list[tuple[Tensor, Tensor]] = []
     for task in range(n_experiences):

@@ -9,7 +9,7 @@ import torch
 from avalanche.benchmarks import CLScenario
 
 from avalanche_hsf.benchmarks.tensor_streams import regression_benchmark
-from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.checks import check_int, check_memory, check_non_negative, check_size
 
 POLYNOMIALS: Sequence[tuple[Callable[[np.ndarray], np.ndarray], tuple[float, float]]] = (
     (lambda x: x + 3, (-4, -2)),
@@ -47,10 +47,11 @@ def PolynomialRegression(
         >>> PolynomialRegression().test_stream[1].dataset[0][:2]
         [tensor([-1.]), tensor([1.])]
     """
-    check_int("n_train", n_train, at_least=1)
-    check_int("n_test", n_test, at_least=1)
+    check_size("n_train", n_train)
+    check_size("n_test", n_test)
+    check_memory("the samples", 12 * (n_train + n_test))
     check_non_negative("noise", noise)
-    check_int("seed", seed, at_least=0)
+    check_int("seed", seed, at_least=0, at_most=2**32 - 1)
     train, test = [], []
     for function, (low, high) in POLYNOMIALS:
         generator = np.random.RandomState(seed)

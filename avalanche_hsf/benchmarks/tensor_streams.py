@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets, with_task_labels
 from avalanche.benchmarks.utils import AvalancheDataset
@@ -12,7 +13,7 @@ from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from avalanche_hsf.checks import check_int, check_samples
+from avalanche_hsf.checks import check_dtype, check_int, check_samples, shown
 
 LabelsOfExperience = int | Sequence[int]
 """The task label of an experience, or one for each of its samples."""
@@ -92,6 +93,9 @@ def regression_benchmark(
         >>> [tensor.shape for tensor in benchmark.train_stream[1].dataset[0][:2]]
         [torch.Size([1]), torch.Size([1])]
     """
+    for name, pairs in (("train", train), ("test", test)):
+        if pairs is not None or name == "train":
+            _check_pairs(name, pairs)
     inputs = _check_streams("x of ", *_column(0, train, test))
     targets = _check_streams("y of ", *_column(1, train, test))
     for name in inputs:
@@ -99,6 +103,16 @@ def regression_benchmark(
             if len(x) != len(y):
                 raise ValueError(f"{name}[{i}] has {len(x)} x but {len(y)} y")
     return _train_and_test(inputs, targets, task_labels, test_task_labels, dtype)
+
+
+def _check_pairs(name: str, pairs: object) -> None:
+    if not isinstance(pairs, Sequence) or isinstance(pairs, (str, bytes)):
+        raise TypeError(
+            f"{name} must be a list with a pair (x, y) per experience, got {shown(pairs)}"
+        )
+    for i, pair in enumerate(pairs):
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            raise TypeError(f"{name}[{i}] must be a pair (x, y), got {shown(pair)}")
 
 
 def _column(
@@ -153,8 +167,7 @@ def _train_and_test(
     dtype: torch.dtype,
 ) -> CLScenario:
     """A benchmark of checked inputs and targets; the arguments of `regression_benchmark`."""
-    if not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a floating-point type, got {dtype}")
+    check_dtype("dtype", dtype)
     if task_labels is None:
         task_labels = list(range(len(inputs["train"])))
     if test_task_labels is None:
@@ -180,6 +193,10 @@ def datasets(
     dtype: torch.dtype,
 ) -> list[AvalancheDataset]:
     """One dataset for each experience, with items `[x, y, t]`."""
+    if not isinstance(labels, (Sequence, np.ndarray, Tensor)) or isinstance(labels, (str, bytes)):
+        raise TypeError(f"{name} must be a list of labels, got {shown(labels)}")
+    if isinstance(labels, (np.ndarray, Tensor)) and labels.ndim == 0:
+        raise TypeError(f"{name} must be a list of labels, got {shown(labels)}")
     if len(labels) != len(inputs):
         raise ValueError(
             f"{name} must have one entry per experience: {len(inputs)}, got {len(labels)}"
@@ -195,6 +212,8 @@ def datasets(
 
 def _labels_of(name: str, label: LabelsOfExperience, n: int) -> Sequence[int]:
     if isinstance(label, Tensor):
+        if label.is_meta or label.layout != torch.strided:
+            raise TypeError(f"{name} must be a dense tensor with values, got {shown(label)}")
         label = label.tolist()
     if not isinstance(label, Sequence) or isinstance(label, str):
         return ConstantSequence(check_int(name, label, at_least=0), n)

@@ -11,6 +11,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import phase_and_task, stream_type
 from torch import Tensor
 
+from avalanche_hsf.checks import check_bool, shown
 from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
 
@@ -125,6 +126,9 @@ def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
         >>> forgetting(torch.tensor([[0.1, 9.0], [0.4, 0.2]]))
         tensor([0.3000, 0.0000])
     """
+    if not isinstance(matrix, Tensor) or matrix.layout != torch.strided:
+        raise TypeError(f"matrix must be a dense tensor, got {shown(matrix)}")
+    check_bool("higher_is_better", higher_is_better)
     if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
         shape = tuple(matrix.shape)
         raise ValueError(f"forgetting needs a row and a column of R per task, got shape {shape}")

@@ -13,6 +13,7 @@ from avalanche.evaluation import Metric, PluginMetric
 from torch import Tensor, nn
 from torchmetrics import Metric as TorchMetric
 
+from avalanche_hsf.checks import shown
 from avalanche_hsf.evaluation.errors import MeanError
 
 Measure: TypeAlias = TorchMetric | Metric | Callable[[Tensor, Tensor], Tensor]
@@ -57,7 +58,9 @@ class Measurement(Metric[float]):
                 f"{self.name} does not say whether higher is better; set higher_is_better"
             )
         if not isinstance(higher_is_better, bool):
-            raise TypeError(f"higher_is_better must be True or False, got {higher_is_better!r}")
+            raise TypeError(
+                f"higher_is_better must be True or False, got {shown(higher_is_better)}"
+            )
         self.higher_is_better = higher_is_better
         self.reset()
 
@@ -137,7 +140,8 @@ def _updatable(measure: Measure, name: str) -> Any:
     if callable(measure):
         return _MeanLoss(measure, name)
     raise TypeError(
-        f"a measure must be a torchmetrics metric, a loss or an Avalanche metric, got {measure!r}"
+        f"a measure must be a torchmetrics metric, a loss or an Avalanche metric, got "
+        f"{shown(measure)}"
     )
 
 

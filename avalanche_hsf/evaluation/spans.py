@@ -7,6 +7,7 @@ from typing import Any
 
 from avalanche.evaluation import GenericPluginMetric
 
+from avalanche_hsf.checks import check_bool
 from avalanche_hsf.evaluation.measures import Measure, Measurement
 
 SPANS: dict[str, tuple[str, str, str]] = {
@@ -63,10 +64,12 @@ def measure_metrics(
     return [
         MeasureOver(measure, span, higher_is_better=higher_is_better)
         for span, wanted in chosen.items()
-        if wanted
+        if check_bool(span, wanted)
     ]
 
 
 def make_chosen(chosen: Mapping[Any, bool], *args: Any, **kwargs: Any) -> list[Any]:
     """New metrics of the classes that are chosen."""
-    return [metric(*args, **kwargs) for metric, wanted in chosen.items() if wanted]
+    return [
+        metric(*args, **kwargs) for metric, wanted in chosen.items() if check_bool("a span", wanted)
+    ]

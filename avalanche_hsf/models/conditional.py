@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
 from avalanche_hsf._private import attributes_of
+from avalanche_hsf.checks import check_bool, check_mapping, check_names, shown
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.nested import map_tensors, n_rows, tensors_of
@@ -41,7 +41,8 @@ class TaskConditional(TaskWritten):
     An Avalanche `MultiTaskModule`: every strategy passes it task labels and grows it by each new
     task. With scores for all classes of a stream the last layer, written per task, is a head for
     each task. In a loop of your own call `hypernetwork.begin([task])` and make the optimizer
-    after it: each task has parameters of its own.
+    after it: each task has parameters of its own. Training, in any loop, stops at the first step
+    with a NaN or infinite input or gradient, see `StepGuard`.
 
     Cost against the plain module: of memory, the written weights once more for each distinct task
     in a batch, and what the hypernetwork keeps per task; of time, writing them, which does not
@@ -64,9 +65,10 @@ class TaskConditional(TaskWritten):
         seed: Seed of the hypernetwork's draws; if None it is drawn from torch's global generator.
 
     Raises:
-        TypeError: The module is a `MultiTaskModule` already, or not initialized yet.
-        ValueError: An unknown name of a parameter, buffer or attribute, nothing to write, or a
-            parameter of a layer that grows by itself.
+        TypeError: The module is none of torch, a `MultiTaskModule` already, or not initialized
+            yet; or an argument has the wrong type.
+        ValueError: An unknown name of a parameter, buffer or attribute, nothing to write, a
+            parameter without entries, or one of a layer that grows by itself.
 
     Example:
         >>> import torch
@@ -89,14 +91,19 @@ class TaskConditional(TaskWritten):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"module must be a torch module, got {shown(module)}")
         if isinstance(module, MultiTaskModule):
             name = type(module).__name__
             raise TypeError(f"{name} is a MultiTaskModule already: give the network of one task")
+        given = check_mapping("hypernetwork_options", hypernetwork_options)
+        if vectorized is not None:
+            check_bool("vectorized", vectorized)
         names, self._twins = _to_write(module, written)
         self.module = module
         self.statistics = TaskStatistics(module, task_buffers)
-        self.mask = ClassMask() if masking else None
-        options = {"seed": resolve_seed(seed), **(hypernetwork_options or {})}
+        self.mask = ClassMask() if check_bool("masking", masking) else None
+        options = {"seed": resolve_seed(seed), **given}
         self.hand_over(names, hypernetwork, self._twins, **options)
         self._runner = TaskRunner(module, self.statistics, vectorized)
         self._shared: dict[str, tuple[float, float]] = {}
@@ -173,12 +180,16 @@ class TaskConditional(TaskWritten):
     def _forward(self, x: Any, task_labels: Tensor | int, *, learn: bool = True) -> Any:
         written = self.write(task_labels, n_rows(x))
         groups = written.groups
+        if self.is_guarded:
+            self.guard.check_input(x, groups.tasks)
         twins = {twin: written.weights[name] for twin, name in self._twins.items()}
         learns = self.hypernetwork.trains if learn else None
         out = self._runner(x, groups, {**written.weights, **twins}, learns)
-        if self.training and torch.is_grad_enabled() and not self._any_trains(groups.tasks):
-            hook = None if self._any_trains(self.tasks) else _refuse
-            out = map_tensors(lambda part: _differentiable(part, hook), out)
+        if self.is_guarded:
+            if not self._any_trains(groups.tasks):
+                hook = None if self._any_trains(self.tasks) else _refuse
+                out = map_tensors(lambda part: _differentiable(part, hook), out)
+            self.guard.watch(self, out, groups.tasks)
         return out if self.mask is None else self.mask(out, groups)
 
     def _any_trains(self, tasks: list[int]) -> bool:
@@ -220,8 +231,7 @@ def _refuse(gradient: Tensor) -> None:
 
 def _to_write(module: nn.Module, written: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
     """Names of the parameters to write, in the module's order, and theirs by further names."""
-    if isinstance(written, str):
-        raise TypeError(f"written must be a list of names, got the string {written!r}")
+    written = None if written is None else check_names("written", written)
     parameters = dict(module.named_parameters(remove_duplicate=False))
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters.values()):
         raise TypeError("the module has parameters without a shape yet: run a batch through it")
@@ -236,6 +246,11 @@ def _to_write(module: nn.Module, written: Sequence[str] | None) -> tuple[list[st
         names = [name for name in parameters if name.startswith(tuple(written))]
     if not names:
         raise ValueError("there is nothing to write: the module has no parameter to train")
+    if empty := [name for name in names if parameters[name].numel() == 0]:
+        raise ValueError(
+            f"{empty[0]} has no entries, its shape is {tuple(parameters[empty[0]].shape)}: give "
+            "the layer at least one input and output, or leave it out of written="
+        )
     first = {id(parameters[name]): name for name in reversed(names)}
     twins = {n: first[id(p)] for n, p in parameters.items() if id(p) in first}
     twins = {twin: name for twin, name in twins.items() if twin != name}

@@ -7,7 +7,7 @@ from nflows.distributions import StandardNormal
 from nflows.transforms import CompositeTransform, Transform
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_layers, check_size
 
 
 class ManifoldNormalizingFlow(nn.Module):
@@ -34,9 +34,10 @@ class ManifoldNormalizingFlow(nn.Module):
 
     def __init__(self, dim: int, *, n_layers: int = 4, hidden_dim: int = 64) -> None:
         super().__init__()
-        self.dim = check_int("dim of the flow", dim, at_least=2)
-        check_int("n_layers of the flow", n_layers, at_least=1)
-        check_int("hidden_dim of the flow", hidden_dim, at_least=1)
+        self.dim = dim = check_size("dim of the flow", dim, at_least=2)
+        n_layers = check_int("n_layers of the flow", n_layers, at_least=1, at_most=1000)
+        hidden_dim = check_size("hidden_dim of the flow", hidden_dim)
+        check_layers("the flow", dim, hidden_dim, hidden_dim, dim, times=n_layers)
         n_kept = dim // 2
         self.base = StandardNormal([dim])
         self.transform = CompositeTransform(

@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int, check_samples
+from avalanche_hsf.checks import (
+    check_bool,
+    check_choice,
+    check_int,
+    check_layers,
+    check_mapping,
+    check_options,
+    check_samples,
+    check_size,
+)
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.noise import SeededNoise
@@ -62,7 +71,8 @@ class HypernetSDEFlow(TaskWritten):
     arrives; any strategy can train it, since `forward` returns the reconstruction, or output,
     alone. Evaluating a task that was never trained is allowed; see the hypernetwork's class for
     the weights used. A pass draws noise, in evaluation too; see `SeededNoise` for its source.
-    Initial weights come from torch's global generator, as usual.
+    Initial weights come from torch's global generator, as usual. Training stops at the first step
+    with a NaN or infinite input or gradient, see `StepGuard`.
 
     Source: section 2 of the paper; sizes and horizons from the author's public code.
 
@@ -119,15 +129,20 @@ class HypernetSDEFlow(TaskWritten):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        self.input_dim = check_int("input_dim", input_dim, at_least=1)
+        self.input_dim = check_size("input_dim", input_dim)
         self.reconstructs = output_dim is None
         output_dim = input_dim if output_dim is None else output_dim
-        self.output_dim = check_int("output_dim", output_dim, at_least=1)
-        if masking and self.reconstructs:
+        self.output_dim = check_size("output_dim", output_dim)
+        if check_bool("masking", masking) and self.reconstructs:
             raise ValueError("masking is for class scores: give output_dim, the number of classes")
         self.mask = ClassMask() if masking else None
-        self.hidden_dim = check_int("hidden_dim", hidden_dim, at_least=1)
-        self.latent_dim = check_int("latent_dim", latent_dim, at_least=2)
+        self.hidden_dim = h = check_size("hidden_dim", hidden_dim)
+        self.latent_dim = check_size("latent_dim", latent_dim, at_least=2)
+        check_layers("the autoencoder", input_dim, h, h, latent_dim, h, self.output_dim)
+        sde_options = check_mapping("sde_options", sde_options)
+        check_options("an SDE", sde_options, NeuralSDE)
+        options = check_mapping("hypernetwork_options", hypernetwork_options)
+        check_choice("generated", generated, GENERATED)
         self.noise = SeededNoise(seed)
         self.encoder = nn.Sequential(
             OrderedDict(
@@ -152,11 +167,9 @@ class HypernetSDEFlow(TaskWritten):
                 to_output=nn.Linear(hidden_dim, self.output_dim),
             )
         )
-        if generated not in GENERATED:
-            raise ValueError(f"unknown generated {generated!r}; choose from {', '.join(GENERATED)}")
         parameters = dict(self.named_parameters())
         names = [name for name in parameters if name.startswith(GENERATED[generated])]
-        self.hand_over(names, hypernetwork, seed=self.noise.seed, **(hypernetwork_options or {}))
+        self.hand_over(names, hypernetwork, **{"seed": self.noise.seed, **options})
 
     def _forward(self, x: Tensor, task_labels: Tensor | int) -> Tensor:
         return self.forward_with_latents(x, task_labels).reconstruction
@@ -174,9 +187,13 @@ class HypernetSDEFlow(TaskWritten):
         """
         flat = self._flattened(x)
         written = self.write(task_labels, len(flat))
+        if self.is_guarded:
+            self.guard.check_input(flat, written.groups.tasks)
         z0 = self.run("encoder", written, flat)
         z_T = self.evolve(z0, written)
         out = self.decode(z_T, written)
+        if self.is_guarded:
+            self.guard.watch(self, out, written.groups.tasks)
         return HSFOutput(out.view(x.shape) if self.reconstructs else out, z0, z_T, written)
 
     def encode(self, x: Tensor, task_labels: Labels) -> Tensor:

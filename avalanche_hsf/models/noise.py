@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avalanche_hsf.checks import check_int
 from avalanche_hsf.seeds import resolve_seed
 
 
@@ -28,7 +29,7 @@ class SeededNoise(nn.Module):
     def __init__(self, seed: int | None = None, *, stream: int = 0) -> None:
         super().__init__()
         self.seed = resolve_seed(seed)
-        self.stream = stream
+        self.stream = check_int("stream", stream, at_least=0, at_most=127)
         self._generators = self._seeded(torch.device("cpu"))
 
     def generator(self, device: torch.device | str) -> torch.Generator:

@@ -9,7 +9,14 @@ import torch
 import torchsde
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int, check_non_negative, check_positive
+from avalanche_hsf.checks import (
+    check_bool,
+    check_finite,
+    check_layers,
+    check_non_negative,
+    check_positive,
+    check_size,
+)
 
 
 class NeuralSDE(nn.Module):
@@ -58,21 +65,22 @@ class NeuralSDE(nn.Module):
         fast_tanh: bool = False,
     ) -> None:
         super().__init__()
-        self.dim = check_int("dim of the SDE", dim, at_least=1)
-        check_int("hidden_dim of the SDE", hidden_dim, at_least=1)
+        self.dim = dim = check_size("dim of the SDE", dim)
+        hidden_dim = check_size("hidden_dim of the SDE", hidden_dim)
+        check_layers("the SDE", dim, hidden_dim, hidden_dim, dim, times=2)
         self.horizon = check_positive("horizon", horizon)
-        self.n_steps = check_int("n_steps", n_steps, at_least=1)
+        self.n_steps = check_size("n_steps", n_steps)
         self.diffusion_scale = check_positive("diffusion_scale", diffusion_scale)
         self.diffusion_floor = check_non_negative("diffusion_floor", diffusion_floor)
-        if not isinstance(fast_tanh, bool):
-            raise TypeError(f"fast_tanh must be True or False, got {fast_tanh!r}")
-        self.fast_tanh = fast_tanh
+        self.fast_tanh = check_bool("fast_tanh", fast_tanh)
         self.drift = _field(dim, hidden_dim)
         self.diffusion = _field(dim, hidden_dim)
         with torch.no_grad():
             _linears(self.drift)[-1].weight.mul_(check_non_negative("drift_gain", drift_gain))
             if diffusion_bias is not None:
-                _linears(self.diffusion)[-1].bias.fill_(diffusion_bias)
+                _linears(self.diffusion)[-1].bias.fill_(
+                    check_finite("diffusion_bias", diffusion_bias)
+                )
 
     def draw_noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """The xi of n paths: a `n x n_steps x dim` tensor of independent N(0, 1)."""

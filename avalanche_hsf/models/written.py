@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from avalanche_hsf.models.hypernetworks.registry import make_hypernetwork
 from avalanche_hsf.models.tasks.call import call_per_task
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.guard import StepGuard
 from avalanche_hsf.models.tasks.module import TaskModule
-from avalanche_hsf.models.tasks.slots import release
+from avalanche_hsf.models.tasks.slots import EmptySlot, release
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,14 @@ Labels = Tensor | int | Written
 
 
 class TaskWritten(TaskModule):
-    """A `TaskModule` whose tensors, all or some, a hypernetwork writes for each task."""
+    """A `TaskModule` whose tensors, all or some, a hypernetwork writes for each task.
 
+    Attributes:
+        guard: Stops training at what is NaN or infinite, see `StepGuard`.
+    """
+
+    _is_trial = False
+    guard: StepGuard
     hypernetwork: TaskWeights
     mask: ClassMask | None
 
@@ -65,7 +73,26 @@ class TaskWritten(TaskModule):
         further = {name: [t for t, n in (twins or {}).items() if n == name] for name in names}
         initial = {name: release(self.root, name, *further[name]) for name in names}
         self.hypernetwork = make_hypernetwork(kind, initial, **options)
+        self.guard = StepGuard()
         self.register_load_state_dict_pre_hook(_check_state)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As torch's, but a state that does not fit changes nothing.
+
+        Raises:
+            ValueError: The state is of another kind, or of other names or shapes.
+        """
+        self.hypernetwork.check_state(state_dict, "hypernetwork.")
+        missing, unexpected = _tried(self, state_dict) if strict else ([], [])
+        if missing or unexpected:
+            found = [f"{n} is missing" for n in missing] + [f"{n} is too many" for n in unexpected]
+            raise ValueError(
+                f"the state is that of another {type(self).__name__}: {', '.join(found[:3])}; make "
+                "the model as the saved one was made, or load with strict=False"
+            )
+        return super().load_state_dict(state_dict, strict, assign)
 
     def write(self, labels: Labels, n: int, prefix: str = "") -> Written:
         """The weights for n rows, unless written yet: tensors whose name begins with the prefix."""
@@ -75,6 +102,11 @@ class TaskWritten(TaskModule):
         # Weights are exact whatever precision a pass computes in.
         with _without_autocast():
             return Written(groups, self.hypernetwork(groups.tasks, prefix))
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether a pass now is one that training can take a step after."""
+        return self.training and torch.is_grad_enabled()
 
     def run(self, block: str, written: Written, *inputs: Tensor, **options: Any) -> Any:
         """Runs a submodule of the root, see `call_per_task`; "" is the root itself."""
@@ -88,6 +120,44 @@ class TaskWritten(TaskModule):
 def _check_state(module: TaskWritten, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
     """Before anything is changed."""
     module.hypernetwork.check_state(state, f"{prefix}hypernetwork.")
+    _tried(module, {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
+
+
+def _tried(module: TaskWritten, state: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Keys missing and unexpected of a state; ValueError if a shape does not fit.
+
+    Found by loading it into a copy without numbers, on the device meta, since a model takes on the
+    tasks of a state while it loads. A module that cannot be copied is left to torch's own check.
+    """
+    if module._is_trial:
+        return [], []
+    tensors = (*module.parameters(), *module.buffers())
+    memo: dict[int, Any] = {id(t): _meta(t) for t in tensors if not isinstance(t, EmptySlot)}
+    try:
+        trial = copy.deepcopy(module, memo)
+    except Exception:  # of whatever a user's module holds
+        return [], []
+    trial._is_trial = True
+    of_meta: Any = copy.copy(state)  # of its class, with its attributes
+    for name, value in state.items():
+        if isinstance(value, Tensor) and not name.endswith("_extra_state"):
+            of_meta[name] = value.to("meta")
+    try:
+        missing, unexpected = trial.load_state_dict(of_meta, strict=False)
+    except RuntimeError as error:
+        reasons = str(error).split("\n")[1:] or [str(error)]
+        raise ValueError(
+            f"the state is that of another {type(module).__name__}: "
+            f"{'; '.join(reason.strip().rstrip('.') for reason in reasons[:3])}; make the model as "
+            "the saved one was made"
+        ) from None
+    return missing, unexpected
+
+
+def _meta(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(tensor.detach().to("meta"), tensor.requires_grad)
+    return tensor.detach().to("meta")
 
 
 @contextmanager

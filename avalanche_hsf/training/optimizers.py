@@ -11,6 +11,9 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from avalanche_hsf.checks import check_choice, check_mapping, check_non_negative
+from avalanche_hsf.divergence import DivergedError
+
 
 class SOAP(pytorch_optimizer.SOAP):
     """The library's SOAP, that says what a diverged run is, in place of its eigenvalue solver."""
@@ -19,7 +22,7 @@ class SOAP(pytorch_optimizer.SOAP):
         try:
             return super().step(closure)
         except torch.linalg.LinAlgError as error:
-            raise ValueError(
+            raise DivergedError(
                 "training diverged: SOAP finds no eigenvectors of gradients that are NaN, infinite "
                 "or huge. Use a smaller learning rate, or inputs of scale 1"
             ) from error
@@ -52,13 +55,17 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
         >>> make_optimizer([nn.Parameter()], {"name": "AdamW", "lr": 1e-3}).defaults["lr"]
         0.001
     """
-    arguments = dict(options)
-    name = arguments.pop("name")
-    if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}; choose from {', '.join(OPTIMIZERS)}")
+    arguments = check_mapping("options of the optimizer", options)
+    name = check_choice("optimizer", arguments.pop("name", None), OPTIMIZERS)
     names = set(inspect.signature(OPTIMIZERS[name]).parameters) - {"params", "kwargs"}
     for key in arguments:
         if key not in names:  # SOAP would ignore it
             choice = ", ".join(sorted(names))
             raise TypeError(f"{name} has no argument {key!r}; choose from {choice}")
-    return OPTIMIZERS[name](parameters, **arguments)
+    if "lr" in arguments:
+        check_non_negative("lr", arguments["lr"])
+    try:
+        return OPTIMIZERS[name](parameters, **arguments)
+    except (IndexError, TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, IndexError) else type(error)
+        raise kind(f"{name} does not take its parameters and options: {error}") from error

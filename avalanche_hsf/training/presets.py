@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from avalanche_hsf.checks import check_choice, check_mapping
 from avalanche_hsf.models.hsf import GENTLE_SDE
 from avalanche_hsf.training.losses import BetaSchedule
 
@@ -66,7 +67,8 @@ class Preset:
         Another `hypernetwork` comes with its own `hypernetwork_options`.
         """
         arguments = {**self.hsf, **given}
-        arguments["sde_options"] = {**self.hsf["sde_options"], **given.get("sde_options", {})}
+        of_sde = check_mapping("sde_options", given.get("sde_options"))
+        arguments["sde_options"] = {**self.hsf["sde_options"], **of_sde}
         if "hypernetwork" in given and "hypernetwork_options" not in given:
             del arguments["hypernetwork_options"]
         return arguments
@@ -95,6 +97,7 @@ _PAPER = Preset(
     gamma=2.0,
     delta=1.5,
     embedding_table=True,
+    protections={"DivergencePlugin": {}},
 )
 _ISOLATED = Preset(
     source="a set of weights for each task, kept exactly by IsolatedHyperNetwork",
@@ -107,6 +110,7 @@ _ISOLATED = Preset(
         "WarmStartPlugin": {},
         "FreezeSharedPlugin": {},
         "CommitPlugin": {},
+        "DivergencePlugin": {},
     },
     hsf_protections={"DetachedLikelihoodPlugin": {}},
 )
@@ -132,6 +136,7 @@ PRESETS: Mapping[str, Preset] = {
             "FreezeEmbeddingsPlugin": {},
             # All tasks before the fifth; after that the time of a step does not grow.
             "OutputRegularizerPlugin": {"weight": 10.0, "n_tasks": 4},
+            "DivergencePlugin": {},
         },
         hsf_protections={
             "DetachedLikelihoodPlugin": {},
@@ -160,6 +165,4 @@ def get_preset(name: str) -> Preset:
     >>> get_preset("paper").gamma
     2.0
     """
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(sorted(PRESETS))}")
-    return PRESETS[name]
+    return PRESETS[check_choice("preset", name, sorted(PRESETS))]

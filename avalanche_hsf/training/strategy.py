@@ -15,14 +15,30 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from avalanche_hsf.checks import check_int, check_non_negative, check_samples
+from avalanche_hsf.checks import (
+    check_bool,
+    check_criterion_type,
+    check_int,
+    check_mapping,
+    check_non_negative,
+    check_options,
+    check_samples,
+    check_size,
+)
 from avalanche_hsf.evaluation import default_evaluator
 from avalanche_hsf.models import HSFOutput, HypernetSDEFlow
+from avalanche_hsf.training.arguments import (
+    as_device,
+    as_evaluator,
+    as_plugins,
+    check_model_and_optimizer,
+)
 from avalanche_hsf.training.fit import check_criterion
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.optimizers import make_optimizer
 from avalanche_hsf.training.plugins import (
     CommitPlugin,
+    DivergencePlugin,
     EmbeddingTablePlugin,
     InMemoryLoadingPlugin,
     LatentReplayPlugin,
@@ -45,7 +61,8 @@ class HSFStrategy(SupervisedTemplate):
     minibatches of 1 and single epoch; `from_preset` makes the named configurations. replay and
     sep are plugins (`LatentReplayPlugin`, `SeparationPlugin`) that are added when their weight is
     above 0. A `CommitPlugin` is always added, so that a task's weights are final when its
-    experience ends. The training loop is Avalanche's; every hook of every plugin fires.
+    experience ends, and a `DivergencePlugin`, which stops training at what is not finite. The
+    training loop is Avalanche's; every hook of every plugin fires.
 
     Source: section 2.5, equation (3) of the paper.
 
@@ -113,11 +130,14 @@ class HSFStrategy(SupervisedTemplate):
         replay_seed: int | None = None,
         **base_kwargs: Any,
     ) -> None:
-        _check_types(model, optimizer, criterion)
-        check_int("train_mb_size", train_mb_size, at_least=1)
-        check_int("train_epochs", train_epochs, at_least=1)
+        check_model_and_optimizer(model, optimizer)
+        check_criterion_type("criterion", criterion)
+        device = as_device(device)
+        train_mb_size = check_size("train_mb_size", train_mb_size)
+        train_epochs = check_size("train_epochs", train_epochs)
+        eval_every = check_int("eval_every", eval_every, at_least=-1)
         if eval_mb_size is not None:
-            check_int("eval_mb_size", eval_mb_size, at_least=1)
+            eval_mb_size = check_size("eval_mb_size", eval_mb_size)
         if criterion is None:
             criterion = nn.MSELoss() if model.reconstructs else nn.CrossEntropyLoss()
         if evaluator is default_evaluator and isinstance(criterion, nn.CrossEntropyLoss):
@@ -127,12 +147,14 @@ class HSFStrategy(SupervisedTemplate):
         self.beta: BetaSchedule = beta
         self.gamma = check_non_negative("gamma", gamma)
         self.delta = check_non_negative("delta", delta)
-        plugins = [*(plugins or []), *protections]
+        given = as_plugins("plugins", [] if plugins is None else plugins)
+        plugins = [*given, *as_plugins("protections", protections)]
         self._add_terms(plugins, replay_seed)
-        if embedding_table:
+        if check_bool("embedding_table", embedding_table):
             plugins.append(EmbeddingTablePlugin())
         _add_missing(plugins, CommitPlugin)
-        if in_memory:
+        _add_missing(plugins, DivergencePlugin)
+        if check_bool("in_memory", in_memory):
             _add_missing(plugins, InMemoryLoadingPlugin)
         self.mb_latents: HSFOutput | None = None
         self.loss_terms: dict[str, Tensor] | None = None
@@ -145,7 +167,7 @@ class HSFStrategy(SupervisedTemplate):
             eval_mb_size=eval_mb_size,
             device=device,
             plugins=plugins,
-            evaluator=evaluator,
+            evaluator=as_evaluator(evaluator),
             eval_every=eval_every,
             **base_kwargs,
         )
@@ -179,16 +201,19 @@ class HSFStrategy(SupervisedTemplate):
             ValueError: The preset is unknown; the message lists the valid names.
         """
         preset = get_preset(name)
+        model_options = check_mapping("model_options", model_options)
+        check_options("HypernetSDEFlow", model_options, HypernetSDEFlow)
+        optimizer_options = check_mapping("optimizer_options", optimizer_options)
         defaults = preset.strategy_arguments()
         overrides = {
             key: value
             for key, value in overrides.items()
             if value is not None or key not in {*defaults, "protections"}
         }
-        model_arguments = {"seed": seed, **preset.model_arguments(model_options or {})}
+        model_arguments = {"seed": seed, **preset.model_arguments(model_options)}
         model = HypernetSDEFlow(input_dim, **model_arguments)
         optimizer = make_optimizer(
-            model.parameters(), preset.optimizer_arguments(optimizer_options or {})
+            model.parameters(), preset.optimizer_arguments(optimizer_options)
         )
         if "protections" not in overrides:
             overrides["protections"] = make_protections(preset.all_protections)
@@ -236,7 +261,8 @@ class HSFStrategy(SupervisedTemplate):
             return super().eval(exp_list, **kwargs)
 
     def _unpack_minibatch(self) -> None:
-        check_samples("a minibatch", self.mbatch[0])
+        # In training a DivergencePlugin looks for NaN, and says where.
+        check_samples("a minibatch", self.mbatch[0], finite=not self.is_training)
         labels = self.mbatch[-1]
         super()._unpack_minibatch()
         # Labels stay on the host: reading them from a GPU to choose weights would synchronise.
@@ -263,15 +289,6 @@ class HSFStrategy(SupervisedTemplate):
         beta = self.beta(self.clock.train_exp_epochs)
         u, log_det = self.model.flow_of(self.mb_latents.z0, self.mb_latents.written)
         return recon + note_term(self, "nll", beta * negative_log_likelihood(u, log_det))
-
-
-def _check_types(model: object, optimizer: object, criterion: object) -> None:
-    if not isinstance(model, HypernetSDEFlow):
-        raise TypeError(f"model must be a HypernetSDEFlow, got {type(model).__name__}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be a torch Optimizer, got {type(optimizer).__name__}")
-    if criterion is not None and not callable(criterion):
-        raise TypeError(f"criterion must be callable, got {criterion!r}")
 
 
 def _add_missing(plugins: list[BasePlugin], kind: type[BasePlugin]) -> None:

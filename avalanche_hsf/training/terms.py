@@ -24,13 +24,16 @@ def note_term(strategy: Any, name: str, term: Tensor) -> Tensor:
     return term
 
 
-def watch_terms(strategy: Any, on: bool) -> None:
-    """Starts or stops watching; called before the forward pass."""
-    strategy.loss_terms = {} if on else None
+def watch_terms(strategy: Any) -> None:
+    """Starts watching a minibatch, without terms so far; called before the forward pass."""
+    strategy.loss_terms = {}
 
 
-def take_terms(strategy: Any) -> dict[str, Tensor]:
-    """The terms noted since `watch_terms`, which are watched no longer."""
-    terms = strategy.loss_terms
+def watched_terms(strategy: Any) -> dict[str, Tensor]:
+    """The terms noted since `watch_terms`."""
+    return dict(getattr(strategy, "loss_terms", None) or {})
+
+
+def forget_terms(strategy: Any) -> None:
+    """Ends the watching, of all who watch; called after the backward pass."""
     strategy.loss_terms = None
-    return terms

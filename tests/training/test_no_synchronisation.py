@@ -1,6 +1,8 @@
-"""A training step asks its device for no value, so a GPU is never waited for.
+"""A training step asks its device for no value but those that the guard needs.
 
-Tensors on torch's meta device have no values: whatever reads one raises.
+Tensors on torch's meta device have no values: whatever reads one raises. `DivergencePlugin` alone
+takes that for an answer; it reads whether the data of a step are finite, and whether the loss and
+the gradients are, so a GPU is waited for twice in a step.
 """
 
 import pytest

@@ -43,6 +43,7 @@ from avalanche_hsf.training import (
     CosineRestartPlugin,
     DetachedLikelihoodPlugin,
     DiffusionFloorPlugin,
+    DivergencePlugin,
     FreezeEmbeddingsPlugin,
     FreezeSharedPlugin,
     HSFStrategy,
@@ -521,8 +522,9 @@ def test_bad_arguments():
 def test_protections_replace_those_of_the_preset(benchmark):
     strategy = make(DEFAULT, protections=[FreezeSharedPlugin()], train_epochs=1)
     kinds = {type(plugin).__name__ for plugin in strategy.plugins}
-    # A task's weights are committed whatever protects them.
-    assert kinds & set(get_preset(DEFAULT).protections) == {"FreezeSharedPlugin", "CommitPlugin"}
+    # A task's weights are committed, and steps checked, whatever protects them.
+    always = {"CommitPlugin", "DivergencePlugin"}
+    assert kinds & set(get_preset(DEFAULT).protections) == {"FreezeSharedPlugin", *always}
     with pytest.raises(ValueError, match="is among the plugins twice"):
         make(DEFAULT, plugins=[FreezeSharedPlugin()]).train(benchmark.train_stream[0])
 
@@ -531,11 +533,12 @@ def test_without_a_preset_it_is_plain(benchmark):
     strategy = make_directly()
     assert (strategy.train_mb_size, strategy.train_epochs, strategy.eval_mb_size) == (1, 1, 1)
     assert (strategy.beta.scale, strategy.gamma, strategy.delta) == (0, 0, 0)
-    assert [type(plugin) for plugin in strategy.plugins[:2]] == [
+    assert [type(plugin) for plugin in strategy.plugins[:3]] == [
         CommitPlugin,
+        DivergencePlugin,
         InMemoryLoadingPlugin,
     ]
-    assert len(strategy.plugins) == len(Naive(model=nn.Linear(1, 1), **PLAIN).plugins) + 2
+    assert len(strategy.plugins) == len(Naive(model=nn.Linear(1, 1), **PLAIN).plugins) + 3
     optimizer = strategy.optimizer
     strategy.train(benchmark.train_stream[0])
     assert strategy.optimizer is optimizer

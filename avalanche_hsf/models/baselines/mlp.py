@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_layers, check_size
 
 
 class MLPAutoencoder(nn.Module):
@@ -27,9 +27,11 @@ class MLPAutoencoder(nn.Module):
 
     def __init__(self, input_dim: int, *, hidden_dim: int = 64, latent_dim: int = 24) -> None:
         super().__init__()
-        self.input_dim = check_int("input_dim", input_dim, at_least=1)
-        check_int("hidden_dim", hidden_dim, at_least=1)
-        check_int("latent_dim", latent_dim, at_least=1)
+        self.input_dim = check_size("input_dim", input_dim)
+        check_size("hidden_dim", hidden_dim)
+        check_size("latent_dim", latent_dim)
+        widths = (input_dim, hidden_dim, hidden_dim, latent_dim)
+        check_layers("the autoencoder", *widths, times=2)
         self.encoder = mlp(input_dim, hidden_dim, latent_dim)
         self.decoder = mlp(latent_dim, hidden_dim, input_dim)
 

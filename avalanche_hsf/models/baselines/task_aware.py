@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from avalanche_hsf.checks import check_int, check_task_labels
+from avalanche_hsf.checks import check_int, check_layers, check_size, check_task_labels
 from avalanche_hsf.models.baselines.mlp import flattened, mlp
 from avalanche_hsf.models.tasks.module import TaskModule
 
@@ -31,10 +31,12 @@ class TaskAwareMLPAutoencoder(TaskModule):
         self, input_dim: int, n_tasks: int, *, hidden_dim: int = 64, latent_dim: int = 24
     ) -> None:
         super().__init__()
-        self.input_dim = check_int("input_dim", input_dim, at_least=1)
-        self.n_tasks = check_int("n_tasks", n_tasks, at_least=1)
-        check_int("hidden_dim", hidden_dim, at_least=1)
-        check_int("latent_dim", latent_dim, at_least=1)
+        self.input_dim = check_size("input_dim", input_dim)
+        self.n_tasks = check_size("n_tasks", n_tasks)
+        check_size("hidden_dim", hidden_dim)
+        check_size("latent_dim", latent_dim)
+        widths = (input_dim + n_tasks, hidden_dim, hidden_dim, latent_dim)
+        check_layers("the autoencoder", *widths, times=2)
         self.encoder = mlp(input_dim + n_tasks, hidden_dim, latent_dim)
         self.decoder = mlp(latent_dim + n_tasks, hidden_dim, input_dim)
 

@@ -9,6 +9,8 @@ from math import prod, sqrt
 import torch
 from torch import Tensor, nn
 
+from avalanche_hsf.checks import check_choice
+
 KINDS = ("low-rank", "core", "scale", "shift")
 
 
@@ -126,8 +128,7 @@ def make_adapter(
     Raises:
         ValueError: The kind is unknown; the message lists the valid ones.
     """
-    if kind not in KINDS:
-        raise ValueError(f"unknown adapter {kind!r}; choose from {', '.join(KINDS)}")
+    check_choice("adapter", kind, KINDS)
     if kind == "core":
         return Core(shape, size if len(shape) > 1 else max(size // 16, 1), generator)
     if len(shape) == 1:

@@ -10,7 +10,8 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, shown
+from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.models.hypernetworks.embedding import TaskEmbedding
 from avalanche_hsf.models.tasks.per_task import check_has
 
@@ -85,9 +86,14 @@ class TaskWeights(DynamicModule, ABC):
         for label in labels:
             self.add_task(label)
 
+    @property
+    def form(self) -> dict[str, Any]:
+        """Options that what is stored depends on, where shapes do not tell; a subclass's own."""
+        return {}
+
     def get_extra_state(self) -> dict[str, Any]:
         """What a state dict has besides tensors; a subclass adds its own."""
-        return {"kind": type(self).__name__, "shapes": dict(self.shapes)}
+        return {"kind": type(self).__name__, "shapes": dict(self.shapes), "form": self.form}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Nothing to do; see `check_state`."""
@@ -111,8 +117,15 @@ class TaskWeights(DynamicModule, ABC):
             )
             raise ValueError(
                 f"the state is that of another network: {', '.join(other[:5])} differ in shape or "
-                "are not in both"
+                "are not in both; make the model of the network that was saved"
             )
+        form = stored.get("form", self.form)
+        for option, value in self.form.items():
+            if form[option] != value:
+                raise ValueError(
+                    f"the state is that of a {kind} with other {option}: make the model with the "
+                    "hypernetwork_options= that were saved"
+                )
 
     def check_known(self, *labels: int) -> None:
         """Raises ValueError if a task is not known."""
@@ -132,7 +145,7 @@ class EmbeddedWeights(TaskWeights):
         self, initial: Mapping[str, Tensor], embedding_dim: int, std: float, seed: int | None
     ) -> None:
         super().__init__()
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.shapes = _shapes_of(initial)
         self.task_embedding = TaskEmbedding(embedding_dim, std=std, seed=seed)
 
     @property
@@ -164,15 +177,42 @@ class EmbeddedWeights(TaskWeights):
         }
 
 
+def _shapes_of(initial: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    if not isinstance(initial, Mapping) or not initial:
+        raise TypeError(f"initial must be a dictionary of tensors by name, got {shown(initial)}")
+    for name, value in initial.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise TypeError(f"initial must hold tensors by name, got {name!r}: {shown(value)}")
+    return {name: tuple(value.shape) for name, value in initial.items()}
+
+
+def follow(module: nn.Module, initial: Mapping[str, Tensor]) -> None:
+    """Moves a module to where some tensors are, and to their type.
+
+    Raises:
+        TypeError: They are of several types.
+    """
+    types = {tensor.dtype: name for name, tensor in initial.items()}
+    if len(types) > 1:
+        named = ", ".join(f"{name} is {dtype}" for dtype, name in types.items())
+        raise TypeError(
+            f"{type(module).__name__} writes tensors of one type, but {named}: convert the module "
+            'to one, leave some out of written=, or use "isolated" or "delta"'
+        )
+    module.to(next(iter(initial.values())))
+
+
 WAY_OUT = (
     "the other tasks are as they were. Give it the weights of another (copy_task) and train it "
     "again, perhaps with a smaller learning rate"
 )
 
 
-def diverged(label: int) -> str:
+def diverged(label: int) -> DivergedError:
     """Why a task is not taken in."""
-    return f"task {label} has NaN or infinite weights, its training diverged; {WAY_OUT}"
+    return DivergedError(
+        f"task {label} has NaN or infinite weights, its training diverged; {WAY_OUT}"
+    )
 
 
 class HeldWeights(TaskWeights):
@@ -184,7 +224,7 @@ class HeldWeights(TaskWeights):
 
     def __init__(self, initial: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.shapes = {name: tuple(value.shape) for name, value in initial.items()}
+        self.shapes = _shapes_of(initial)
         self.labels: list[int] = []
         self._in_use = False  # by a training pass since the last `begin`
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_names, check_size
 from avalanche_hsf.models.hypernetworks.adapters import Adapter, make_adapter
 from avalanche_hsf.models.hypernetworks.base import HeldWeights, diverged
 from avalanche_hsf.models.hypernetworks.code import TaskCode
@@ -64,7 +64,8 @@ class DeltaHyperNetwork(HeldWeights):
         seed: int | None = None,
     ) -> None:
         super().__init__(initial)
-        check_int("size of the adapters", size, at_least=1)
+        check_size("size of the adapters", size)
+        adapted = check_names("adapted", adapted)
         if bits is not None and not 2 <= check_int("bits", bits, at_least=2) <= 16:
             raise ValueError(f"bits must be from 2 to 16, or None, got {bits}")
         self.bits = bits
@@ -72,10 +73,10 @@ class DeltaHyperNetwork(HeldWeights):
         self.trunk = holding(initial, trainable=True)
         adapters: dict[str, Adapter] = {}
         for name, shape in self.shapes.items():
-            if name.startswith(tuple(adapted)):
+            if name.startswith(adapted):
                 change = make_adapter(adapter, shape, size, self.noise.generator("cpu"))
                 if change is not None:
-                    adapters[parameter_key(name)] = change
+                    adapters[parameter_key(name)] = change.to(initial[name])
         if not adapters:
             raise ValueError(
                 f"later tasks could not change anything: no tensor's name begins with {adapted}; "
@@ -113,14 +114,14 @@ class DeltaHyperNetwork(HeldWeights):
         """Rounds the codes in training to their bits and closes them.
 
         Raises:
-            ValueError: One has NaN or infinite entries; none is closed then.
+            DivergedError: One has NaN or infinite entries; none is closed then.
         """
         self._close(list(self.drafts))
 
     def _close(self, labels: list[int]) -> None:
         for label in labels:
             if not all(bool(torch.isfinite(part).all()) for part in self.drafts[label].values()):
-                raise ValueError(diverged(label))
+                raise diverged(label)
         for label in labels:
             self.codes[label] = TaskCode(self.drafts.pop(label), bits=self.bits)
 
@@ -161,15 +162,20 @@ class DeltaHyperNetwork(HeldWeights):
     def _start(self, *, draw: bool) -> dict[str, Tensor]:
         """A code that changes nothing; training can start from one that is drawn."""
         generator = self.noise.generator("cpu") if draw else None
-        like = next(self.trunk.parameters())
+        like = dict(self.trunk.named_parameters())
         return {
             f"{key}/{part}": value
             for key, adapter in self.adapters.items()
-            for part, value in adapter.start(like, generator).items()
+            for part, value in adapter.start(like[key], generator).items()
         }
 
     def _blank(self, label: int, names: set[str]) -> TaskCode:
         return TaskCode(self._start(draw=False), bits=self.bits)
+
+    @property
+    def form(self) -> dict[str, Any]:
+        adapters = {key: dict(change.shapes) for key, change in self.adapters.items()}
+        return {"bits": self.bits, "adapters": adapters}
 
     def get_extra_state(self) -> dict[str, Any]:
         state = super().get_extra_state()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.checks import check_int, check_memory, check_non_negative, check_size
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.tasks.per_task import PerTask, check_has
 
@@ -41,7 +41,8 @@ class TaskEmbedding(nn.Module):
 
     def __init__(self, embedding_dim: int, *, std: float = 0.02, seed: int | None = None) -> None:
         super().__init__()
-        self.embedding_dim = check_int("embedding_dim", embedding_dim, at_least=1)
+        self.embedding_dim = check_size("embedding_dim", embedding_dim)
+        check_memory("an embedding", embedding_dim)
         self.std = check_non_negative("std", std)
         self.noise = SeededNoise(seed, stream=1)
         self.register_buffer("untrained", torch.zeros(embedding_dim))

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_memory, check_size
+from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.models.hypernetworks.base import WAY_OUT, HeldWeights, diverged
 from avalanche_hsf.models.hypernetworks.drafts import Drafts
 from avalanche_hsf.models.noise import SeededNoise
@@ -70,7 +71,8 @@ class IsolatedHyperNetwork(Precise, HeldWeights):
         self, initial: Mapping[str, Tensor], *, embedding_dim: int = 16, seed: int | None = None
     ) -> None:
         super().__init__(initial)
-        check_int("embedding_dim", embedding_dim, at_least=1)
+        check_size("embedding_dim", embedding_dim)
+        check_memory("the embeddings that are tried", self.N_TRIED * embedding_dim)
         self.noise = SeededNoise(seed, stream=2)
         self.drafts = Drafts(initial)
         self.register_buffer("embeddings", torch.zeros(0, embedding_dim))
@@ -125,19 +127,19 @@ class IsolatedHyperNetwork(Precise, HeldWeights):
         """Takes drafts into the read-out, in float64, and closes them; default: all.
 
         Raises:
-            ValueError: A draft has NaN, infinite or, beside the weights of other tasks, huge
+            DivergedError: A draft has NaN, infinite or, beside the weights of other tasks, huge
                 entries, which would spoil every task; that task is not taken in then.
         """
         labels = self._in_training if labels is None else labels
         for label in labels:
             if not bool(torch.isfinite(self._theta(label)).all()):
-                raise ValueError(diverged(label))
+                raise diverged(label)
         for label in labels:
             self.readout.copy_(self._with(label))
             del self.drafts[label]
 
     def _with(self, label: int) -> Tensor:
-        """The read-out with a draft taken in; ValueError if rounding would move finished tasks."""
+        """The read-out with a draft taken in; raises if rounding would move finished tasks."""
         task = self.labels.index(label)
         phi = self._phi(self.embeddings)
         q = _outside(phi[task], torch.cat((phi[:task], phi[task + 1 :])))
@@ -157,7 +159,7 @@ class IsolatedHyperNetwork(Precise, HeldWeights):
             moved += (finished.double() @ change).square().sum(dim=1)
         share = (moved / size.clamp(min=1e-30)).sqrt()
         if not bool((share <= self.MAX_MOVED).all()):  # NaN is not below either
-            raise ValueError(
+            raise DivergedError(
                 f"the weights of task {label} are so large that rounding would move those of other "
                 f"tasks by {float(share.max()):.1e} of their size; has its training diverged? "
                 f"In any case {WAY_OUT}"

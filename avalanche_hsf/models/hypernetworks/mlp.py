@@ -9,8 +9,8 @@ from math import prod
 
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_int
-from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
+from avalanche_hsf.checks import check_layers, check_size, shown
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights, follow
 
 HUGE = 10_000_000
 """Numbers from which a hypernetwork says that it is ten times as large as what it writes."""
@@ -47,19 +47,32 @@ class MLPHyperNetwork(EmbeddedWeights):
         seed: int | None = None,
     ) -> None:
         super().__init__(initial, embedding_dim, embedding_std, seed)
+        if not isinstance(hidden_dims, Sequence) or isinstance(hidden_dims, (str, bytes)):
+            raise TypeError(f"hidden_dims must be a list of widths, got {shown(hidden_dims)}")
         if not hidden_dims:
             raise ValueError("hidden_dims must have at least one width, got none")
-        widths = [embedding_dim, *(check_int("a hidden width", h, at_least=1) for h in hidden_dims)]
+        widths = [embedding_dim, *(check_size("a hidden width", h) for h in hidden_dims)]
+        check_layers("the hypernetwork", *widths, sum(map(prod, self.shapes.values())))
+        if isinstance(activation, nn.Module) or not callable(activation):
+            raise TypeError(
+                f"activation must make modules, as nn.ReLU does, got {shown(activation)}"
+            )
+        if not isinstance(activation(), nn.Module):
+            raise TypeError(f"activation must make modules, but makes {shown(activation())}")
         _say_if_huge(sum(map(prod, self.shapes.values())), widths)
         self.trunk = nn.Sequential()
         for n_in, n_out in pairwise(widths):
-            self.trunk.extend([nn.Linear(n_in, n_out), activation()])
+            layer = nn.Linear(n_in, n_out)
+            if not isinstance(nonlinearity := activation(), nn.Module):
+                raise TypeError(f"activation must make modules, but made {shown(nonlinearity)}")
+            self.trunk.extend([layer, nonlinearity])
         heads = [nn.Linear(widths[-1], prod(shape)) for shape in self.shapes.values()]
         self.heads = nn.ModuleList(heads)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        follow(self, initial)
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         return self._by_name(self.heads, self.trunk(e), prefix)

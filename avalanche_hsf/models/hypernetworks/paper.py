@@ -7,7 +7,8 @@ from math import prod
 
 from torch import Tensor, nn
 
-from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights
+from avalanche_hsf.checks import check_layers
+from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights, follow
 
 
 class HyperNetwork(EmbeddedWeights):
@@ -46,12 +47,15 @@ class HyperNetwork(EmbeddedWeights):
     ) -> None:
         super().__init__(initial, embedding_dim, embedding_std, seed)
         self.generators = nn.ModuleList()
+        n, largest = embedding_dim, max(map(prod, self.shapes.values()))
+        check_layers("the hypernetwork", n, (n + largest) // 4, largest)
         h = 1
         for shape in self.shapes.values():
             # The bias of a layer follows its weight and has half the hidden units.
             h = (embedding_dim + prod(shape)) // 4 if len(shape) > 1 else h // 2
             hidden, out = nn.Linear(embedding_dim, max(h, 1)), nn.Linear(max(h, 1), prod(shape))
             self.generators.append(nn.Sequential(hidden, nn.ReLU(), out))
+        follow(self, initial)
 
     def write(self, e: Tensor, prefix: str = "") -> dict[str, Tensor]:
         return self._by_name(self.generators, e, prefix)

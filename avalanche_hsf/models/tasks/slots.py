@@ -63,6 +63,7 @@ _HARMLESS = {
     *("is_floating_point", "is_complex", "is_contiguous", "element_size", "untyped_storage"),
     *("to", "type", "cpu", "cuda", "half", "bfloat16", "float", "double", "detach"),
     *("requires_grad_", "data_ptr", "as_subclass"),
+    *("_is_view", "is_inference", "storage_offset", "is_neg", "is_conj"),  # asked by torch.compile
 }
 
 

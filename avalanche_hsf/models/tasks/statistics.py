@@ -11,7 +11,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
 from avalanche_hsf._private import attributes_of
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_int, check_names, shown
 from avalanche_hsf.models.tasks.call import parameter_key
 from avalanche_hsf.models.tasks.nested import map_tensors
 from avalanche_hsf.models.tasks.per_task import PerTask, check_has, held, holding
@@ -43,6 +43,9 @@ class TaskStatistics(DynamicModule):
 
     def __init__(self, module: nn.Module, further: Sequence[str] = ()) -> None:
         super().__init__()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"module must be a torch module, got {shown(module)}")
+        further = check_names("task_buffers", further)
         buffers = dict(module.named_buffers())
         names = [
             f"{path}.{name}" if path else name

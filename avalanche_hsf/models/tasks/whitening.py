@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from avalanche_hsf.checks import check_size
 from avalanche_hsf.models.tasks.groups import TaskGroups
 from avalanche_hsf.models.tasks.per_task import PerTask, holding
 
@@ -31,7 +32,7 @@ class TaskWhitening(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = check_size("dim", dim)
         self.register_buffer("like", torch.zeros(0), persistent=False)  # of its device and type
         self.of_task = PerTask(self._blank)
 

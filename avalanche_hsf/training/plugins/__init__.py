@@ -5,6 +5,7 @@ from avalanche_hsf.training.plugins.cosine_restart import CosineRestartPlugin
 from avalanche_hsf.training.plugins.decay_to_start import DecayToStartPlugin
 from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
 from avalanche_hsf.training.plugins.diffusion_floor import DiffusionFloorPlugin
+from avalanche_hsf.training.plugins.divergence import DivergencePlugin
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
 from avalanche_hsf.training.plugins.freeze_embeddings import FreezeEmbeddingsPlugin
 from avalanche_hsf.training.plugins.freeze_shared import FreezeSharedPlugin
@@ -22,6 +23,7 @@ __all__ = [
     "DecayToStartPlugin",
     "DetachedLikelihoodPlugin",
     "DiffusionFloorPlugin",
+    "DivergencePlugin",
     "EmbeddingTablePlugin",
     "FreezeEmbeddingsPlugin",
     "FreezeSharedPlugin",

@@ -11,7 +11,7 @@ from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from torch import Tensor
 
 from avalanche_hsf._private import criterion_of
-from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.checks import check_int, check_non_negative, check_size
 from avalanche_hsf.seeds import resolve_seed
 from avalanche_hsf.training.in_memory import Memory
 from avalanche_hsf.training.plugins.base import Protection
@@ -33,11 +33,11 @@ class _Replay(Protection):
     ) -> None:
         super().__init__()
         self.weight = check_non_negative(f"weight of {type(self).__name__}", weight)
-        self.mem_size = check_int("mem_size", mem_size, at_least=1)
+        self.mem_size = check_size("mem_size", mem_size)
         self.samples_per_experience = check_int(
             "samples_per_experience", samples_per_experience, at_least=1
         )
-        self.batch_size = check_int(f"batch_size of {type(self).__name__}", batch_size, at_least=1)
+        self.batch_size = check_size(f"batch_size of {type(self).__name__}", batch_size)
         self.every = check_int("every", every, at_least=1)
         self.generator = torch.Generator().manual_seed(resolve_seed(seed))
         self.storage_policy = ExperienceBalancedBuffer(mem_size)

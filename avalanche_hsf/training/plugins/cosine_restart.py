@@ -8,7 +8,7 @@ from typing import Any
 
 from avalanche.training.plugins import LRSchedulerPlugin
 
-from avalanche_hsf.checks import check_int
+from avalanche_hsf.checks import check_bool, check_int
 from avalanche_hsf.training.plugins.base import Protection
 
 
@@ -32,7 +32,7 @@ class CosineRestartPlugin(Protection):
     def __init__(self, warmup: int = 20, *, restart: bool = True) -> None:
         super().__init__()
         self.warmup = check_int("warmup", warmup, at_least=1)
-        self.restart = restart
+        self.restart = check_bool("restart", restart)
         self._full: list[float] = []
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:

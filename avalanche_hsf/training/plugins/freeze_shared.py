@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from avalanche_hsf.checks import check_names
 from avalanche_hsf.models import TaskWeights
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.tasks import current_tasks
@@ -32,9 +33,7 @@ class FreezeSharedPlugin(Protection):
 
     def __init__(self, trainable: tuple[str, ...] = ()) -> None:
         super().__init__()
-        if isinstance(trainable, str):
-            raise TypeError(f"trainable must be a tuple of prefixes, got the string {trainable!r}")
-        self.trainable = tuple(trainable)
+        self.trainable = check_names("trainable", trainable)
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises, before any training, if there is no hypernetwork or no such parameter."""

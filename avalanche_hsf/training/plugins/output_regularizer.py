@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.checks import check_bool, check_int, check_non_negative
 from avalanche_hsf.models import TaskEmbedding, TaskWeights
 from avalanche_hsf.seeds import resolve_seed
 from avalanche_hsf.training.plugins.base import Protection
@@ -52,7 +52,7 @@ class OutputRegularizerPlugin(Protection):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        self.lookahead = lookahead
+        self.lookahead = check_bool("lookahead", lookahead)
         self.weight = check_non_negative("weight of OutputRegularizerPlugin", weight)
         self.n_tasks = None if n_tasks is None else check_int("n_tasks", n_tasks, at_least=1)
         self.generator = torch.Generator().manual_seed(resolve_seed(seed))

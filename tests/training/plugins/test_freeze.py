@@ -51,7 +51,7 @@ def test_a_misspelt_prefix():
     with pytest.raises(ValueError, match=r"no parameter's name begins with 'flows\.'"):
         strategy.train(stream()[0])
     assert strategy.clock.train_iterations == 0
-    with pytest.raises(TypeError, match="tuple of prefixes"):
+    with pytest.raises(TypeError, match="trainable must be a list of names"):
         FreezeSharedPlugin("flow.")
 
 
