@@ -108,8 +108,8 @@ def address_of(value: Any) -> str:
 def attributes_of(value: Any) -> dict[str, Any] | None:
     """The attributes of an object that are its state; None if it has no place for any.
 
-    Not the hooks of torch's modules and optimizers: functions under numbers that each process
-    counts anew.
+    Not what its class lists as `transient`, which is made anew where it is needed. Not the hooks of
+    torch's modules and optimizers: functions under numbers that each process counts anew.
     """
     slots = [
         name
@@ -121,12 +121,13 @@ def attributes_of(value: Any) -> dict[str, Any] | None:
         return None
     own = {name: getattr(value, name) for name in slots if hasattr(value, name)}
     own.update(getattr(value, "__dict__", {}))
+    for name in getattr(type(value), "transient", ()):
+        own.pop(name, None)
     if isinstance(value, (nn.Module, Optimizer)):
         own = {n: v for n, v in own.items() if not n.endswith(("_hooks", "_hooks_with_kwargs"))}
         own = {n: v for n, v in own.items() if not n.endswith("_hooks_always_called")}
     if isinstance(value, BaseTemplate):
-        left_out = {*_OF_A_PASS, JOINT, *getattr(type(value), "transient", ())}
-        own = {name: v for name, v in own.items() if name not in left_out}
+        own = {name: v for name, v in own.items() if name not in (*_OF_A_PASS, JOINT)}
     if isinstance(value, EvaluationPlugin):
         own.pop("loggers")
     if isinstance(value, AGEMPlugin):

@@ -41,6 +41,8 @@ class DivergencePlugin(SupervisedPlugin):
     `StepGuard`), leaves it to this one.
     """
 
+    transient = ("_guards", "_state")
+
     def __init__(self) -> None:
         super().__init__()
         self._guards: list[StepGuard] = []

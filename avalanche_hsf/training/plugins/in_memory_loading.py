@@ -21,17 +21,11 @@ class InMemoryLoadingPlugin(SupervisedPlugin):
     experiences.
     """
 
+    transient = ("_loader",)
+
     def __init__(self) -> None:
         super().__init__()
         self._loader: Any = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the loader is made again."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Makes the loader again before the next epoch."""
-        self._loader = None
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         """Replaces the loaders, if this has not been done in this experience."""
