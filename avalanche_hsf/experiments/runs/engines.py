@@ -66,10 +66,14 @@ def _local_client(n: int, started: ExitStack) -> Any:
         "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
     }
     started.enter_context(dask.config.set(settings))
+    # Python's tracker of semaphores outlives a process that was killed, and removes what Dask could
+    # not; it is no fault of the user's, so it says nothing. It is started with these options.
+    sys.warnoptions.append("ignore:resource_tracker")
     cluster = LocalCluster(
         n_workers=n,
         threads_per_worker=1,
         memory_limit=0,
+        preload="avalanche_hsf.orphans",
         dashboard_address=None,
         silence_logs=logging.CRITICAL,
     )
