@@ -66,7 +66,8 @@ def runs_of_text(text: str) -> tuple[list[Run], dict[str, str]]:
         content = json.loads(text, object_pairs_hook=_without_duplicates)
         if isinstance(content, dict) and isinstance(content.get("runs"), list):
             content["runs"] = [_present(fields) for fields in content["runs"]]
-        checked = _Content.model_validate(content)
+        # As JSON, for strict Python objects would have to be runs already.
+        checked = _Content.model_validate_json(json.dumps(content))
         for i, run in enumerate(checked.runs):
             _check(f"runs.{i}", run)
     except ValidationError as error:
