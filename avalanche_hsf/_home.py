@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,7 +20,10 @@ def import_avalanche_without_a_home() -> None:
     if "avalanche" in sys.modules or (folder / "config.json").exists():
         return
     there = next(path for path in [folder, *folder.parents] if path.exists())
-    if os.access(there, os.W_OK):
+    # Tried, not asked: the superuser is told that he may write even where nothing can be written.
+    with suppress(OSError), tempfile.TemporaryFile(dir=there) as file:
+        file.write(b"on a full disk this fails")
+        file.flush()
         return
     home = os.environ.get("HOME")
     with tempfile.TemporaryDirectory(prefix="avalanche-hsf-") as stand_in:

@@ -150,9 +150,10 @@ def plot_variations(
     labels = (f"just learned, mean {measure}", f"after the last task, mean {measure}")
     first = next(iter(variations.values()))
     for errors, color, label in zip(first, ("C0", "C3"), labels, strict=True):
-        # Without a median the line is not drawn, but the legend has its colour.
-        where = float(np.median(errors)) if errors else np.nan
-        panel.axvline(where, color=color, linewidth=0.8, label=label)
+        if errors:
+            panel.axvline(float(np.median(errors)), color=color, linewidth=0.8, label=label)
+        else:  # for the legend
+            panel.plot([], [], color=color, linewidth=0.8, label=label)
     panel.set(
         xscale="log",
         title=f"{title}\n(lines: medians of the first row)",
