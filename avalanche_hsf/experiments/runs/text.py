@@ -114,6 +114,8 @@ def _check(where: str, run: Run) -> None:
     counts = (run.seed, run.epochs, run.n_parameters, run.floats_kept, run.raw_samples)
     if not all(0 <= count < _LARGEST for count in counts):
         raise ValueError(f"{where}: a count is negative or too large")
+    if any(math.isinf(getattr(run, name)) for name in _FLOATS):
+        raise ValueError(f"{where}: a number is too large")
     if math.isnan(run.final_mean_error) and not run.diverged:
         raise ValueError(f"{where}: final_mean_error is null in a run that did not diverge")
     if run.findings:
