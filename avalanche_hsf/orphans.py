@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 EVERY = 0.5
@@ -24,9 +23,6 @@ _PR_SET_PDEATHSIG = 1
 def dask_setup(worker: Any) -> None:
     """Called by Dask in a new worker."""
     end_with_parent()
-    # Ctrl-C goes to all processes of a terminal; the parent ends its workers itself.
-    with suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def end_with_parent() -> None:

@@ -48,13 +48,43 @@ def signals_end() -> Iterator[None]:
 
     before = {number: signal.getsignal(number) for number in ENDING}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
+        if handler not in (signal.SIG_IGN, None):
             signal.signal(number, end)
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Signals of `ENDING` that come meanwhile take effect at the end.
+
+    For what cannot be stopped halfway, as the start of processes. They are born deaf to Ctrl-C,
+    which a terminal sends to every process: who began them ends them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(number, lambda number, frame: came.append(number))
+    # Threads and processes inherit the mask of the thread that starts them.
+    mask = getattr(signal, "pthread_sigmask", lambda how, mask: None)
+    mask(getattr(signal, "SIG_BLOCK", 0), {signal.SIGINT})
+    try:
+        yield
+    finally:
+        mask(getattr(signal, "SIG_UNBLOCK", 0), {signal.SIGINT})
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -32,6 +32,7 @@ BELOW = {
         "checks",
         "divergence",
         "seeds",
+        "terminal",
         "checkpoints",
         "benchmarks",
         "models",

@@ -96,7 +96,7 @@ def check_value(name: str, value: float) -> float:
     """A value for a name in `FACTORS`: an int where it counts something.
 
     Raises:
-        ValueError: It is not finite, or where it counts, not whole or above its entry in `LARGEST`.
+        ValueError: It is not finite, or where it counts, not whole, or above its entry in `LARGEST`.
 
     >>> check_value("latent_dim", 8.0)
     8
@@ -105,6 +105,8 @@ def check_value(name: str, value: float) -> float:
         raise ValueError(f"{name} must be a finite number, got {value}")
     if name not in LARGEST:
         return value
+    if name == EPOCHS and value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value:g}")
     if value != int(value) or value > LARGEST[name]:
         raise ValueError(f"{name} must be a whole number of at most {LARGEST[name]}, got {value:g}")
     return int(value)

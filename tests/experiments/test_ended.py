@@ -13,6 +13,7 @@ import pytest
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import ResultsFile
 from avalanche_hsf.orphans import end_with_parent
+from avalanche_hsf.terminal import Ended, signals_end, signals_wait
 
 LONG = ["reproduce", "--epochs", "400", "--seeds", "1,2,3,4,5,6"]
 STOPPED = "stopped; finished runs are kept, the same command goes on"
@@ -74,6 +75,17 @@ def test_a_child_lives_as_long_as_its_parent():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert shown.stdout == "alive\n"
     assert end_with_parent.__module__ == "avalanche_hsf.orphans"
+
+
+def test_a_signal_waits_for_what_cannot_be_stopped():
+    with pytest.raises(Ended) as ended, signals_end():
+        finished = False
+        with signals_wait():
+            signal.raise_signal(signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            finished = True
+    assert finished and ended.value.exit_code in (128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 
 def at_the_start(command, out):
@@ -142,6 +154,6 @@ def test_no_worker_outlives_its_command(moment, name, tmp_path):
     else:
         assert command.returncode == 128 + number
         assert text.count(STOPPED) == 1
-    lines = [line for line in text.replace("\r", "\n").splitlines() if "run/s" not in line]
+    lines = [line for line in text.replace("\r", "\n").splitlines() if "%|" not in line]
     assert set(lines) <= {"", STOPPED}, text
     assert len(ResultsFile(tmp_path).runs) >= (moment is between_runs)

@@ -27,6 +27,7 @@ from avalanche_hsf.experiments.runs.jobs import (
     finish_elsewhere,
 )
 from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.terminal import signals_wait
 
 ATTEMPTS = 3
 """How often a run is begun before the death of its worker is its failure."""
@@ -69,16 +70,17 @@ def _local_client(n: int, started: ExitStack) -> Any:
     # Python's tracker of semaphores outlives a process that was killed, and removes what Dask could
     # not; it is no fault of the user's, so it says nothing. It is started with these options.
     sys.warnoptions.append("ignore:resource_tracker")
-    cluster = LocalCluster(
-        n_workers=n,
-        threads_per_worker=1,
-        memory_limit=0,
-        preload="avalanche_hsf.orphans",
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
-    started.enter_context(cluster)
-    return started.enter_context(Client(cluster, set_as_default=False))
+    with signals_wait():  # Dask cannot close what is half started
+        cluster = LocalCluster(
+            n_workers=n,
+            threads_per_worker=1,
+            memory_limit=0,
+            preload="avalanche_hsf.orphans",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        started.enter_context(cluster)
+        return started.enter_context(Client(cluster, set_as_default=False))
 
 
 def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, Run | Failure]]:
