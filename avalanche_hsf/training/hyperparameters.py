@@ -96,7 +96,8 @@ def check_value(name: str, value: float) -> float:
     """A value for a name in `FACTORS`: an int where it counts something.
 
     Raises:
-        ValueError: It is not finite, or where it counts, not whole, or above its entry in `LARGEST`.
+        ValueError: It is not finite, or where it counts, not whole or above its entry in
+            `LARGEST`.
 
     >>> check_value("latent_dim", 8.0)
     8

@@ -40,10 +40,10 @@ def test_runs_on_a_cluster_with_tls(certificate, tmp_path):
         port = str(free.getsockname()[1])
     address = f"tls://127.0.0.1:{port}"
     dask = [sys.executable, "-m", "dask"]
+    host = ["--host", "127.0.0.1"]
     quiet = {"env": ours, "stderr": subprocess.DEVNULL}
     parties = [
-        [*dask, "scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", port]
-        + ["--no-dashboard"],
+        [*dask, "scheduler", "--protocol", "tls", *host, "--port", port, "--no-dashboard"],
         [*dask, "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"],
     ]
     running = [subprocess.Popen(party, **quiet) for party in parties]
