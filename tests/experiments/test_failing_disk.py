@@ -305,9 +305,9 @@ def test_a_disk_that_fills_up(moment, small_disk, tmp_path, capsys):
     said = capsys.readouterr().err
     if results.is_misplaced:
         assert "No space left on device; it is in" in said
-        assert (results.path.exists()) == (moment > 1)
-        if moment > 1:  # what was there is whole
-            assert kept(small_disk / "out") == list(range(1, 1 + moment // 2))
+        # What was there is whole; into the block that is left a run or two may go.
+        there = kept(small_disk / "out") if results.path.exists() else []
+        assert there == list(range(1, 1 + len(there))) and len(there) >= moment // 2
 
 
 @pytest.mark.slow
@@ -328,6 +328,21 @@ def test_a_folder_that_becomes_read_only(small_disk, tmp_path, capsys):
     assert stop.value.code == 2 and error.count("\n") == 1 and "cannot write to --out" in error
 
 
+BECOME_NOBODY = """
+import os, sys
+from avalanche_hsf.cli import main
+# Python may lie where nobody else may read it.
+import avalanche_hsf.experiments.commands.compare, avalanche_hsf.experiments.commands.config
+os.setgid(65534)
+os.setuid(65534)
+try:
+    code = main(sys.argv[1:])
+except SystemExit as stop:
+    code = stop.code
+os._exit(code)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("theirs", ["results.lock", "results.json", "."])
 def test_another_user_owns_it(theirs, tmp_path):
@@ -342,11 +357,7 @@ def test_another_user_owns_it(theirs, tmp_path):
     os.chown(out / theirs, 0, 0)
     for folder in [tmp_path, *tmp_path.parents][:3]:
         folder.chmod(0o755)
-    become = (
-        "import os, sys; from avalanche_hsf.cli import main; import avalanche_hsf.experiments;"
-        "os.setgid(65534); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", become, *words(out)]
+    command = [sys.executable, "-c", BECOME_NOBODY, *words(out)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1, ended.stderr
     assert "cannot write to --out" in ended.stderr

@@ -87,7 +87,8 @@ def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, R
     """On the workers of a Dask cluster, which must have this package, one run at a time each.
 
     Dask begins the run of a worker that died anew on another one. A cluster runs whatever code it
-    is sent: give it TLS, or its own network.
+    is sent: give it TLS, by Dask's setting distributed.comm.tls and an address like
+    "tls://10.0.0.1:8786", or its own network.
 
     Args:
         tasks: What to run.
@@ -97,13 +98,21 @@ def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, R
         ImportError: No worker has this package.
         OSError: It is no address, or the scheduler does not answer, or no longer does.
     """
-    from distributed import Client
+    from distributed import Client, Security
     from distributed.comm.addressing import get_address_host_port, normalize_address
 
     try:
         get_address_host_port(normalize_address(address), strict=True)
     except ValueError as error:
         raise OSError(f"{error}; an address is like tcp://10.0.0.1:8786") from error
+    if (
+        address.startswith("tls:")
+        and Security().get_connection_args("client")["ssl_context"] is None
+    ):
+        raise OSError(
+            "there is no certificate for tls://: set ca-file, client.cert and client.key in Dask's "
+            "setting distributed.comm.tls"
+        )
     with warnings.catch_warnings(), Client(address, timeout="10s", set_as_default=False) as client:
         # Other versions of Dask are its own concern; ours are compared in `finish`.
         warnings.filterwarnings("ignore", message="Mismatched versions")
