@@ -8,7 +8,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: reproduce test
+.PHONY: reproduce test test-slow
 
 reproduce: $(INSTALLED)
 	$(BIN)/avalanche-hsf reproduce $(ARGS)
@@ -18,6 +18,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 $(INSTALLED): setup.cfg pyproject.toml
 	@echo "Setting up $(VENV); the first time this downloads torch, several GB on Linux."

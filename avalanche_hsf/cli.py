@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from avalanche_hsf import __version__, options
+from avalanche_hsf.terminal import Ended, signals_end, streams_survive
 
 COMMANDS = {
     "reproduce": (
@@ -61,16 +62,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command-line words; default: those of the process.
 
     Returns:
-        0; 1 if a run failed. Bad input exits with 2 and one line on standard error.
+        0; 1 if a run failed or diverged, or something could not be written. Bad input exits with
+        2 and one line on standard error; a signal ends with 128 and its number, and one line.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with streams_survive() as out:
+        try:
+            with signals_end():
+                code = _carry_out(words)
+        except KeyboardInterrupt as ended:
+            print("\nstopped; finished runs are kept, the same command goes on", file=sys.stderr)
+            code = ended.exit_code if isinstance(ended, Ended) else 130
+        out.flush()
+        if out.failure is not None:
+            print(f"cannot write to standard output: {out.failure.strerror}", file=sys.stderr)
+            code = code or 1
+        return code
+
+
+def _carry_out(words: list[str]) -> int:
     parser, commands = _parsers()
-    try:
-        words = _with_config(words, commands)
-        return _list(parser.parse_args(words)) if "list" in words[:1] else _run(parser, words)
-    except KeyboardInterrupt:
-        print("\nstopped; finished runs are kept, the same command goes on", file=sys.stderr)
-        return 130
+    words = _with_config(words, commands)
+    return _list(parser.parse_args(words)) if "list" in words[:1] else _run(parser, words)
 
 
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
@@ -131,18 +144,27 @@ def _run(parser: _Parser, words: list[str]) -> int:
     try:
         with make_engine(chosen.jobs, chosen.scheduler) as engine:
             report = command.report(checked, results, engine)
-    except (ImportError, OSError) as error:
-        if chosen.scheduler is None:
+    except (ImportError, OSError, RuntimeError) as error:
+        if chosen.scheduler is None and chosen.jobs == 1:
             raise
-        chosen.parser.error(f"--scheduler {chosen.scheduler}: {error}")
+        results.close()
+        where = f"--scheduler {chosen.scheduler}" if chosen.scheduler else f"--jobs {chosen.jobs}"
+        chosen.parser.error(f"{where}: {error}")
+    except KeyboardInterrupt:
+        results.close()
+        raise
     if report is None:
+        results.close()
         chosen.parser.exit(1, "no run was finished\n")
-    configuration = results.folder / f"{chosen.command}.toml"
-    configuration.write_text(resolved(chosen.command, chosen))
-    written = [results.path, *report.write(results.folder), configuration]
+    contents = report.contents()
+    contents[f"{chosen.command}.toml"] = resolved(chosen.command, chosen).encode()
+    places = [results.write_beside(name, content) for name, content in contents.items()]
+    written = [place for place in (results.close(), *places) if place is not None]
     print(f"\n{report.text()}\n")
     print("written:", ", ".join(map(str, written)))
-    return 1 if report.failures else 0
+    if report.lacks:
+        print(f"the tables are incomplete: {report.lacks}", file=sys.stderr)
+    return 1 if report.lacks or results.is_misplaced else 0
 
 
 def _list(chosen: argparse.Namespace) -> int:

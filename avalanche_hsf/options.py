@@ -155,7 +155,10 @@ def engine(parser: argparse.ArgumentParser, out: str) -> None:
     where.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="run on the workers of the Dask cluster there, such as tcp://10.0.0.1:8786",
+        help="run on the workers of the Dask cluster there, such as tcp://10.0.0.1:8786. Who "
+        "reaches a tcp:// cluster can run any code on it and read the runs: Dask asks for no "
+        "password and unpickles what it is sent. On a network with others use tls:// and Dask's "
+        "setting distributed.comm.tls, see https://distributed.dask.org/en/stable/tls.html",
     )
     parser.add_argument(
         "--config",

@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "avalanche_hsf"
 # Each layer may import itself and what is listed.
 BELOW = {
+    "_home": set(),
     "_private": set(),
     "checks": set(),
     "divergence": {"_private"},
@@ -31,6 +32,7 @@ BELOW = {
         "checks",
         "divergence",
         "seeds",
+        "terminal",
         "checkpoints",
         "benchmarks",
         "models",
@@ -39,7 +41,9 @@ BELOW = {
         "analysis",
     },
     "options": set(),
-    "cli": {"options", "experiments"},
+    "orphans": set(),
+    "terminal": set(),
+    "cli": {"options", "terminal", "experiments"},
 }
 # The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
 WINGS = {

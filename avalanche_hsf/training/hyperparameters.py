@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,13 @@ FACTORS: Mapping[str, tuple[float, ...]] = {
 }
 """The hyperparameters that can be varied, with the default multiples of the preset's value."""
 
-INTEGERS = {EPOCHS, "solver_steps", "embedding_dim", "latent_dim"}
+LARGEST: Mapping[str, int] = {
+    EPOCHS: 10**6,
+    "solver_steps": 10**6,
+    "embedding_dim": 10**4,
+    "latent_dim": 10**4,
+}
+"""Of what counts something, and so must be whole; more is a slip, or fills the memory."""
 
 
 def values_of(name: str) -> dict[str, float]:
@@ -85,6 +92,38 @@ def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
     return {**arguments, "model_options": model} if model else arguments
 
 
-def check_values(name: str, varied: Mapping[str, Any]) -> None:
-    """Raises ValueError or TypeError where a preset does not take these values."""
-    HSFStrategy.from_preset(name, input_dim=3, evaluator=None, **arguments_for(name, varied))
+def check_value(name: str, value: float) -> float:
+    """A value for a name in `FACTORS`: an int where it counts something.
+
+    Raises:
+        ValueError: It is not finite, or where it counts, not whole or above its entry in
+            `LARGEST`.
+
+    >>> check_value("latent_dim", 8.0)
+    8
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}")
+    if name not in LARGEST:
+        return value
+    if name == EPOCHS and value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value:g}")
+    if value != int(value) or value > LARGEST[name]:
+        raise ValueError(f"{name} must be a whole number of at most {LARGEST[name]}, got {value:g}")
+    return int(value)
+
+
+def check_values(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, as `check_value` gives them, if a preset takes them.
+
+    Raises:
+        TypeError, ValueError: It does not.
+    """
+    checked = {key: check_value(key, value) for key, value in varied.items()}
+    arguments = arguments_for(name, checked)
+    try:
+        HSFStrategy.from_preset(name, input_dim=3, evaluator=None, **arguments)
+    except (RuntimeError, MemoryError) as error:  # torch raises the former where memory is short
+        given = ", ".join(f"{key}={value:g}" for key, value in checked.items())
+        raise ValueError(f"{name} cannot be built with {given}: choose smaller values") from error
+    return checked

@@ -99,12 +99,13 @@ def test_what_the_tables_say():
     ours, replay = errors.rows
     assert "synthetic, 300 steps per task, 3 seeds" in errors.title
     # Final mean (2 + 1 + 1) / 3 of the seed's error; 95 % by hand: 4.303 * sd / sqrt(3).
-    assert ours[1] == "2.7e-06 ± 3.3e-06"
-    assert ours[3].startswith("4.0e-06")  # worst task
-    assert ours[4].startswith("+1.0e-06")  # forgetting, mean over T0 and T1
-    assert ours[5] == "+3.0e-06"  # the worst of all runs
-    assert ours[6].startswith("-1.0e-06")
-    assert ours[7] == "" and 0 < float(replay[7]) < 0.05  # two pairs
+    assert ours[1] == "3" and replay[1] == "2 of 3, 1 failed"
+    assert ours[2] == "2.7e-06 ± 3.3e-06"
+    assert ours[4].startswith("4.0e-06")  # worst task
+    assert ours[5].startswith("+1.0e-06")  # forgetting, mean over T0 and T1
+    assert ours[6] == "+3.0e-06"  # the worst of all runs
+    assert ours[7].startswith("-1.0e-06")
+    assert ours[8] == "" and 0 < float(replay[8]) < 0.05  # two pairs
     assert list(costs.rows[0][1:5]) == ["15", "0", "130", "100"]
     assert costs.rows[1][2] == "50"
     assert costs.rows[0][6] == "as named"
@@ -120,7 +121,7 @@ def test_a_learner_trained_once_has_no_forgetting():
     )
     assert joint.forgetting[:2] == [None, None]
     (row,) = tables(SYNTHETIC, Runs([joint]))[0].rows
-    assert row[1] == "5.0e-01" and list(row[4:7]) == ["-", "-", "-"]
+    assert row[2] == "5.0e-01" and list(row[5:8]) == ["-", "-", "-"]
 
 
 COMPUTED = {"error_matrix", "forgetting", "final_mean_error"}

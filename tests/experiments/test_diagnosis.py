@@ -57,6 +57,12 @@ def test_components_of_the_papers_network():
     [
         (["--preset", "perfect"], "unknown preset 'perfect'"),
         (["--set", "latent_dim=1"], "latent_dim must be at least 2"),
+        (
+            ["--set", "latent_dim=2.9"],
+            "whole number of at most 10000, got 2.9",
+        ),
+        (["--set", "solver_steps=1e30"], "solver_steps must be a whole number"),
+        (["--set", "beta=inf"], "beta must be a finite number, got inf"),
         (["--set", "gamma"], "must be NAME=VALUE with a number"),
         (["--set", "epochs=3"], "unknown hyperparameter 'epochs'"),
     ],

@@ -135,6 +135,7 @@ def test_the_results_file(tmp_path):
         "network",
         "inputs",
         "findings",
+        "diverged",
     }
     again = ResultsFile(folder)
     assert again.find(result.key) == result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from avalanche.benchmarks import CLScenario
@@ -67,7 +68,8 @@ def compare(
 
     Returns:
         The runs by learner and seed. A run that fails is reported, left out and named in
-        `Runs.failures`; the others go on.
+        `Runs.failures`; one that diverged has a sentence in `Run.diverged`; the others go on. When
+        the disk fails, runs are written elsewhere, which standard error names.
 
     Raises:
         TypeError, ValueError: A name is unknown (the message lists the valid ones), an address
@@ -90,7 +92,7 @@ def compare(
         tuning_seed=tuning_seed,
     )
     results = ResultsFile(out, fresh=fresh)
-    with make_engine(jobs, scheduler) as engine:
+    with closing(results), make_engine(jobs, scheduler) as engine:
         return carry_out(comparison, results, engine)
 
 
@@ -103,7 +105,9 @@ def carry_out(comparison: Comparison, results: ResultsFile, engine: Engine) -> R
         for seed in comparison.seeds
     ]
     runs = make_all(results, jobs, engine)
-    return Runs(list(runs), [*failures, *runs.failures])
+    failures = [*failures, *runs.failures]
+    names = list(comparison.learners)
+    return Runs(list(runs), failures, learners=names, seeds=comparison.seeds)
 
 
 def check(options: argparse.Namespace) -> Comparison:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.report import Report, Table, plot_frontier
-from avalanche_hsf.experiments.report.tables import interval, p_against
+from avalanche_hsf.experiments.report.tables import finite, interval, p_against, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.run import N_PATHS
 
@@ -25,6 +25,7 @@ NOTES = (
     "count by their size), or the memory divided by the tasks. What a network has from the start, "
     "such as inputs or heads for all tasks, counts in floats kept alone.",
     "parameters: numbers in the model, frozen parts and fixed random bases included.",
+    "seeds: those of the row; a run that diverged or failed is counted here and in nothing else.",
     "configuration: chosen on the tuning seed, or as the learner's name says.",
 )
 """What the columns of the tables are."""
@@ -34,48 +35,53 @@ def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs
     """The tables, a line per run for other programs, and the figure of the frontier."""
     figures = {"frontier.png": frontier(problem, learners, runs)}
     files = {"comparison.csv": csv_text(runs)}
-    return Report("comparison", tables(problem, runs), NOTES, figures, files, runs.failures)
+    made = tables(problem, runs)
+    return Report("comparison", made, NOTES, figures, files, runs.failures, runs.diverged)
 
 
 def tables(problem: Problem, runs: Runs) -> list[Table]:
-    """What was learned and forgotten, and what it cost; each as mean ± 95 % interval over seeds."""
+    """What was learned and forgotten, and what it cost; each as mean ± 95 % interval over seeds.
+
+    There is a row for every learner that was asked for. Runs that diverged are counted alone.
+    """
     by_learner = runs.by("learner")
-    groups = list(by_learner.values())
-    first = runs[0].learner
+    finished = {name: by_learner.get(name, []) for name in runs.learners}
+    groups = [finite(group) for group in finished.values()]
+    first = runs.learners[0]
 
     def intervals(value: Callable[[Run], float], form: str = ".1e") -> list[str]:
         return [interval([value(run) for run in group], form, form.lstrip("+")) for group in groups]
 
     def means(field: str) -> list[str]:
-        return [f"{_mean([getattr(run, field) for run in group]):,.0f}" for group in groups]
+        values = [[getattr(run, field) for run in group] for group in groups]
+        return [f"{_mean(each):,.0f}" if each else "-" for each in values]
 
-    worst = [max(run.mean_and_worst_forgetting[1] for run in group) for group in groups]
+    worst = [[run.mean_and_worst_forgetting[1] for run in group] for group in groups]
     errors = {
-        "learner": list(by_learner),
+        "learner": list(finished),
+        "seeds": [seeds_of(group, len(runs.seeds)) for group in finished.values()],
         f"final mean {problem.measure}": intervals(lambda run: run.final_mean_error),
         f"of {N_PATHS} paths' mean": intervals(_error_of_mean_path),
         "worst task": intervals(_worst_error),
         "forgetting, mean": intervals(lambda run: run.mean_and_worst_forgetting[0], "+.1e"),
-        "worst": ["-" if math.isnan(gap) else f"{gap:+.1e}" for gap in worst],
+        "worst": [f"{max(gaps):+.1e}" if _are_numbers(gaps) else "-" for gaps in worst],
         "backward transfer": intervals(lambda run: -run.mean_and_worst_forgetting[0], "+.1e"),
         f"p against {first}": [
-            "" if learner == first else p_against(by_learner[first], group)
-            for learner, group in by_learner.items()
+            "" if learner == first else p_against(finished[first], group)
+            for learner, group in finished.items()
         ],
     }
     costs = {
-        "learner": list(by_learner),
+        "learner": list(finished),
         "floats per task": means("floats_per_task"),
         "raw samples": means("raw_samples"),
         "floats kept": means("floats_kept"),
         "parameters": means("n_parameters"),
         "seconds": intervals(lambda run: run.seconds, ".0f"),
-        "configuration": [
-            ", ".join(_named_values(group[0].configuration)) or "as named" for group in groups
-        ],
+        "configuration": [_configuration(group) for group in finished.values()],
     }
     name = ", ".join(filter(None, [runs[0].benchmark, runs[0].network]))
-    epochs, seeds = _counted(runs[0].epochs, problem.unit), _counted(max(map(len, groups)), "seed")
+    epochs, seeds = _counted(runs[0].epochs, problem.unit), _counted(len(runs.seeds), "seed")
     about = f"{name}, {epochs} per task, {seeds}"
     return [
         Table.of_columns(f"Errors on {about}: mean ± 95 % interval", errors),
@@ -103,9 +109,9 @@ def _row(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "epochs": run.epochs,
         "configuration": run.key.configuration,
-        "final_mean_error": run.final_mean_error,
+        "final_mean_error": "" if run.diverged else run.final_mean_error,
         "final_mean_error_of_mean_path": run.final_mean_error_of_mean_path,
-        "worst_task_error": _worst_error(run),
+        "worst_task_error": "" if run.diverged else _worst_error(run),
         "forgetting_mean": "" if trained_once else mean,
         "forgetting_worst": "" if trained_once else worst,
         "backward_transfer": "" if trained_once else -mean,
@@ -114,12 +120,13 @@ def _row(run: Run) -> dict[str, Any]:
         "floats_kept": run.floats_kept,
         "n_parameters": run.n_parameters,
         "seconds": round(run.seconds, 2),
+        "diverged": run.diverged,
     }
 
 
 def frontier(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Figure:
-    """Error against floats kept per task, one point for each learner."""
-    by_learner = runs.by("learner")
+    """Error against floats kept per task, one point for each learner with a finite run."""
+    by_learner = Runs(finite(runs)).by("learner")
     points = {
         name: (
             _mean([run.floats_per_task for run in group]),
@@ -140,6 +147,16 @@ def _error_of_mean_path(run: Run) -> float:
 
 def _worst_error(run: Run) -> float:
     return float(run.matrix[-1].max())
+
+
+def _configuration(group: Sequence[Run]) -> str:
+    if not group:
+        return "-"
+    return ", ".join(_named_values(group[0].configuration)) or "as named"
+
+
+def _are_numbers(values: Sequence[float]) -> bool:
+    return bool(values) and not any(map(math.isnan, values))
 
 
 def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:

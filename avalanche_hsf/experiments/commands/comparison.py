@@ -150,7 +150,8 @@ def tune(
     runs as its name says has one candidate in each.
 
     Returns:
-        The configurations, and a line for each learner of which every candidate failed.
+        The configurations, and a line for each learner of which every candidate failed or
+        diverged, and for each candidate of the others that failed.
     """
     best: dict[str, dict[str, Any]] = {name: {} for name in comparison.learners}
     failures: list[str] = []
@@ -171,19 +172,29 @@ def tune(
             if len(configurations) == 1:
                 best[name] = configurations[0]
                 continue
-            errors = [_error(next(finished)) for _ in configurations]
+            tried = [next(finished) for _ in configurations]
+            errors = list(map(_error, tried))
             if math.isinf(min(errors)):
-                why = [reason for reason in reasons if reason.startswith(f"{name} on ")][-1:]
-                failures.append("; ".join([f"{name}: every configuration failed, left out", *why]))
                 del best[name]
+                failures.append(_left_out(name, tried, reasons))
             else:
                 best[name] = configurations[errors.index(min(errors))]
+        kept = tuple(f"{name} on " for name in best)
+        failures += [f"tuning: {reason}" for reason in reasons if reason.startswith(kept)]
     return best, failures
+
+
+def _left_out(name: str, tried: Sequence[Run | None], reasons: Sequence[str]) -> str:
+    """A learner of which every candidate failed or diverged, and why the last one did."""
+    why = [reason for reason in reasons if reason.startswith(f"{name} on ")]
+    why += [run.diverged for run in tried if run is not None]
+    what = "failed" if None in tried else "diverged"
+    return f"{name}: every configuration {what} in tuning, left out; the last: {why[-1]}"
 
 
 def _error(run: Run | None) -> float:
     """The final mean error; infinite for a run that failed or diverged."""
-    return math.inf if run is None or math.isnan(run.final_mean_error) else run.final_mean_error
+    return math.inf if run is None or run.diverged else run.final_mean_error
 
 
 def _rates(problem: Problem, learner: Learner, best: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -22,7 +23,7 @@ from avalanche_hsf.analysis import (
     sharpness,
 )
 from avalanche_hsf.experiments.commands.comparison import check_fit
-from avalanche_hsf.experiments.commands.diagnose_report import diagnose_report
+from avalanche_hsf.experiments.commands.diagnose_report import diagnose_report, name_of
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.report import Report
 from avalanche_hsf.experiments.runs.doors import find_problem
@@ -31,7 +32,7 @@ from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
-from avalanche_hsf.training.hyperparameters import INTEGERS, check_values
+from avalanche_hsf.training.hyperparameters import check_values
 
 N_POINTS = 30
 """Measurements per experience of what is watched over training."""
@@ -39,8 +40,7 @@ N_POINTS = 30
 
 def check(options: argparse.Namespace) -> list[Job]:
     """The runs of the preset and of the paper's MLP; raises TypeError or ValueError."""
-    varied = {name: int(value) if name in INTEGERS else value for name, value in options.set or ()}
-    check_values(options.preset, varied)
+    varied = check_values(options.preset, dict(options.set or ()))
     name = f"hsf-{options.preset}"
     check_fit(find_problem(options.benchmark), {name: LEARNERS[name]})
     job = partial(Job, options.benchmark, epochs=options.epochs, work=_diagnosed, has_findings=True)
@@ -52,7 +52,8 @@ def check(options: argparse.Namespace) -> list[Job]:
 def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | None:
     """Carries it out; None if no run was finished."""
     runs = make_all(results, jobs, engine)
-    return diagnose_report(runs) if runs else None
+    asked = Counter(name_of(job.learner, job.configuration) for job in jobs)
+    return diagnose_report(runs, asked) if runs else None
 
 
 def components_of(model: nn.Module) -> dict[str, list[str]] | None:
@@ -78,7 +79,7 @@ def components_of(model: nn.Module) -> dict[str, list[str]] | None:
 
 
 def _diagnosed(benchmark: Problem, learner: Learner, *, epochs: int, **arguments: Any) -> Run:
-    """`run` plus its analysis in `Run.findings`.
+    """`run` plus its analysis in `Run.findings`, of one that did not diverge.
 
     "attribution" holds for each task but the last the fields of an `Attribution`; "sharpness" for
     each of them the largest eigenvalue of the Hessian right after it and after the last, with
@@ -93,6 +94,8 @@ def _diagnosed(benchmark: Problem, learner: Learner, *, epochs: int, **arguments
 
     watch: dict[str, Any] = {"plugins": [recorder], "metrics": metrics, "logger": log}
     finished = run(benchmark, learner, epochs=epochs, **watch, **arguments)
+    if finished.diverged:
+        return finished
     experiences = list(benchmark.make(arguments["seed"]).test_stream)
     components = components_of(recorder.model_after(0))
     attribution = attribute_run(recorder, experiences, components=components)

@@ -9,24 +9,41 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.report import Report, Table, plot_curves, plot_shares
-from avalanche_hsf.experiments.report.tables import interval
+from avalanche_hsf.experiments.report.tables import finite, interval, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
 
 Curves = dict[str, list[tuple[float, float]]]
 
 
-def diagnose_report(runs: Runs) -> Report:
-    """All tables, and for each learner its tables and figures in files of their own."""
-    tables: list[Table] = []
+def diagnose_report(runs: Runs, asked: Mapping[str, int]) -> Report:
+    """All tables, and for each learner its tables and figures in files of their own.
+
+    Args:
+        runs: The finished ones.
+        asked: How many seeds were asked for, by `name_of` a learner.
+    """
+    groups: dict[str, list[Run]] = {name: [] for name in asked}
+    for run in runs:
+        groups[name_of(run.learner, run.configuration)].append(run)
+    counts = [[name, seeds_of(groups[name], n)] for name, n in asked.items()]
+    tables = [Table("Seeds that were diagnosed", ["learner", "seeds"], counts)]
     files: dict[str, str] = {}
     drawn: dict[str, Figure] = {}
-    for name, group in _by_learner(runs).items():
+    for name, finished in groups.items():
+        if not (group := finite(finished)):
+            continue
         stem = name.replace(", ", "-").replace(" ", "-")
         findings = [_attribution_table(name, group), _sharpness_table(name, group)]
         tables += findings
         files[f"{stem}-findings.md"] = "\n\n".join(table.markdown() for table in findings) + "\n"
         drawn |= {f"{stem}-{kind}.png": figure for kind, figure in figures(name, group).items()}
-    return Report("diagnosis", tables, (), drawn, files, runs.failures)
+    return Report("diagnosis", tables, (), drawn, files, runs.failures, runs.diverged)
+
+
+def name_of(learner: str, configuration: Mapping[str, Any]) -> str:
+    """A learner with the hyperparameters that were set."""
+    varied = configuration.get("varied", {})
+    return ", ".join([learner, *(f"{name} {value:g}" for name, value in varied.items())])
 
 
 def shares(runs: Sequence[Run]) -> dict[str, list[float]]:
@@ -71,16 +88,6 @@ def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
             title=f"What the likelihood term does to the latents: {about}",
         )
     return drawn
-
-
-def _by_learner(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs by their learner's name and the hyperparameters that were set."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        varied = run.configuration.get("varied", {})
-        name = ", ".join([run.learner, *(f"{k} {value:g}" for k, value in varied.items())])
-        groups.setdefault(name, []).append(run)
-    return groups
 
 
 def _by_task(runs: Sequence[Run], finding: str) -> list[tuple[Any, ...]]:

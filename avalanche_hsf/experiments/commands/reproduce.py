@@ -15,9 +15,9 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_RATIO,
 )
 from avalanche_hsf.experiments.report import Report, Table, plot_mse_matrices, plot_task_over_stream
-from avalanche_hsf.experiments.report.tables import signed
+from avalanche_hsf.experiments.report.tables import finite, signed
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
-from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
 
 BENCHMARK = "synthetic"
@@ -39,16 +39,30 @@ def check(options: argparse.Namespace) -> list[Job]:
 
 
 def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | None:
-    """Carries it out and reports the seeds with which both learners finished; None: no seed."""
+    """Carries it out and reports the seeds with which both learners have finite errors.
+
+    The report has no tables if there is no such seed; None: no run was finished.
+    """
     for job in jobs:
         if results.find(job.key) is not None:
             print(f"{job.learner}, seed {job.seed}: taken from {results.path}")
     finished = make_all(results, jobs, engine)
-    pairs = [group for group in finished.by("seed").values() if len(group) == len(TITLES)]
-    runs = [run for pair in pairs for run in pair]
-    if not runs:
+    if not finished:
         return None
-    return Report("summary", tables(runs), verdict(runs), figures(runs), failures=finished.failures)
+    by_seed = Runs(finite(finished)).by("seed")
+    runs = [run for pair in by_seed.values() if len(pair) == len(TITLES) for run in pair]
+    n, n_asked = len(runs) // len(TITLES), len(finished.seeds)
+    notes = verdict(runs) if runs else []
+    if n < n_asked:
+        notes = [f"{n} of {n_asked} seeds: the others have no finite errors of both.", *notes]
+    return Report(
+        "summary",
+        tables(runs) if runs else [],
+        notes,
+        figures(runs) if runs else {},
+        failures=finished.failures,
+        diverged=finished.diverged,
+    )
 
 
 def figures(runs: Sequence[Run]) -> dict[str, Figure]:

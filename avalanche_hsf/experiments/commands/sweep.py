@@ -12,16 +12,17 @@ from matplotlib.figure import Figure
 from avalanche_hsf.experiments.commands.comparison import check_fit
 from avalanche_hsf.experiments.learners import LEARNERS
 from avalanche_hsf.experiments.report import Report, Table, plot_variations
-from avalanche_hsf.experiments.report.tables import interval, p_against
+from avalanche_hsf.experiments.report.tables import finite, interval, p_against, seeds_of
 from avalanche_hsf.experiments.runs.doors import find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
-from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.training import get_preset
 from avalanche_hsf.training.hyperparameters import (
     EPOCHS,
     FACTORS,
-    INTEGERS,
+    LARGEST,
+    check_value,
     check_values,
     values_of,
 )
@@ -70,7 +71,8 @@ def variations(
 
     Raises:
         ValueError: A name is unknown, `LOSS_TERMS` has values, no values are given for what the
-            preset lacks, or the preset has no loss terms to leave out.
+            preset lacks, one is not finite or not whole where it must be, or the preset has no loss
+            terms to leave out.
     """
     defaults = {**values_of(preset), EPOCHS: epochs, "latent_dim": latent_dim}
     changes = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
@@ -86,8 +88,8 @@ def variations(
             raise ValueError(f"unknown hyperparameter {name!r}; choose from {names}")
         if not values and name not in defaults:
             raise ValueError(f"{preset} has no {name} of its own: give values, {name}=A,B,...")
-        for value in values or [defaults[name] * factor for factor in FACTORS[name]]:
-            value = max(round(value), 1) if name in INTEGERS else float(f"{value:.6g}")
+        for value in values or _multiples(name, defaults[name]):
+            value = check_value(name, value)
             label = f"{name} {value:g}"
             if name == EPOCHS:
                 changes[label] = Variation(label, {}, int(value))
@@ -122,57 +124,76 @@ def report(
 ) -> Report | None:
     """Carries it out; None if no run was finished."""
     failures: list[str] = []
-    runs = make(results, [job for _, job in labelled], engine, failures)
-    by_label: dict[str, list[Run]] = {}
-    for (label, _), run in zip(labelled, runs, strict=True):
-        if run is not None:
-            by_label.setdefault(label, []).append(run)
-    if not by_label:
+    made = make(results, [job for _, job in labelled], engine, failures)
+    runs = Runs([run for run in made if run is not None], failures)
+    if not runs:
         return None
-    preset = labelled[0][1].learner.removeprefix("hsf-")
-    figures = {"sweep.png": figure(preset, by_label)}
-    return Report("sweep", [table(preset, by_label)], (), figures, failures=failures)
+    by_label: dict[str, list[Run]] = {label: [] for label, _ in labelled}
+    for (label, _), run in zip(labelled, made, strict=True):
+        by_label[label] += [] if run is None else [run]
+    preset, n_seeds = labelled[0][1].learner.removeprefix("hsf-"), len(labelled) // len(by_label)
+    return Report(
+        "sweep",
+        [table(preset, by_label, n_seeds)],
+        figures={"sweep.png": figure(preset, by_label, n_seeds)},
+        failures=runs.failures,
+        diverged=runs.diverged,
+    )
 
 
-def table(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Table:
-    """Errors just learned, at the end, and forgotten: mean ± 95 % interval, and the median."""
+def table(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> Table:
+    """Errors just learned, at the end, and forgotten: mean ± 95 % interval, and the median.
+
+    Args:
+        preset: What was changed.
+        by_label: Its finished runs by what was changed; the first is compared with.
+        n_seeds: That each change was to be run with.
+    """
     first = next(iter(by_label.values()))
     rows = []
-    for label, runs in by_label.items():
+    for label, finished in by_label.items():
+        runs = finite(finished)
         forgetting = [run.mean_and_worst_forgetting[0] for run in runs]
         rows.append(
             [
                 label,
+                seeds_of(finished, n_seeds),
                 interval([_just_learned(run) for run in runs], ".2g"),
                 interval([run.final_mean_error for run in runs], ".2g"),
-                "" if runs is first else p_against(first, runs),
+                "" if finished is first else p_against(first, finished),
                 interval([run.forgetting[0] or 0.0 for run in runs]),
                 interval(forgetting),
-                f"{median(forgetting):+.2g}",
+                f"{median(forgetting):+.2g}" if forgetting else "-",
             ]
         )
-    headers = ["changed", "just learned", "final mean MSE", "p of the final mean"]
+    headers = ["changed", "seeds", "just learned", "final mean MSE", "p of the final mean"]
+    some = next(run for runs in by_label.values() for run in runs)
     return Table(
-        f"{preset} on {first[0].benchmark}, {first[0].epochs} steps per task, "
-        f"{_n_seeds(by_label)} seeds: mean ± 95 % interval. just learned: mean of R[j, j]; "
+        f"{preset} on {some.benchmark}, {some.epochs} steps per task, "
+        f"{n_seeds} seeds: mean ± 95 % interval. just learned: mean of R[j, j]; "
         "forgetting: mean of R[last, j] - R[j, j]",
         [*headers, "forgetting T0", "forgetting", "its median"],
         rows,
     )
 
 
-def figure(preset: str, by_label: Mapping[str, Sequence[Run]]) -> Figure:
-    """Every run as a point: what it had just learned, and what was left at the end."""
+def figure(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> Figure:
+    """Every finite run as a point: what it had just learned, and what was left at the end."""
     errors = {
-        label: ([_just_learned(run) for run in runs], [run.final_mean_error for run in runs])
+        label: (
+            [_just_learned(run) for run in finite(runs)],
+            [run.final_mean_error for run in finite(runs)],
+        )
         for label, runs in by_label.items()
     }
-    title = f"{preset}, one thing changed at a time, {_n_seeds(by_label)} seeds"
+    title = f"{preset}, one thing changed at a time, {n_seeds} seeds"
     return plot_variations(errors, title=title)
 
 
-def _n_seeds(by_label: Mapping[str, Sequence[Run]]) -> int:
-    return max(map(len, by_label.values()))
+def _multiples(name: str, value: float) -> list[float]:
+    """The values that are tried of a hyperparameter for which none are given."""
+    multiples = [float(f"{value * factor:.6g}") for factor in FACTORS[name]]
+    return [max(round(value), 1) for value in multiples] if name in LARGEST else multiples
 
 
 def _loss_terms(preset: str, values: Mapping[str, float]) -> dict[str, dict[str, float]]:

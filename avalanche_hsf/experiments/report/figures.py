@@ -136,7 +136,7 @@ def plot_variations(
 
     Args:
         variations: A row for each change, the first being none: the errors just learned and those
-            at the end, mean over tasks, drawn as a point for each run.
+            at the end, mean over tasks, drawn as a point for each run; there may be none.
         title: Of the figure.
         measure: What the errors are.
     """
@@ -150,7 +150,10 @@ def plot_variations(
     labels = (f"just learned, mean {measure}", f"after the last task, mean {measure}")
     first = next(iter(variations.values()))
     for errors, color, label in zip(first, ("C0", "C3"), labels, strict=True):
-        panel.axvline(float(np.median(errors)), color=color, linewidth=0.8, label=label)
+        if errors:
+            panel.axvline(float(np.median(errors)), color=color, linewidth=0.8, label=label)
+        else:  # for the legend
+            panel.plot([], [], color=color, linewidth=0.8, label=label)
     panel.set(
         xscale="log",
         title=f"{title}\n(lines: medians of the first row)",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -24,6 +24,7 @@ class Report:
         figures: By file name.
         files: Further texts by file name.
         failures: A line for each run or learner that failed.
+        diverged: A line for each run that diverged.
     """
 
     name: str
@@ -32,6 +33,13 @@ class Report:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     failures: Sequence[str] = ()
+    diverged: Sequence[str] = ()
+
+    @property
+    def lacks(self) -> str:
+        """What its tables lack, in words; "": nothing."""
+        counts = {"failed": len(self.failures), "diverged": len(self.diverged)}
+        return " and ".join(f"{n} {what}" for what, n in counts.items() if n)
 
     def text(self) -> str:
         """For a terminal."""
@@ -41,16 +49,22 @@ class Report:
         """For a Markdown file."""
         return "\n\n".join([table.markdown() for table in self.tables] + self._lines()) + "\n"
 
-    def write(self, folder: Path) -> list[Path]:
-        """Writes everything into a folder; returns the paths."""
+    def contents(self) -> dict[str, bytes]:
+        """Everything to be written, by file name."""
         texts = {f"{self.name}.md": self.markdown(), **self.files}
-        for name, text in texts.items():
-            (folder / name).write_text(text)
+        drawn = {name: io.BytesIO() for name in self.figures}
         for name, figure in self.figures.items():
-            figure.savefig(folder / name, dpi=DPI)
-        return [folder / name for name in (*texts, *self.figures)]
+            figure.savefig(drawn[name], dpi=DPI)
+        return {
+            **{name: text.encode() for name, text in texts.items()},
+            **{name: image.getvalue() for name, image in drawn.items()},
+        }
 
     def _lines(self) -> list[str]:
-        """Notes and failures, as lists that read the same in Markdown."""
-        groups = [list(self.notes), [f"failed: {failure}" for failure in self.failures]]
+        """Notes, failures and what diverged, as lists that read the same in Markdown."""
+        groups = [
+            list(self.notes),
+            [f"failed: {failure}" for failure in self.failures],
+            [f"diverged: {run}" for run in self.diverged],
+        ]
         return ["\n".join(f"- {line}" for line in group) for group in groups if group]

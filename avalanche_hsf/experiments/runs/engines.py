@@ -27,6 +27,7 @@ from avalanche_hsf.experiments.runs.jobs import (
     finish_elsewhere,
 )
 from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.terminal import signals_wait
 
 ATTEMPTS = 3
 """How often a run is begun before the death of its worker is its failure."""
@@ -66,22 +67,28 @@ def _local_client(n: int, started: ExitStack) -> Any:
         "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": 1,
     }
     started.enter_context(dask.config.set(settings))
-    cluster = LocalCluster(
-        n_workers=n,
-        threads_per_worker=1,
-        memory_limit=0,
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
-    started.enter_context(cluster)
-    return started.enter_context(Client(cluster, set_as_default=False))
+    # Python's tracker of semaphores outlives a process that was killed, and removes what Dask could
+    # not; it is no fault of the user's, so it says nothing. It is started with these options.
+    sys.warnoptions.append("ignore:resource_tracker")
+    with signals_wait():  # Dask cannot close what is half started
+        cluster = LocalCluster(
+            n_workers=n,
+            threads_per_worker=1,
+            memory_limit=0,
+            preload="avalanche_hsf.orphans",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        started.enter_context(cluster)
+        return started.enter_context(Client(cluster, set_as_default=False))
 
 
 def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, Run | Failure]]:
     """On the workers of a Dask cluster, which must have this package, one run at a time each.
 
     Dask begins the run of a worker that died anew on another one. A cluster runs whatever code it
-    is sent: give it TLS, or its own network.
+    is sent: give it TLS, by Dask's setting distributed.comm.tls and an address like
+    "tls://10.0.0.1:8786", or its own network.
 
     Args:
         tasks: What to run.
@@ -91,13 +98,21 @@ def on_cluster(tasks: Sequence[Task], *, address: str) -> Iterator[tuple[Task, R
         ImportError: No worker has this package.
         OSError: It is no address, or the scheduler does not answer, or no longer does.
     """
-    from distributed import Client
+    from distributed import Client, Security
     from distributed.comm.addressing import get_address_host_port, normalize_address
 
     try:
         get_address_host_port(normalize_address(address), strict=True)
     except ValueError as error:
         raise OSError(f"{error}; an address is like tcp://10.0.0.1:8786") from error
+    if (
+        address.startswith("tls:")
+        and Security().get_connection_args("client")["ssl_context"] is None
+    ):
+        raise OSError(
+            "there is no certificate for tls://: set ca-file, client.cert and client.key in Dask's "
+            "setting distributed.comm.tls"
+        )
     with warnings.catch_warnings(), Client(address, timeout="10s", set_as_default=False) as client:
         # Other versions of Dask are its own concern; ours are compared in `finish`.
         warnings.filterwarnings("ignore", message="Mismatched versions")

@@ -119,8 +119,10 @@ def make(
             print(f"failed: {job}: {outcome.reason}", file=sys.stderr)
             if failures is not None:
                 failures.append(f"{job}: {outcome.reason}")
-        else:
-            results.add(outcome)
+            continue
+        if outcome.diverged:
+            print(f"diverged: {job}: {outcome.diverged}", file=sys.stderr)
+        results.add(outcome)
     return [results.find(key) if _held(results, job, key) else None for job, key in tasks]
 
 
@@ -128,7 +130,10 @@ def make_all(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> Runs:
     """As `make`, but the finished runs and the failures together."""
     failures: list[str] = []
     runs = make(results, jobs, engine, failures)
-    return Runs([run for run in runs if run is not None], failures)
+    learners = list(dict.fromkeys(job.name or label_of(job.learner) for job in jobs))
+    seeds = list(dict.fromkeys(job.seed for job in jobs))
+    finished = [run for run in runs if run is not None]
+    return Runs(finished, failures, learners=learners, seeds=seeds)
 
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -181,13 +186,13 @@ def finish(task: Task, *, progress: bool = False) -> Run | Failure:
                 network=key.network,
                 inputs=key.inputs,
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's code may call sys.exit
             return Failure(_reason(error))
         finally:
             torch.set_num_threads(threads)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """An error in one line, with the place where a user's own code raised it."""
     line = " ".join(f"{type(error).__name__}: {error}".split("\n")[0].split())
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -199,4 +204,7 @@ def _reason(error: Exception) -> str:
 
 def _held(results: ResultsFile, job: Job, key: Key) -> bool:
     found = results.find(key)
-    return found is not None and (bool(found.findings) or not job.has_findings)
+    if found is None:
+        return False
+    # What diverged has nothing to be found.
+    return bool(found.findings or found.diverged) or not job.has_findings

@@ -16,6 +16,9 @@ from avalanche_hsf.evaluation import forgetting
 if TYPE_CHECKING:
     import pandas as pd
 
+NOT_FINITE = "an error that was measured is not finite"
+"""Why a run diverged whose training did not notice."""
+
 
 class Key(NamedTuple):
     """What makes two runs the same experiment: the fields of `Run` of these names."""
@@ -48,7 +51,7 @@ class Run:
         error_matrix: R[i][j], the problem's error on task j after task i; None if not measured.
         forgetting: R[last][j] - R[j][j] by task, positive is worse; None if R[j][j] was not
             measured.
-        final_mean_error: Mean of the last row.
+        final_mean_error: Mean of the last row; NaN for a run that diverged.
         final_mean_error_of_mean_path: The same for the mean of `N_PATHS` outputs per sample; None
             for models without noise.
         seconds: Wall time of training and evaluation.
@@ -60,6 +63,8 @@ class Run:
         network: Name of the network that replaced the problem's own; "": none did.
         inputs: Digest of everything the numbers depend on; "" for runs of older files.
         findings: What `avalanche-hsf diagnose` measured, see `commands.diagnose`; else empty.
+        diverged: Where training or its errors left the finite numbers, in a sentence; "": nowhere.
+            Rows of R that were measured before are kept.
     """
 
     benchmark: str
@@ -79,17 +84,24 @@ class Run:
     network: str = ""
     inputs: str = ""
     findings: dict[str, Any] = field(default_factory=dict)
+    diverged: str = ""
 
     @classmethod
     def from_matrix(cls, matrix: Tensor, **fields: Any) -> Run:
-        """A run from its square matrix R, NaN where not measured, and the other fields."""
+        """A run from its square matrix R, NaN where not measured, and the other fields.
+
+        Without a last row that is finite it has diverged, whatever the fields say.
+        """
+        final = float(matrix[-1].mean())
+        if not math.isfinite(final):
+            final, fields["diverged"] = math.nan, fields.get("diverged") or NOT_FINITE
         return cls(
             error_matrix=[
                 [_number(error) if j <= i else None for j, error in enumerate(row)]
                 for i, row in enumerate(matrix)
             ],
             forgetting=list(map(_number, forgetting(matrix))),
-            final_mean_error=float(matrix[-1].mean()),
+            final_mean_error=math.nan if fields.get("diverged") else final,
             **fields,
         )
 
@@ -114,7 +126,7 @@ class Run:
 
 
 def _number(value: Tensor) -> float | None:
-    return None if torch.isnan(value) else float(value)
+    return float(value) if torch.isfinite(value) else None
 
 
 class Runs(Sequence[Run]):
@@ -123,11 +135,31 @@ class Runs(Sequence[Run]):
     Args:
         runs: The runs.
         failures: A line for each run that was not finished, and for each learner left out.
+        learners: Names of those that were asked for, in order. Default: those of the runs.
+        seeds: Those that each was asked to run with. Default: those of the runs.
     """
 
-    def __init__(self, runs: Sequence[Run], failures: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        failures: Sequence[str] = (),
+        *,
+        learners: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> None:
         self._runs = list(runs)
         self.failures = list(failures)
+        self.learners = list(self.by("learner") if learners is None else learners)
+        self.seeds = list(self.by("seed") if seeds is None else seeds)
+
+    @property
+    def diverged(self) -> list[str]:
+        """A line for each run that diverged."""
+        return [
+            f"{run.learner} on {run.benchmark}, seed {run.seed}: {run.diverged}"
+            for run in self._runs
+            if run.diverged
+        ]
 
     def __getitem__(self, i: Any) -> Any:
         return self._runs[i]

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from avalanche_hsf import __version__
+from avalanche_hsf.experiments.runs.elsewhere import Elsewhere
 from avalanche_hsf.experiments.runs.record import Key, Run
+from avalanche_hsf.experiments.runs.text import runs_of_text, text_of_runs
+from avalanche_hsf.experiments.runs.whole import check_replaceable, write_whole
+
+PATIENCE = 30.0
+"""Seconds to wait for the lock of a file before its runs are written elsewhere."""
 
 
 class ResultsFile:
     """`results.json` in an output folder: `{"versions": {...}, "runs": [...]}`, one run per line.
 
     It is written after every run, so a command that is stopped loses at most the run it was in,
-    and finds the others when it is started again.
+    and finds the others when it is started again. Where it cannot be written, as on a full disk,
+    the runs stay in memory and are written elsewhere, and the next run tries again.
 
     Args:
         out: The folder, made if it does not exist; None: runs are kept in memory alone.
         fresh: Start from an empty file instead of the runs that are there.
 
     Raises:
-        OSError: The folder cannot be made or written.
+        OSError: The folder cannot be made or written, or the file or its lock is read-only.
         ValueError: The file that is there is no results file, or was written by other versions
             of this package or of the libraries it computes with.
     """
@@ -42,11 +47,15 @@ class ResultsFile:
         self._in_memory = out is None
         self.folder = Path(out or ".")
         self.path = self.folder / "results.json"
+        self._elsewhere = Elsewhere(self.path.name)
         if out is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.folder):
-            pass
+        check_replaceable(self.path)
+        check_replaceable(self._lock)
+        for folder in {self.folder, self.path.resolve().parent}:
+            with tempfile.NamedTemporaryFile(dir=folder):
+                pass
         if self.path.exists() and not fresh:
             self.runs = self._read()
             if n_old := sum(not run.inputs for run in self.runs):
@@ -55,6 +64,11 @@ class ResultsFile:
                     "depend on; they are taken as they are, --fresh trains anew",
                     file=sys.stderr,
                 )
+
+    @property
+    def is_misplaced(self) -> bool:
+        """Whether something could not be written where it belongs."""
+        return self._elsewhere.is_used
 
     def find(self, key: Key) -> Run | None:
         """The run with that `Run.key`, else one of an older file that has no digest, or None."""
@@ -66,32 +80,64 @@ class ResultsFile:
 
         What other commands have added to the file in the meantime is kept.
         """
+        self.runs = _merged(self.runs, [run])
+        self.save()
+
+    def save(self) -> None:
+        """Writes the file; where that fails says so, and writes it elsewhere."""
         if self._in_memory:
-            self.runs = list({r.key: r for r in [*self.runs, run]}.values())
             return
-        with FileLock(self.path.with_suffix(".lock")):
+        try:
+            self._write()
+        except (OSError, ValueError, NotImplementedError) as error:
+            content = text_of_runs(self.runs, self.versions).encode()
+            self._elsewhere.write(self.path, content, error)
+        else:
+            self._elsewhere.forget(self.path)
+
+    def write_beside(self, name: str, content: bytes) -> Path | None:
+        """Writes another file into the folder, or elsewhere; its path, None if nowhere."""
+        path = self.folder / name
+        try:
+            write_whole(path, content)
+        except OSError as error:
+            return self._elsewhere.write(path, content, error)
+        return path
+
+    def close(self) -> Path | None:
+        """Tries for the last time to write what could not be written; its path, None if nowhere.
+
+        Runs that can be written nowhere are printed on standard error.
+        """
+        if self._elsewhere.lacks(self.path):
+            self.save()
+        if not self._elsewhere.lacks(self.path):
+            return self.path
+        if (path := self._elsewhere.path_of(self.path)) is None:
+            print(text_of_runs(self.runs, self.versions), file=sys.stderr)
+        return path
+
+    @property
+    def _lock(self) -> Path:
+        """Beside the file itself, so that it is one for all links to it."""
+        return self.path.resolve().with_suffix(".lock")
+
+    def _write(self) -> None:
+        with _locked(self._lock, patience=1.0 if self.is_misplaced else PATIENCE):
             others = self._read() if self.path.exists() and not self._fresh else []
-            self._fresh = False
-            by_key = {r.key: r for r in [*others, *self.runs, run]}
-            if run.inputs:
-                by_key.pop(run.key.without_inputs, None)
             # Sorted, so that the file does not depend on which run was finished first.
-            self.runs = sorted(by_key.values(), key=_place)
-            lines = ",\n".join(json.dumps(asdict(run)) for run in self.runs)
-            head = json.dumps(self.versions)
-            scratch = self.path.with_suffix(".json.part")
-            scratch.write_text(f'{{"versions": {head}, "runs": [\n{lines}\n]}}\n')
-            os.replace(scratch, self.path)
+            runs = sorted(_merged(others, self.runs), key=_place)
+            write_whole(self.path, text_of_runs(runs, self.versions).encode())
+            self.runs, self._fresh = runs, False
 
     def _read(self) -> list[Run]:
         try:
-            content = json.loads(self.path.read_text())
-            runs = [_run(fields) for fields in content["runs"]]
-            differences = _differences(content["versions"], self.versions)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            runs, written = runs_of_text(self.path.read_text(encoding="utf-8"))
+            differences = _differences(written, self.versions)
+        except ValueError as error:
             raise ValueError(
-                f"{self.path} is not a results file of this package; choose another --out, or "
-                "--fresh to write it anew"
+                f"{self.path} is not a results file of this package ({error}); choose another "
+                "--out, or --fresh to write it anew"
             ) from error
         if differences:
             raise ValueError(
@@ -101,16 +147,38 @@ class ResultsFile:
         return runs
 
 
+@contextmanager
+def _locked(path: Path, *, patience: float) -> Iterator[None]:
+    """Holds a lock file; says so when another command holds it.
+
+    Raises:
+        OSError: It cannot be opened, or was not free in time.
+        NotImplementedError: The file system has no locks.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=min(patience, 1.0))
+    except Timeout:
+        print(f"waiting for {path}, which another command holds", file=sys.stderr)
+        lock.acquire(timeout=patience)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _merged(runs: Sequence[Run], newer: Sequence[Run]) -> list[Run]:
+    """The runs, those that are newer in place of those with their key, with a digest or without."""
+    by_key = {run.key: run for run in [*runs, *newer]}
+    for run in newer:
+        if run.inputs:
+            by_key.pop(run.key.without_inputs, None)
+    return list(by_key.values())
+
+
 def _place(run: Run) -> tuple[Any, ...]:
     key = run.key
     return (*key[:2], key.network, run.epochs, key.configuration, run.seed, run.inputs)
-
-
-def _run(fields: dict[str, Any]) -> Run:
-    """A run from its fields; in older files its learner is called its strategy."""
-    if "strategy" in fields:
-        fields["learner"] = fields.pop("strategy")
-    return Run(**fields)
 
 
 def _differences(written: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -120,7 +188,7 @@ def _differences(written: Mapping[str, str], now: Mapping[str, str]) -> str:
         written["python"] = ".".join(written["python"].split(".")[:2])
     missing = {"avalanche_hsf", "torch"} - set(written)
     if missing:
-        raise KeyError(missing)
+        raise ValueError(f"it does not name its version of {', '.join(sorted(missing))}")
     return "; ".join(f"{n} {v} there, {now[n]} now" for n, v in written.items() if v != now[n])
 
 

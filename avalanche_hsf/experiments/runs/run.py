@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from avalanche.training.templates.base import BaseTemplate
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
@@ -60,6 +62,8 @@ def run(
     Returns:
         The run with its matrix R. Bit-identical when repeated on the same machine.
 
+        One that diverged stops there, keeps the rows of R before, and says so.
+
     Raises:
         TypeError, ValueError: The learner builds no strategy, or one without its evaluator.
     """
@@ -76,20 +80,31 @@ def run(
     kept: list[int] = []
     n_tasks = setting.n_tasks
     n_epochs, title = epochs * n_tasks, f"{name}, seed {seed}"
+    diverged, error_of_mean_path = "", None
     start = time.perf_counter()
     with tqdm(total=n_epochs, desc=title, unit="epoch", disable=not progress) as bar:
-        common = {"evaluator": evaluator, "plugins": [_Progress(bar), *plugins]}
+        watchers = [_StopWhereDiverged(), _Progress(bar), *plugins]
+        common = {"evaluator": evaluator, "plugins": watchers}
         strategy = builder.build(setting, **configuration, eval_mb_size=1024, **common)
         _check_strategy(strategy, matrix)
-        for part in [stream.train_stream] if builder.jointly else stream.train_stream:
-            strategy.train(part, **loading)
-            strategy.eval(stream.test_stream)
-            kept.append(floats_kept(strategy))
+        try:
+            for part in [stream.train_stream] if builder.jointly else stream.train_stream:
+                strategy.train(part, **loading)
+                strategy.eval(stream.test_stream)
+                kept.append(floats_kept(strategy))
+                _check_errors(matrix.result()[-1], n_tasks if builder.jointly else len(kept))
+            error_of_mean_path = _mse_of_mean_path(strategy.model, stream)
+        except DivergedError as error:
+            diverged = str(error)
         seconds = time.perf_counter() - start
     state = strategy.model.state_dict().values()
     n_parameters = sum(value.numel() for value in state if isinstance(value, Tensor))
     R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
-    R[-len(matrix.result()) :] = matrix.result()
+    if kept:
+        first = n_tasks - 1 if builder.jointly else 0
+        R[first : first + len(kept)] = matrix.result()[: len(kept)]
+    else:
+        kept.append(floats_kept(strategy))
     n_later = max(len(kept) - 1, 1)
     return Run.from_matrix(
         R,
@@ -98,12 +113,13 @@ def run(
         seed=seed,
         epochs=epochs,
         configuration=configuration,
-        final_mean_error_of_mean_path=_mse_of_mean_path(strategy.model, stream),
+        final_mean_error_of_mean_path=error_of_mean_path,
         seconds=seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
         floats_per_task=max((kept[-1] - kept[0]) / n_later, (kept[-1] - n_parameters) / n_tasks),
         raw_samples=raw_samples_kept(strategy),
+        diverged=diverged,
     )
 
 
@@ -131,6 +147,13 @@ def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
         )
 
 
+def _check_errors(errors: Tensor, n_seen: int) -> None:
+    """Raises DivergedError unless the errors on all tasks seen are finite."""
+    for task, error in enumerate(errors[:n_seen].tolist()):
+        if not math.isfinite(error):
+            raise DivergedError(f"the error on task {task} after task {n_seen - 1} is {error}")
+
+
 @torch.no_grad()
 def _mse_of_mean_path(model: nn.Module, stream: CLScenario) -> float | None:
     """Final mean MSE when the mean of `N_PATHS` passes is the output; None for other models."""
@@ -144,6 +167,19 @@ def _mse_of_mean_path(model: nn.Module, stream: CLScenario) -> float | None:
         paths = [avalanche_forward(model, x, labels) for _ in range(N_PATHS)]
         errors.append(float((torch.stack(paths).mean(dim=0) - x).double().square().mean()))
     return sum(errors) / len(errors)
+
+
+class _StopWhereDiverged(SupervisedPlugin):
+    """Raises DivergedError after an epoch whose last loss is not finite.
+
+    Avalanche's strategies train on with NaN, and end with a table of them.
+    """
+
+    def after_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
+        loss = float(strategy.loss.detach())
+        if not math.isfinite(loss):
+            task, epoch = strategy.clock.train_exp_counter, strategy.clock.train_exp_epochs
+            raise DivergedError(f"the loss is {loss} in epoch {epoch} of task {task}")
 
 
 class _Progress(SupervisedPlugin):

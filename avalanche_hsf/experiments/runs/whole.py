@@ -1,0 +1,61 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file, on the disk when this returns; a file that was there stays until then.
+
+    Links are followed, and permissions kept.
+
+    Args:
+        path: Of the file; its folder must exist.
+        content: All of it.
+
+    Raises:
+        OSError: It cannot be written, or is read-only. What was there is untouched.
+    """
+    path = path.resolve()
+    check_replaceable(path)
+    scratch = path.with_name(path.name + ".part")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, scratch)
+        os.replace(scratch, path)
+    except BaseException:
+        with suppress(OSError):  # on a full disk its space counts
+            scratch.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises OSError if there is something that must not be replaced: no file, or a read-only one.
+
+    The superuser may write a read-only file; whoever made it so did not mean him to.
+    """
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise OSError(f"{path} is no regular file; move it away")
+    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise OSError(f"{path} is read-only; make it writable")
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new name outlasts a power cut, where the system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
