@@ -35,8 +35,8 @@ def floats_kept(strategy: Any) -> int:
     once; a view counts without the rest of its memory.
 
     Not counted: the optimizer's state and what `SCRATCH` names, which are not needed between
-    tasks; the evaluator, loggers and checkpoints; random generators; task labels; plain Python numbers; what
-    functions hold.
+    tasks; the evaluator, loggers and checkpoints; random generators; task labels; plain Python
+    numbers; what functions hold.
     """
     return -(-_Kept(strategy).n_bytes() // BYTES_PER_FLOAT)
 
