@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -210,3 +211,10 @@ def check_samples(name: str, x: object, *, finite: bool = True) -> Tensor:
         n_bad = int((~torch.isfinite(x)).sum())
         raise ValueError(f"{name} has NaN or infinite entries: {n_bad} of {x.numel()}")
     return x
+
+
+def check_path(name: str, value: object) -> Path:
+    """A path, or text that names one; TypeError otherwise."""
+    if not isinstance(value, (str, Path)):
+        raise TypeError(f"{name} must be a path, got {shown(value)}")
+    return Path(value)

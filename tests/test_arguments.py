@@ -4,6 +4,7 @@ import inspect
 import linecache
 import math
 import traceback
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from avalanche_hsf import analysis, benchmarks, evaluation, models, training
+from avalanche_hsf import analysis, benchmarks, checkpoints, evaluation, models, training
+from avalanche_hsf.cli import _parsers
 from avalanche_hsf.training.hyperparameters import arguments_for
 
 STREAM = benchmarks.SyntheticManifolds(4).train_stream
@@ -105,7 +107,11 @@ CALLS = {
     "error_on": (analysis.error_on, {"experience": STREAM[0]}),
     "loss_on": (analysis.loss_on, {"experience": STREAM[0]}),
     **{name: (getattr(training, name), {}) for name in training.plugins.__all__},
+    "CheckpointPlugin": (checkpoints.CheckpointPlugin, {"folder": "checkpoints"}),
+    "resume": (checkpoints.resume, {"strategy": None, "checkpoint": None}),
+    "save": (checkpoints.save, {"strategy": None, "folder": None}),
 }
+COMMANDS = ("reproduce", "compare", "diagnose", "sweep")
 
 ARRAYS = [
     np.array([1, 2]),
@@ -170,18 +176,20 @@ def arguments_of(name):
     return {**defaults_of(function), **needed}
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [name for name in CALLS if arguments_of(name)])
-def test_a_wild_value_is_taken_or_refused_in_a_sentence(name):
-    arguments = arguments_of(name)
-
-    @settings(
-        max_examples=40,
+def bounded(n_examples, *, derandomize=True):
+    return settings(
+        max_examples=n_examples,
         deadline=None,
         database=None,
-        derandomize=True,
+        derandomize=derandomize,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def hunt_in(name, limits):
+    arguments = arguments_of(name)
+
+    @limits
     @given(st.sampled_from(sorted(arguments)), WILD)
     def hunt(argument, value):
         try:
@@ -191,6 +199,65 @@ def test_a_wild_value_is_taken_or_refused_in_a_sentence(name):
         else:
             if name != "hyperparameters" or value is not None:  # which leaves the preset's own
                 check_taken(arguments[argument], value)
+
+    hunt()
+
+
+NAMES = [name for name in CALLS if arguments_of(name)]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wild_value_is_taken_or_refused_in_a_sentence(name):
+    hunt_in(name, bounded(40))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NAMES)
+def test_many_wild_values(name):
+    hunt_in(name, bounded(max(60, 2700 // len(NAMES)), derandomize=False))
+
+
+def words_of(command):
+    """Options of a command that take a value, but for those that name files and clusters."""
+    actions = _parsers()[1][command]._actions
+    left_out = {"--config", "--scheduler", "--help"}
+    options = [a.option_strings[0] for a in actions if a.option_strings and a.nargs != 0]
+    return [option for option in options if option not in left_out]
+
+
+WORDS = st.one_of(
+    st.sampled_from(["", "-1", "0", "1", "2.9", "1e30", "nan", "inf", "1,1", "1,2", ",", "=", "a"]),
+    st.sampled_from(["paper", "compact", "synthetic", "bottleneck", "hsf-paper", "mlp-naive"]),
+    st.sampled_from(["lr=0.1", "lr", "epochs=2.5", "latent_dim=4,5", "beta=", "gamma=nan"]),
+    st.sampled_from(
+        ["os:system", "json:loads", "nowhere:at_all", "torch.nn:MSELoss", ":", "a:b:c"]
+    ),
+    st.text(max_size=6),
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("n", [25, pytest.param(100, marks=pytest.mark.slow)], ids=["few", "many"])
+def test_wild_words_of_a_command_are_taken_or_refused_in_a_line(command, n, capsys):
+    check = import_module(f"avalanche_hsf.experiments.commands.{command}").check
+    needed = ["--benchmark", "synthetic"] if command == "compare" else []
+
+    @bounded(n)
+    @given(st.sampled_from(words_of(command)), WORDS)
+    def hunt(option, word):
+        try:
+            chosen = _parsers()[0].parse_args([command, *needed, option, word])
+        except SystemExit as ended:
+            assert ended.code == 2
+            assert capsys.readouterr().err.count("\n") == 1
+            return
+        try:
+            check(chosen)
+        except (TypeError, ValueError) as error:
+            assert str(error)
 
     hunt()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avalanche.benchmarks import CLScenario
+from avalanche.training.templates import BaseSGDTemplate
 
 from avalanche_hsf.checkpoints.checkpoint import Checkpoint
 from avalanche_hsf.checkpoints.errors import CheckpointError
@@ -17,6 +18,7 @@ from avalanche_hsf.checkpoints.resumption import Resumption
 from avalanche_hsf.checkpoints.strategy import put_state, state_of
 from avalanche_hsf.checkpoints.stream import Known
 from avalanche_hsf.checkpoints.watcher import Watcher
+from avalanche_hsf.checks import check_path
 
 KEPT = 2
 _NUMBERED = re.compile(rf"\d{{8}}\{SUFFIX}")
@@ -40,7 +42,9 @@ def save(strategy: Any, folder: str | Path, benchmark: CLScenario | None = None)
     Raises:
         CheckpointError: Some state cannot be kept; says which, and what to do.
         OSError: The file cannot be written.
+        TypeError: The strategy is none of Avalanche's, or the folder no path.
     """
+    _check(strategy, folder)
     if strategy.experience is not None:
         raise CheckpointError("save is for between two calls of train; use a CheckpointPlugin")
     known = Known()
@@ -100,7 +104,9 @@ def resume(strategy: Any, checkpoint: str | Path, benchmark: CLScenario | None =
     Raises:
         CheckpointError: The file is damaged, of another version or of another strategy, with the
             reason; the strategy is as it was. Names the checkpoint before it if that is whole.
+        TypeError: The strategy is none of Avalanche's, or the folder no path.
     """
+    _check(strategy, checkpoint)
     path = Path(checkpoint)
     files = [path] if path.suffix == SUFFIX else checkpoints_in(path)
     if not files:
@@ -109,6 +115,13 @@ def resume(strategy: Any, checkpoint: str | Path, benchmark: CLScenario | None =
         return _take(strategy, files[-1], benchmark)
     except CheckpointError as error:
         raise CheckpointError(f"{error}{_way_out(files)}") from error
+
+
+def _check(strategy: object, folder: object) -> None:
+    check_path("a folder of checkpoints", folder)
+    if not isinstance(strategy, BaseSGDTemplate):
+        kind = type(strategy).__name__
+        raise TypeError(f"a strategy must be one of Avalanche that trains epochs, got {kind}")
 
 
 def _take(strategy: Any, path: Path, benchmark: CLScenario | None) -> int:

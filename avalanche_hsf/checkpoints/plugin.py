@@ -16,7 +16,7 @@ from avalanche_hsf.checkpoints.identity import identity_of
 from avalanche_hsf.checkpoints.strategy import State, iterators_of, state_of
 from avalanche_hsf.checkpoints.stream import experiences_known, fingerprint
 from avalanche_hsf.checkpoints.watcher import Watcher
-from avalanche_hsf.checks import check_int, check_non_negative
+from avalanche_hsf.checks import check_bool, check_int, check_non_negative, check_path
 
 
 class CheckpointPlugin(Watcher):
@@ -48,10 +48,10 @@ class CheckpointPlugin(Watcher):
         self, folder: str | Path, *, every: int = 1, seconds: float = 0.0, strict: bool = True
     ) -> None:
         super().__init__()
-        self.folder = Path(folder)
+        self.folder = check_path("folder", folder)
         self.every = check_int("every", every, at_least=1)
         self.seconds = check_non_negative("seconds", seconds)
-        self.strict = strict
+        self.strict = check_bool("strict", strict)
         self._saved_at = -float("inf")
         self._begin: Checkpoint | None = None
         self._older: list[Any] = []  # iterators that no preparation of an experience makes
