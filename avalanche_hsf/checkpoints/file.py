@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from avalanche_hsf.checkpoints.errors import CheckpointError
+from avalanche_hsf.whole import write_whole
 
 SUFFIX = ".checkpoint"
 VERSION = 1
@@ -26,29 +26,23 @@ _MAGIC = b"avalanche-hsf checkpoint "
 
 
 def write(path: Path, content: Any, tensors: Sequence[Tensor]) -> None:
-    """Writes a checkpoint aside, synced, and puts it in its place.
+    """Writes a checkpoint, whole or not at all.
 
     Args:
         path: The file; its folder exists.
         content: What JSON can hold, without NaN.
         tensors: On the CPU.
+
+    Raises:
+        OSError: It cannot be written; what was there is untouched.
     """
     complexes = [i for i, tensor in enumerate(tensors) if tensor.is_complex()]
     body = safetensors.torch.save(
         {str(i): _without_complex(tensor) for i, tensor in enumerate(tensors)},
         {"content": json.dumps({"complex": complexes, "content": content}, allow_nan=False)},
     )
-    scratch = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        with scratch.open("wb") as file:
-            file.write(_MAGIC + f"{VERSION}\n{hashlib.sha256(body).hexdigest()}\n".encode())
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    _sync(path.parent)
+    digest = hashlib.sha256(body).hexdigest()
+    write_whole(path, _MAGIC + f"{VERSION}\n{digest}\n".encode() + body)
 
 
 def read(path: Path) -> tuple[Any, list[Tensor]]:
@@ -85,17 +79,3 @@ def read(path: Path) -> tuple[Any, list[Tensor]]:
 
 def _without_complex(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
-
-
-def _sync(folder: Path) -> None:
-    """Makes the new name last; some systems cannot sync a folder."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

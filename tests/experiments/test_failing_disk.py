@@ -52,10 +52,10 @@ def engine(before):
     """
 
     def make_each(tasks):
-        for i, (job, key) in enumerate(tasks):
-            made = run(**job.arguments, progress=False)
+        for i, task in enumerate(tasks):
+            made = run(**task.job.arguments, progress=False)
             before(i)
-            yield (job, key), made.__class__(**{**vars(made), "inputs": key.inputs})
+            yield task, made.__class__(**{**vars(made), "inputs": task.key.inputs})
 
     return make_each
 
@@ -65,7 +65,7 @@ JOBS = [Job("synthetic", "mlp-paper", seed, 1) for seed in SEEDS]
 FAILURES = {
     "a folder in the place of the file": lambda path: (path.unlink(missing_ok=True), path.mkdir()),
     "a folder in the place of what is written first": lambda path: path.with_name(
-        "results.json.part"
+        f"results.json.{os.getpid()}.part"
     ).mkdir(exist_ok=True),
     "a read-only file": lambda path: (path.touch(), path.chmod(0o444)),
     "a damaged file": lambda path: path.write_text('{"runs": {}}'),
@@ -110,7 +110,7 @@ def test_no_run_is_lost(failure, moment, tmp_path, capsys):
 def test_a_disk_that_recovers_has_everything(tmp_path, capsys):
     out = tmp_path / "out"
     results = ResultsFile(out)
-    obstacle = out / "results.json.part"
+    obstacle = out / f"results.json.{os.getpid()}.part"
 
     def fail_once(i):
         obstacle.mkdir() if i == 0 else obstacle.rmdir() if i == 1 else None
@@ -368,12 +368,15 @@ def test_another_user_owns_it(theirs, tmp_path):
 def test_a_signal_on_a_failing_disk(tmp_path):
     """Stopped with runs elsewhere, the command says where they are."""
     out = tmp_path / "out"
-    (out / "results.json.part").mkdir(parents=True)
     environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     long = [*COMPARE[:-1], "20", "--seeds", ",".join(map(str, range(60))), "--out", str(out)]
     with subprocess.Popen(
         [*COMMAND, *long], stderr=subprocess.PIPE, text=True, env=environment
     ) as command:
+        while not (out / "results.json").exists():
+            time.sleep(0.05)
+        (out / "results.json").unlink()
+        (out / "results.json").mkdir()
         while not list((tmp_path / "tmp").glob("*/results.json")):
             time.sleep(0.05)
         command.send_signal(signal.SIGTERM)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from avalanche_hsf.experiments.runs.whole import write_whole
+from avalanche_hsf.whole import write_whole
 
 _CANDIDATES: tuple[Callable[[], str | Path], ...] = (tempfile.gettempdir, Path.home, Path.cwd)
 

@@ -19,7 +19,7 @@ from avalanche_hsf.experiments.runs.elsewhere import Elsewhere
 from avalanche_hsf.experiments.runs.record import Key, Run
 from avalanche_hsf.experiments.runs.text import runs_of_text, text_of_runs
 from avalanche_hsf.experiments.runs.unfinished import UnfinishedRuns
-from avalanche_hsf.experiments.runs.whole import check_replaceable, write_whole
+from avalanche_hsf.whole import check_replaceable, write_whole
 
 CHECKPOINT_EVERY = 60.0
 """Default seconds between the checkpoints of a run."""

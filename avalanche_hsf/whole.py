@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
+
+OLD = 600.0
+"""Seconds after which nobody is writing a file any more."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -22,7 +27,8 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     path = path.resolve()
     check_replaceable(path)
-    scratch = path.with_name(path.name + ".part")
+    remove_parts(path)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with scratch.open("wb") as file:
             file.write(content)
@@ -36,6 +42,14 @@ def write_whole(path: Path, content: bytes) -> None:
             scratch.unlink()
         raise
     _sync_folder(path.parent)
+
+
+def remove_parts(path: Path) -> None:
+    """Removes what processes that were killed have left of this file, and is old."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > OLD:
+                part.unlink()
 
 
 def check_replaceable(path: Path) -> None:
