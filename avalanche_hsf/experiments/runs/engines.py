@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
+from multiprocessing import resource_tracker
 from pkgutil import resolve_name
 from typing import Any
 
@@ -70,6 +71,8 @@ def _local_client(n: int, started: ExitStack) -> Any:
     # Python's tracker of semaphores outlives a process that was killed, and removes what Dask could
     # not; it is no fault of the user's, so it says nothing. It is started with these options.
     sys.warnoptions.append("ignore:resource_tracker")
+    # Now, since starting it lets signals through again in the thread that does so.
+    resource_tracker.ensure_running()
     with signals_wait():  # Dask cannot close what is half started
         cluster = LocalCluster(
             n_workers=n,
