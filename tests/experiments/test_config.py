@@ -1,12 +1,14 @@
 """Words from a TOML file, the file that is written, and the list of names."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS
+from avalanche_hsf.experiments.commands import diagnose
 from avalanche_hsf.training import PRESETS
 
 COMMANDS = {
@@ -24,7 +26,10 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_file_that_is_written_repeats_the_command(command, tmp_path, capsys):
+def test_the_file_that_is_written_repeats_the_command(command, tmp_path, capsys, monkeypatch):
+    # An analysis takes long; it is itself tested in test_diagnosis.py.
+    monkeypatch.setattr(diagnose, "sharpness", lambda model, loss, **options: 1.0)
+    monkeypatch.setattr(diagnose, "attribute_run", partial(diagnose.attribute_run, n_orders=2))
     assert main([command, *COMMANDS[command], "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     results, file = tmp_path / "results.json", tmp_path / f"{command}.toml"
