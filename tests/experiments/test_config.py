@@ -25,6 +25,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.usefixtures("small_presets")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_file_that_is_written_repeats_the_command(command, tmp_path, capsys, monkeypatch):
     # An analysis takes long; it is itself tested in test_diagnosis.py.

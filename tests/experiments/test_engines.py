@@ -95,6 +95,7 @@ def test_the_run_of_a_worker_that_died_is_made_again(tmp_path, expected, process
     assert [each for each in without_seconds(tmp_path) if not each.configuration] == expected
 
 
+@pytest.mark.slow
 def test_a_run_that_always_kills_its_worker_does_not_lose_the_others(
     tmp_path, expected, processes, capsys
 ):
@@ -105,6 +106,7 @@ def test_a_run_that_always_kills_its_worker_does_not_lose_the_others(
     assert "its worker died 3 times" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_cluster_one_of_whose_workers_is_killed_in_mid_run(tmp_path, expected, cluster):
     address, client, workers = cluster
     results = ResultsFile(tmp_path)
@@ -155,6 +157,7 @@ def test_an_address_without_a_port(tmp_path, capsys):
     assert "missing port number" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_workers_without_the_package_are_left_out(tmp_path, expected, capsys):
     hidden = tmp_path / "hidden" / "avalanche_hsf" / "__init__.py"
     hidden.parent.mkdir(parents=True)
@@ -170,6 +173,7 @@ def test_workers_without_the_package_are_left_out(tmp_path, expected, capsys):
             make(ResultsFile(tmp_path / "none"), JOBS, partial(on_cluster, address=address))
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_lost_loses_no_finished_run(tmp_path):
     long = Job("synthetic", "mlp-paper", 1, 100_000)
     results = ResultsFile(tmp_path)
