@@ -136,7 +136,9 @@ def _run(parser: _Parser, words: list[str]) -> int:
     command: Any = import_module(f"avalanche_hsf.experiments.commands.{chosen.command}")
     try:
         checked = command.check(chosen)
-        results = ResultsFile(chosen.out, fresh=chosen.fresh)
+        results = ResultsFile(
+            chosen.out, fresh=chosen.fresh, checkpoint_every=chosen.checkpoint_every
+        )
     except OSError as error:
         chosen.parser.error(f"cannot write to --out {chosen.out}: {error.strerror or error}")
     except (TypeError, ValueError) as error:

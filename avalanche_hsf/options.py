@@ -21,6 +21,17 @@ def positive(text: str) -> int:
     return number
 
 
+def seconds(text: str) -> float:
+    """A finite number of at least 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, at least 0, got {text!r}")
+    return number
+
+
 def numbered_seeds(text: str) -> list[int]:
     """Seeds separated by commas, each once."""
     seeds = [integer(word) for word in text.split(",")]
@@ -143,6 +154,14 @@ def engine(parser: argparse.ArgumentParser, out: str) -> None:
     )
     parser.add_argument(
         "--fresh", action="store_true", help="run everything anew and replace results.json"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how often a run saves its state into DIR/checkpoints, from where the same command "
+        "goes on within it; 0: never (default: 60)",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(

@@ -28,8 +28,9 @@ def test_example(path):
     assert all(math.isfinite(number) for number in numbers)
 
 
-def test_the_pipelines_in_the_readme():
-    hsf, any_network, of_their_own, faster = re.findall(
+def test_the_pipelines_in_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hsf, any_network, resumed, of_their_own, faster = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
     assert "train_epochs=300" in hsf
@@ -42,6 +43,10 @@ def test_the_pipelines_in_the_readme():
     (accuracy,) = (v for k, v in names["metrics"].items() if "Top1_Acc_Stream" in k)
     assert accuracy > 0.8
     assert names["metrics"]["StreamForgetting/eval_phase/test_stream"] == 0
+    once, again = {}, {}
+    exec(resumed.replace("train_epochs=30", "train_epochs=3"), once)
+    exec(resumed.replace("train_epochs=30", "train_epochs=3"), again)
+    assert (once["start"], again["start"]) == (0, 4)
     names = {}
     exec(of_their_own, names)
     assert set(names["frame"].learner) == {"mine", "ours"} and len(names["frame"]) == 2 * 2 * 15

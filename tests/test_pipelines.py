@@ -59,6 +59,8 @@ from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from avalanche_hsf.benchmarks import SplitDigits
+from avalanche_hsf.checkpoints import resume, save
+from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.evaluation import mse_metrics
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import (
@@ -824,6 +826,55 @@ def test_deepcopy(kind):
     strategy_of(other).train(STREAM.train_stream[1])
     assert (model.tasks, other.tasks) == ([0], [0, 1])
     assert torch.equal(scores(model, STREAM.test_stream[0]), before)
+
+
+def end_of(strategy):
+    for experience in STREAM.train_stream[1:3]:
+        strategy.train(experience)
+    return {n: v for n, v in strategy.model.state_dict().items() if torch.is_tensor(v)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resume(kind, tmp_path):
+    def begun():
+        return strategy_of(conditional(kind), ReplayPlugin(20), train_epochs=1)
+
+    strategy = begun()
+    strategy.train(STREAM.train_stream[0])
+    save(strategy, tmp_path, STREAM)
+    whole, other = end_of(strategy), begun()
+    assert resume(other, tmp_path) == 1
+    again = end_of(other)
+    assert again.keys() == whole.keys()
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_strategy(kind):
+    strategy = strategy_of(conditional(kind), train_epochs=1)
+    strategy.train(STREAM.train_stream[0])
+    file = io.BytesIO()
+    torch.save(strategy, file)
+    file.seek(0)
+    copies = [copy.deepcopy(strategy), torch.load(file, weights_only=False)]
+    state = torch.random.get_rng_state()
+    whole = end_of(strategy)
+    for other in copies:
+        torch.random.set_rng_state(state)
+        again = end_of(other)
+        assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_diverging(kind):
+    strategy = strategy_of(conditional(kind), train_epochs=1)
+    strategy.train(STREAM.train_stream[0])
+    before = scores(strategy.model, STREAM.test_stream[0])
+    strategy.optimizer.param_groups[0]["lr"] = float("inf")
+    with pytest.raises(DivergedError):
+        strategy.train(STREAM.train_stream[1])
+    if kind in HOLD_OLD_TASKS:
+        assert torch.equal(scores(strategy.model, STREAM.test_stream[0]), before)
 
 
 def test_workers_and_device():

@@ -30,6 +30,12 @@ class CheckpointPlugin(Watcher):
         folder: Made if it does not exist.
         every: Epochs between two checkpoints, at least 1.
         seconds: Least time between two checkpoints, at least 0.
+        strict: Raise before training if the state cannot be kept, or nothing can be written into
+            the folder; False: warn, and train without. Once it trains it never stops for that.
+
+    Raises:
+        CheckpointError: In `train`, see strict.
+        OSError: In `train`, see strict.
 
     Example:
         >>> from avalanche_hsf.training import HSFStrategy
@@ -38,11 +44,14 @@ class CheckpointPlugin(Watcher):
         ... )
     """
 
-    def __init__(self, folder: str | Path, *, every: int = 1, seconds: float = 0.0) -> None:
+    def __init__(
+        self, folder: str | Path, *, every: int = 1, seconds: float = 0.0, strict: bool = True
+    ) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.every = check_int("every", every, at_least=1)
         self.seconds = check_non_negative("seconds", seconds)
+        self.strict = strict
         self._saved_at = -float("inf")
         self._begin: Checkpoint | None = None
         self._older: list[Any] = []  # iterators that no preparation of an experience makes
@@ -65,7 +74,7 @@ class CheckpointPlugin(Watcher):
             self._begin = replace(
                 self._begin, number=number, print=of_samples, stream=self.known.prints
             )
-            self._save(self._begin)
+            self._save(strategy, self._begin)
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         epoch = strategy.clock.train_exp_epochs
@@ -90,22 +99,28 @@ class CheckpointPlugin(Watcher):
         if self._begin is not None and self._is_time():
             now = self._state(strategy, within=epoch < strategy.train_epochs)
             if now is not None:
-                self._save(replace(self._begin, epoch=epoch, now=now))
+                self._save(strategy, replace(self._begin, epoch=epoch, now=now))
 
     def _state(self, strategy: Any, *, within: bool = False) -> State | None:
         """The state; None if it cannot be kept now, which is no reason to stop training."""
         try:
             return state_of(strategy, self.known, within=within, older=self._older)
         except CheckpointError as error:
-            if strategy.clock.train_iterations == 0:
-                raise
-            warnings.warn(f"no checkpoint now: {error}", stacklevel=2)
+            self._warn(strategy, error)
             return None
 
-    def _save(self, checkpoint: Checkpoint) -> None:
+    def _save(self, strategy: Any, checkpoint: Checkpoint) -> None:
         if self._is_time():
-            add(checkpoint, self.folder)
+            try:
+                add(checkpoint, self.folder)
+            except OSError as error:
+                self._warn(strategy, error)
             self._saved_at = time.monotonic()
+
+    def _warn(self, strategy: Any, error: CheckpointError | OSError) -> None:
+        if self.strict and strategy.clock.train_iterations == 0:
+            raise error
+        warnings.warn(f"no checkpoint now: {error}", stacklevel=2)
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._saved_at >= self.seconds

@@ -23,7 +23,7 @@ from avalanche_hsf.experiments.runs.doors import Named
 from avalanche_hsf.experiments.runs.engines import make_engine
 from avalanche_hsf.experiments.runs.jobs import Engine, make_all
 from avalanche_hsf.experiments.runs.record import Runs
-from avalanche_hsf.experiments.runs.results import ResultsFile
+from avalanche_hsf.experiments.runs.results import CHECKPOINT_EVERY, ResultsFile
 
 
 def compare(
@@ -38,6 +38,7 @@ def compare(
     tuning_seed: int = TUNING_SEED,
     out: str | Path | None = None,
     fresh: bool = False,
+    checkpoint_every: float = CHECKPOINT_EVERY,
     jobs: int = 1,
     scheduler: str | None = None,
 ) -> Runs:
@@ -62,6 +63,8 @@ def compare(
         out: Folder whose `results.json` keeps the runs; what it holds is not run again. Default:
             nowhere.
         fresh: Train anew what it holds.
+        checkpoint_every: Seconds between two checkpoints of a run, from where the same call goes
+            on within it; 0: none.
         jobs: Runs at a time, in processes of one thread each. In a script, call this under
             `if __name__ == "__main__":`.
         scheduler: Address of a Dask cluster that makes the runs instead.
@@ -91,7 +94,7 @@ def compare(
         epochs=epochs,
         tuning_seed=tuning_seed,
     )
-    results = ResultsFile(out, fresh=fresh)
+    results = ResultsFile(out, fresh=fresh, checkpoint_every=checkpoint_every)
     with closing(results), make_engine(jobs, scheduler) as engine:
         return carry_out(comparison, results, engine)
 

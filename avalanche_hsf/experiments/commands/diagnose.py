@@ -138,6 +138,12 @@ class _Curves(BaseLogger):
         super().__init__()
         self.points: dict[str, list[tuple[int, float]]] = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"points": self.points}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.points = state["points"]
+
     def log_single_metric(self, name: str, value: Any, x_plot: int) -> None:
         if isinstance(value, float) and math.isfinite(value):
             # Six digits are enough for a curve, and half the size of a results file.

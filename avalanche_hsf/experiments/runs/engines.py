@@ -126,7 +126,7 @@ def _on_workers(
 
     options = {"pure": False, "retries": ATTEMPTS - 1, "workers": able}
     futures = {
-        client.submit(finish_elsewhere, task, computes_with(task[0]), **options): task
+        client.submit(finish_elsewhere, task, computes_with(task.job), **options): task
         for task in tasks
     }
     with tqdm(total=len(tasks), unit="run", smoothing=0) as bar:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,6 +19,7 @@ from avalanche_hsf.experiments.runs.record import Key, Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile, versions
 from avalanche_hsf.experiments.runs.run import run, silence_avalanche
 from avalanche_hsf.experiments.runs.sources import text_of
+from avalanche_hsf.experiments.runs.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,13 @@ class Failure:
     reason: str
 
 
-Task = tuple[Job, Key]
-"""A job and the key that its run will have, which is computed once."""
+class Task(NamedTuple):
+    """A run to be made: its job, the key that it will have, and where it keeps checkpoints."""
+
+    job: Job
+    key: Key
+    unfinished: Unfinished | None = None
+
 
 Engine = Callable[[Sequence[Task]], Iterator[tuple[Task, "Run | Failure"]]]
 """Makes the runs of some jobs and gives each as it is finished, in any order."""
@@ -109,12 +115,13 @@ def make(
     finished. One that fails is reported on standard error, and in `failures`, and does not lose
     the others.
     """
-    tasks = [(job, job.key) for job in jobs]
-    missing = {key: job for job, key in tasks if not _held(results, job, key)}
-    n_all = len({key for _, key in tasks})
+    tasks = [_task(results, job) for job in jobs]
+    missing = {task.key: task for task in tasks if not _held(results, task)}
+    n_all = len({task.key for task in tasks})
     if 0 < len(missing) < n_all:
         print(f"{n_all - len(missing)} of {n_all} runs are in {results.path}", file=sys.stderr)
-    for (job, _), outcome in engine([(j, k) for k, j in missing.items()]) if missing else ():
+    for task, outcome in engine(list(missing.values())) if missing else ():
+        job = task.job
         if isinstance(outcome, Failure):
             print(f"failed: {job}: {outcome.reason}", file=sys.stderr)
             if failures is not None:
@@ -123,7 +130,9 @@ def make(
         if outcome.diverged:
             print(f"diverged: {job}: {outcome.diverged}", file=sys.stderr)
         results.add(outcome)
-    return [results.find(key) if _held(results, job, key) else None for job, key in tasks]
+        if task.unfinished is not None and not results.is_misplaced:
+            task.unfinished.forget()
+    return [results.find(task.key) if _held(results, task) else None for task in tasks]
 
 
 def make_all(results: ResultsFile, jobs: Sequence[Job], engine: Engine) -> Runs:
@@ -147,12 +156,14 @@ def finish_elsewhere(task: Task, expected: Mapping[str, str]) -> Run | Failure:
         expected: What `computes_with` gave where the key was computed.
     """
     try:
-        here = computes_with(task[0])
+        here = computes_with(task.job)
     except Exception as error:
         return Failure(_reason(error))
     for name, value in here.items():
         if value != expected[name]:
             return Failure(f"the worker computes with another {name}: {value}")
+    if task.unfinished is not None and not task.unfinished.folder.parents[1].is_dir():
+        task = task._replace(unfinished=None)  # the worker does not see the folder
     return finish(task)
 
 
@@ -172,14 +183,14 @@ def finish(task: Task, *, progress: bool = False) -> Run | Failure:
         task: What to run.
         progress: Show a progress bar.
     """
-    job, key = task
+    job, key, unfinished = task
     # Threads of one process share torch's global generators.
     with _ONE_AT_A_TIME:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             silence_avalanche()
-            finished = job.work(**job.arguments, progress=progress)
+            finished = job.work(**job.arguments, progress=progress, unfinished=unfinished)
             return replace(
                 finished,
                 benchmark=key.benchmark,
@@ -202,9 +213,16 @@ def _reason(error: BaseException) -> str:
     return f"{line} ({file.name}:{place.lineno})" if is_theirs else line
 
 
-def _held(results: ResultsFile, job: Job, key: Key) -> bool:
-    found = results.find(key)
+def _task(results: ResultsFile, job: Job) -> Task:
+    key = job.key
+    if results.unfinished is None:
+        return Task(job, key)
+    return Task(job, key, results.unfinished.of(key, job.work.__qualname__))
+
+
+def _held(results: ResultsFile, task: Task) -> bool:
+    found = results.find(task.key)
     if found is None:
         return False
     # What diverged has nothing to be found.
-    return bool(found.findings or found.diverged) or not job.has_findings
+    return bool(found.findings or found.diverged) or not task.job.has_findings

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from avalanche_hsf.checkpoints.watcher import Watcher
 from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin, RawReplayPlugin
 
 BYTES_PER_FLOAT = 4
@@ -34,8 +35,8 @@ def floats_kept(strategy: Any) -> int:
     once; a view counts without the rest of its memory.
 
     Not counted: the optimizer's state and what `SCRATCH` names, which are not needed between
-    tasks; the evaluator and loggers; random generators; task labels; plain Python numbers; what
-    functions hold.
+    tasks; the evaluator, loggers and checkpoints; random generators; task labels; plain Python
+    numbers; what functions hold.
     """
     return -(-_Kept(strategy).n_bytes() // BYTES_PER_FLOAT)
 
@@ -69,7 +70,7 @@ SCRATCH: Mapping[type, frozenset[str]] = {
 """Attributes, by class, that training makes anew before it reads them: no storage."""
 
 _CODE_AND_TEXT = (str, bytes, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
-_TOOLS = (Optimizer, LRScheduler, EvaluationPlugin, BaseLogger, torch.Generator)
+_TOOLS = (Optimizer, LRScheduler, EvaluationPlugin, BaseLogger, Watcher, torch.Generator)
 
 
 class _Kept:

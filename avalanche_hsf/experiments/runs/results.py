@@ -14,10 +14,15 @@ import torch
 from filelock import FileLock, Timeout
 
 from avalanche_hsf import __version__
+from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.experiments.runs.elsewhere import Elsewhere
 from avalanche_hsf.experiments.runs.record import Key, Run
 from avalanche_hsf.experiments.runs.text import runs_of_text, text_of_runs
+from avalanche_hsf.experiments.runs.unfinished import UnfinishedRuns
 from avalanche_hsf.experiments.runs.whole import check_replaceable, write_whole
+
+CHECKPOINT_EVERY = 60.0
+"""Default seconds between the checkpoints of a run."""
 
 PATIENCE = 30.0
 """Seconds to wait for the lock of a file before its runs are written elsewhere."""
@@ -32,7 +37,11 @@ class ResultsFile:
 
     Args:
         out: The folder, made if it does not exist; None: runs are kept in memory alone.
-        fresh: Start from an empty file instead of the runs that are there.
+        fresh: Start from an empty file instead of the runs that are there, and from no checkpoint.
+        checkpoint_every: Seconds between the checkpoints of a run, see `UnfinishedRuns`.
+
+    Attributes:
+        unfinished: The checkpoints of runs; None in memory.
 
     Raises:
         OSError: The folder cannot be made or written, or the file or its lock is read-only.
@@ -40,7 +49,14 @@ class ResultsFile:
             of this package or of the libraries it computes with.
     """
 
-    def __init__(self, out: str | Path | None, *, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        out: str | Path | None,
+        *,
+        fresh: bool = False,
+        checkpoint_every: float = CHECKPOINT_EVERY,
+    ) -> None:
+        check_non_negative("checkpoint_every", checkpoint_every)
         self.versions = versions()
         self.runs: list[Run] = []
         self._fresh = fresh
@@ -48,15 +64,19 @@ class ResultsFile:
         self.folder = Path(out or ".")
         self.path = self.folder / "results.json"
         self._elsewhere = Elsewhere(self.path.name)
+        self.unfinished: UnfinishedRuns | None = None
         if out is None:
             return
+        self.unfinished = UnfinishedRuns(self.folder / "checkpoints", checkpoint_every)
         self.folder.mkdir(parents=True, exist_ok=True)
         check_replaceable(self.path)
         check_replaceable(self._lock)
         for folder in {self.folder, self.path.resolve().parent}:
             with tempfile.NamedTemporaryFile(dir=folder):
                 pass
-        if self.path.exists() and not fresh:
+        if fresh:
+            self.unfinished.forget()
+        elif self.path.exists():
             self.runs = self._read()
             if n_old := sum(not run.inputs for run in self.runs):
                 print(
@@ -109,6 +129,8 @@ class ResultsFile:
 
         Runs that can be written nowhere are printed on standard error.
         """
+        if self.unfinished is not None:
+            self.unfinished.tidy()
         if self._elsewhere.lacks(self.path):
             self.save()
         if not self._elsewhere.lacks(self.path):

@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -26,7 +27,9 @@ from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_probl
 from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
 from avalanche_hsf.experiments.runs.problems import setting_for
 from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.experiments.runs.unfinished import Unfinished
 from avalanche_hsf.models import HypernetSDEFlow
+from avalanche_hsf.training import DivergencePlugin
 
 N_PATHS = 16
 """Outputs of a stochastic model that its mean path is the mean of."""
@@ -44,6 +47,7 @@ def run(
     plugins: Sequence[SupervisedPlugin] = (),
     metrics: Callable[[CLScenario], Sequence[PluginMetric[Any]]] | None = None,
     logger: BaseLogger | None = None,
+    unfinished: Unfinished | None = None,
 ) -> Run:
     """Trains one learner on one stream, evaluating the whole test stream after each experience.
 
@@ -58,6 +62,8 @@ def run(
         plugins: Further plugins, to watch the run.
         metrics: Makes further metrics for the stream.
         logger: Where these go.
+        unfinished: Where checkpoints are kept, and an earlier attempt is gone on with; None:
+            nowhere.
 
     Returns:
         The run with its matrix R. Bit-identical when repeated on the same machine.
@@ -77,18 +83,23 @@ def run(
     matrix = problem.matrix()
     watched = metrics(stream) if metrics else ()
     evaluator = EvaluationPlugin(matrix, *watched, loggers=[logger or _Silent()])
-    kept: list[int] = []
+    account = _Account()
     n_tasks = setting.n_tasks
     n_epochs, title = epochs * n_tasks, f"{name}, seed {seed}"
     diverged, error_of_mean_path = "", None
-    start = time.perf_counter()
     with tqdm(total=n_epochs, desc=title, unit="epoch", disable=not progress) as bar:
-        watchers = [_StopWhereDiverged(), _Progress(bar), *plugins]
+        watchers = [DivergencePlugin(), account, _Progress(bar), *plugins]
+        if unfinished is not None:
+            watchers.insert(0, unfinished.plugin())
         common = {"evaluator": evaluator, "plugins": watchers}
         strategy = builder.build(setting, **configuration, eval_mb_size=1024, **common)
         _check_strategy(strategy, matrix)
+        kept, n_trained = account.kept, 0
+        if unfinished is not None:
+            n_trained = unfinished.resume(strategy, stream)
+        whole = stream.train_stream
         try:
-            for part in [stream.train_stream] if builder.jointly else stream.train_stream:
+            for part in [whole] if builder.jointly else islice(whole, n_trained, None):
                 strategy.train(part, **loading)
                 strategy.eval(stream.test_stream)
                 kept.append(floats_kept(strategy))
@@ -96,7 +107,6 @@ def run(
             error_of_mean_path = _mse_of_mean_path(strategy.model, stream)
         except DivergedError as error:
             diverged = str(error)
-        seconds = time.perf_counter() - start
     state = strategy.model.state_dict().values()
     n_parameters = sum(value.numel() for value in state if isinstance(value, Tensor))
     R = torch.full((n_tasks, n_tasks), float("nan"), dtype=torch.float64)
@@ -114,7 +124,7 @@ def run(
         epochs=epochs,
         configuration=configuration,
         final_mean_error_of_mean_path=error_of_mean_path,
-        seconds=seconds,
+        seconds=account.seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
         floats_per_task=max((kept[-1] - kept[0]) / n_later, (kept[-1] - n_parameters) / n_tasks),
@@ -169,17 +179,25 @@ def _mse_of_mean_path(model: nn.Module, stream: CLScenario) -> float | None:
     return sum(errors) / len(errors)
 
 
-class _StopWhereDiverged(SupervisedPlugin):
-    """Raises DivergedError after an epoch whose last loss is not finite.
+class _Account(SupervisedPlugin):
+    """What a run needs of all its attempts: floats kept after each task, and the time."""
 
-    Avalanche's strategies train on with NaN, and end with a table of them.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[int] = []
+        self._before = 0.0
+        self._start = time.perf_counter()
 
-    def after_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
-        loss = float(strategy.loss.detach())
-        if not math.isfinite(loss):
-            task, epoch = strategy.clock.train_exp_counter, strategy.clock.train_exp_epochs
-            raise DivergedError(f"the loss is {loss} in epoch {epoch} of task {task}")
+    @property
+    def seconds(self) -> float:
+        return self._before + time.perf_counter() - self._start
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"kept": list(self.kept), "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.kept[:] = state["kept"]
+        self._before, self._start = state["seconds"], time.perf_counter()
 
 
 class _Progress(SupervisedPlugin):
@@ -188,6 +206,12 @@ class _Progress(SupervisedPlugin):
     def __init__(self, bar: tqdm) -> None:
         super().__init__()
         self._bar = bar
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self._bar.n}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._bar.update(state["epochs"] - self._bar.n)
 
     def after_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         self._bar.update()

@@ -271,7 +271,7 @@ def test_one_that_diverges_in_a_command(tmp_path, capsys):
 
 FAILING = """
 import torch
-from test_divergence import learner
+from test_diverged_runs import learner
 
 
 def sometimes(setting, **arguments):
