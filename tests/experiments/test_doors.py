@@ -231,7 +231,9 @@ def test_a_learner_that_fails_loses_nothing_and_is_named(module, capsys):
     assert main([*WORDS, "--strategies", names, "--out", "out"]) == 1
     shown = capsys.readouterr().out
     assert "failed: theirs:fails on theirs:make, seed 1: RuntimeError: it fails" in shown
-    assert "failed: theirs:fails_when_tuned: every configuration failed in tuning, left out" in shown
+    assert (
+        "failed: theirs:fails_when_tuned: every configuration failed in tuning, left out" in shown
+    )
     assert "lacks the evaluator it was given" in shown
     assert {run.learner for run in ResultsFile("out").runs} == {"net-naive"}
 

@@ -231,9 +231,12 @@ def test_the_commands_take_jobs(tmp_path, capsys, asked):
     words = ["--epochs", "1", "--jobs", "2"]
     assert main(["reproduce", "--seeds", "1,2", *words, "--out", str(tmp_path / "a")]) == 0
     out = ["--out", str(tmp_path / "b")]
-    assert main(["sweep", "--preset", "compact", "--vary", "lr=0.001", "--seeds", "1", *words, *out]) == 0
+    assert (
+        main(["sweep", "--preset", "compact", "--vary", "lr=0.001", "--seeds", "1", *words, *out])
+        == 0
+    )
     out = ["--benchmark", "bottleneck", "--out", str(tmp_path / "c")]
-    assert main(["compare", "--strategies", "mlp-separate", "--seeds", "1,2", *words, *out]) == 0
+    assert main(["compare", "--strategies", "mlp-paper", "--seeds", "1,2", *words, *out]) == 0
     assert asked == [2, 2, 2]
     with pytest.raises(SystemExit):
         main(["reproduce", "--jobs", "0"])

@@ -101,7 +101,7 @@ def test_what_a_preset_has(preset):
 @pytest.mark.usefixtures("small_runs")
 def test_the_command(tmp_path, capsys):
     words = ["sweep", "--vary", "loss-terms", "--vary", "lr=0.001", "--seeds", "1,2"]
-    words += ["--epochs", "1", "--out", str(tmp_path)]
+    words += ["--epochs", "1", "--checkpoint-every", "0", "--out", str(tmp_path)]
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "recon alone" in out and "replay and sep x 10" in out and "lr 0.001" in out
