@@ -52,10 +52,10 @@ def engine(before):
     """
 
     def make_each(tasks):
-        for i, (job, key) in enumerate(tasks):
-            made = run(**job.arguments, progress=False)
+        for i, task in enumerate(tasks):
+            made = run(**task.job.arguments, progress=False)
             before(i)
-            yield (job, key), made.__class__(**{**vars(made), "inputs": key.inputs})
+            yield task, made.__class__(**{**vars(made), "inputs": task.key.inputs})
 
     return make_each
 
