@@ -142,7 +142,7 @@ def _matrix(results, metric):
         ("split_mnist", 3, 24, 5, 2),
         ("permuted_mnist", 3, 24, 10, 10),
         ("split_cifar10", 10, 24, 5, 2),
-        ("split_cifar100", 4, 10, 20, 5),
+        pytest.param("split_cifar100", 4, 10, 20, 5, marks=pytest.mark.slow),
     ],
 )
 def test_learns_every_task_and_forgets_none(

@@ -107,9 +107,17 @@ def holds(strategy, stream=STREAM, tasks=3, least=0.9):
         before.append((experience, out))
 
 
-@pytest.mark.parametrize("last", [False, True])
-@pytest.mark.parametrize("preset", ["compact", "isolated"])
-@pytest.mark.parametrize("row", STRATEGIES)
+def with_every_strategy():
+    """Each strategy with each preset and each order; a half of them quick, as a chessboard."""
+    for i, row in enumerate(STRATEGIES):
+        for j, preset in enumerate(("compact", "isolated")):
+            for last in (False, True):
+                quick = (i + j + last) % 2 == 0
+                marks = [] if quick else [pytest.mark.slow]
+                yield pytest.param(row, preset, last, marks=marks)
+
+
+@pytest.mark.parametrize(("row", "preset", "last"), with_every_strategy())
 def test_protections_under_every_strategy(row, preset, last):
     of, options = STRATEGIES[row]
     strategy = learner(preset, of, last=last, **options)

@@ -131,7 +131,7 @@ def test_the_papers_model_and_its_noise():
     stream = SyntheticManifolds(60)
     recorder = ModelRecorderPlugin()
     strategy = HSFStrategy.from_preset(
-        "paper", input_dim=3, seed=0, train_epochs=40, plugins=[recorder], evaluator=None
+        "paper", input_dim=3, seed=0, train_epochs=10, plugins=[recorder], evaluator=None
     )
     strategy.train(stream.train_stream[:3])
     found = attribute_run(recorder, stream.test_stream[:3], n_orders=3)[0]

@@ -1,12 +1,14 @@
 """Words from a TOML file, the file that is written, and the list of names."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avalanche_hsf.cli import main
-from avalanche_hsf.experiments import BENCHMARKS, LEARNERS
+from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, run
+from avalanche_hsf.experiments.commands import diagnose
 from avalanche_hsf.training import PRESETS
 
 COMMANDS = {
@@ -23,8 +25,23 @@ COMMANDS = {
 }
 
 
+def with_findings(*words, **arguments):
+    """A run, and what might have been found."""
+    share = {"before": 0.1, "after": 0.3, "n_evaluations": 4}
+    share |= {kind: {"flow": 0.2} for kind in ("alone", "recovered", "shapley", "shapley_error")}
+    findings = {
+        "attribution": [share] * 4,
+        "sharpness": [{"before, fixed noise": 1.0, "after, fixed noise": 2.0}] * 4,
+        "curves": {"LossTerm_Epoch/a/b/c/nll": [[1, 0.5]]},
+    }
+    return replace(run(*words, **arguments), findings=findings)
+
+
+@pytest.mark.usefixtures("small_runs")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_file_that_is_written_repeats_the_command(command, tmp_path, capsys):
+def test_the_file_that_is_written_repeats_the_command(command, tmp_path, capsys, monkeypatch):
+    # An analysis takes long, and is tested in test_diagnosis.py.
+    monkeypatch.setattr(diagnose, "_diagnosed", with_findings)
     assert main([command, *COMMANDS[command], "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     results, file = tmp_path / "results.json", tmp_path / f"{command}.toml"

@@ -14,6 +14,7 @@ from avalanche_hsf.training import get_preset
 FIGURES = {"shares", "drift", "loss-terms", "conflict"}
 
 
+@pytest.mark.usefixtures("small_runs")
 def test_the_command(tmp_path, capsys):
     words = ["diagnose", "--preset", "compact", "--seeds", "3", "--epochs", "2"]
     assert main([*words, "--out", str(tmp_path)]) == 0

@@ -18,6 +18,7 @@ from avalanche_hsf.experiments.learners.base import RATES
 from avalanche_hsf.experiments.runs.engines import in_process
 from avalanche_hsf.experiments.runs.jobs import Job, make
 
+pytestmark = pytest.mark.usefixtures("small_runs_of_module")
 WORDS = {
     "reproduce": ["--epochs", "1"],
     "compare": ["--benchmark", "synthetic", "--strategies", "hsf-paper,mlp-paper", "--epochs", "1"],
@@ -188,7 +189,7 @@ FINDINGS = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, small_runs_of_module):
     """The folder of each command with two seeds, the second's numbers being the first's."""
     folders = {}
     for command, words in WORDS.items():

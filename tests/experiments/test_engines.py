@@ -4,20 +4,22 @@ import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from cluster import running
+from test_doors import build, two_tasks
 
 from avalanche_hsf.cli import main
-from avalanche_hsf.experiments import ResultsFile, run
+from avalanche_hsf.experiments import ResultsFile, compare, run
 from avalanche_hsf.experiments.runs.engines import in_process, make_engine, on_cluster
-from avalanche_hsf.experiments.runs.jobs import Failure, Job, finish_elsewhere, make
+from avalanche_hsf.experiments.runs.jobs import Failure, Job, Task, finish_elsewhere, make
 from avalanche_hsf.experiments.runs.results import versions
 
-JOBS = [Job("synthetic", name, seed, 2) for name in ("hsf-paper", "mlp-paper") for seed in (1, 2)]
+JOBS = [Job("synthetic", name, seed, 2) for name in ("hsf-compact", "mlp-paper") for seed in (1, 2)]
 BROKEN = Job("synthetic", "hsf-paper", 3, 2, {"varied": {"gamma": -1}})
 
 
@@ -95,6 +97,7 @@ def test_the_run_of_a_worker_that_died_is_made_again(tmp_path, expected, process
     assert [each for each in without_seconds(tmp_path) if not each.configuration] == expected
 
 
+@pytest.mark.slow
 def test_a_run_that_always_kills_its_worker_does_not_lose_the_others(
     tmp_path, expected, processes, capsys
 ):
@@ -105,6 +108,7 @@ def test_a_run_that_always_kills_its_worker_does_not_lose_the_others(
     assert "its worker died 3 times" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_cluster_one_of_whose_workers_is_killed_in_mid_run(tmp_path, expected, cluster):
     address, client, workers = cluster
     results = ResultsFile(tmp_path)
@@ -136,7 +140,7 @@ def test_a_cluster_one_of_whose_workers_is_killed_in_mid_run(tmp_path, expected,
 
 def test_a_worker_with_other_versions_computes_nothing():
     other = versions() | {"torch": "1.0"}
-    made = finish_elsewhere((JOBS[0], JOBS[0].key), other)
+    made = finish_elsewhere(Task(JOBS[0], JOBS[0].key), other)
     assert isinstance(made, Failure) and "another torch: 2" in made.reason
 
 
@@ -155,6 +159,7 @@ def test_an_address_without_a_port(tmp_path, capsys):
     assert "missing port number" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_workers_without_the_package_are_left_out(tmp_path, expected, capsys):
     hidden = tmp_path / "hidden" / "avalanche_hsf" / "__init__.py"
     hidden.parent.mkdir(parents=True)
@@ -170,6 +175,7 @@ def test_workers_without_the_package_are_left_out(tmp_path, expected, capsys):
             make(ResultsFile(tmp_path / "none"), JOBS, partial(on_cluster, address=address))
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_lost_loses_no_finished_run(tmp_path):
     long = Job("synthetic", "mlp-paper", 1, 100_000)
     results = ResultsFile(tmp_path)
@@ -186,17 +192,52 @@ def test_a_scheduler_that_is_lost_loses_no_finished_run(tmp_path):
     assert ResultsFile(tmp_path).find(JOBS[0].key) is not None
 
 
-def test_the_commands_take_jobs(tmp_path, capsys):
+@pytest.fixture
+def asked(monkeypatch, processes):
+    """How many processes the commands ask for; they are given those that are there."""
+    numbers = []
+
+    def given(jobs, scheduler=None):
+        numbers.append(jobs)
+        return nullcontext(processes if jobs == 2 else in_process)
+
+    monkeypatch.setattr("avalanche_hsf.experiments.runs.engines.make_engine", given)
+    monkeypatch.setattr("avalanche_hsf.experiments.commands.compare.make_engine", given)
+    return numbers
+
+
+def test_objects_travel_to_other_processes(asked):
+    def run(jobs):
+        def make():
+            return two_tasks("classification")
+
+        return compare(make, {"mine": build}, seeds=[1, 2], epochs=1, jobs=jobs)
+
+    runs, again = run(2), run(1)
+    assert [run.error_matrix for run in runs] == [run.error_matrix for run in again]
+    assert asked == [2, 1]
+
+
+@pytest.mark.slow
+def test_diagnose_in_processes_of_its_own(tmp_path, capsys):
+    words = ["diagnose", "--preset", "compact", "--set", "solver_steps=2", "--seeds", "1"]
+    words += ["--benchmark", "bottleneck", "--epochs", "1", "--jobs", "2"]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Which part of hsf-compact, solver_steps 2 on bottleneck forgot" in shown
+
+
+def test_the_commands_take_jobs(tmp_path, capsys, asked):
     words = ["--epochs", "1", "--jobs", "2"]
     assert main(["reproduce", "--seeds", "1,2", *words, "--out", str(tmp_path / "a")]) == 0
     out = ["--out", str(tmp_path / "b")]
-    assert main(["sweep", "--vary", "lr=0.001", "--seeds", "1", *words, *out]) == 0
-    of_preset = ["--preset", "compact", "--set", "solver_steps=2", "--benchmark", "bottleneck"]
-    assert main(["diagnose", *of_preset, "--seeds", "1", *words, *out, "--fresh"]) == 0
+    assert (
+        main(["sweep", "--preset", "compact", "--vary", "lr=0.001", "--seeds", "1", *words, *out])
+        == 0
+    )
     out = ["--benchmark", "bottleneck", "--out", str(tmp_path / "c")]
-    assert main(["compare", "--strategies", "mlp-separate", "--seeds", "1,2", *words, *out]) == 0
-    shown = capsys.readouterr().out
-    assert "Which part of hsf-compact, solver_steps 2 on bottleneck forgot" in shown
+    assert main(["compare", "--strategies", "mlp-paper", "--seeds", "1,2", *words, *out]) == 0
+    assert asked == [2, 2, 2]
     with pytest.raises(SystemExit):
         main(["reproduce", "--jobs", "0"])
     assert "must be at least 1" in capsys.readouterr().err

@@ -81,8 +81,15 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("moment", range(3))
+def each_failure_at_each_moment():
+    """Every failure before the second run, and one at each moment, are quick."""
+    for i, failure in enumerate(FAILURES):
+        for moment in range(3):
+            quick = moment == 1 or i == 0
+            yield pytest.param(failure, moment, marks=[] if quick else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("failure", "moment"), each_failure_at_each_moment())
 def test_no_run_is_lost(failure, moment, tmp_path, capsys):
     out = tmp_path / "out"
     results = ResultsFile(out)

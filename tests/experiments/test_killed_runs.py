@@ -64,7 +64,7 @@ def goes_on(name, tmp_path, n_kills, seed=0):
 
 
 def test_a_killed_run_goes_on(tmp_path):
-    assert goes_on("hn-isolated", tmp_path, n_kills=2) == 2
+    assert goes_on("hn-isolated", tmp_path, n_kills=1) == 1
 
 
 @pytest.mark.slow

@@ -59,6 +59,7 @@ def test_the_papers_own_figures_are_consistent():
     assert int(ratio) == PUBLISHED_RATIO
 
 
+@pytest.mark.usefixtures("small_runs")
 def test_a_run_repeats_bit_for_bit():
     first, second = (
         run("synthetic", "hsf-paper", seed=3, epochs=2, progress=False) for _ in range(2)
@@ -157,6 +158,7 @@ def test_a_results_file_of_other_versions_is_not_mixed_with(tmp_path):
         ResultsFile(tmp_path)
 
 
+@pytest.mark.usefixtures("small_runs")
 def test_the_command(tmp_path, capsys):
     words = ["reproduce", "--seeds", "0,1", "--epochs", "1", "--out", str(tmp_path)]
     assert main(words) == 0

@@ -79,6 +79,7 @@ def test_each_hyperparameter_reaches_the_learner(name):
     assert own == changed
 
 
+@pytest.mark.usefixtures("small_runs")
 def test_a_value_that_is_the_presets_own_changes_nothing():
     plain = run("synthetic", "hsf-paper", seed=1, epochs=2)
     own = {"varied": values_of("paper")}
@@ -86,6 +87,7 @@ def test_a_value_that_is_the_presets_own_changes_nothing():
     assert set_anyway.error_matrix == plain.error_matrix
 
 
+@pytest.mark.usefixtures("small_runs")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_a_preset_has(preset):
     chosen = variations(preset, everything(preset), latent_dim=24, epochs=300)
@@ -96,9 +98,10 @@ def test_what_a_preset_has(preset):
         )
 
 
+@pytest.mark.usefixtures("small_runs")
 def test_the_command(tmp_path, capsys):
     words = ["sweep", "--vary", "loss-terms", "--vary", "lr=0.001", "--seeds", "1,2"]
-    words += ["--epochs", "1", "--out", str(tmp_path)]
+    words += ["--epochs", "1", "--checkpoint-every", "0", "--out", str(tmp_path)]
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "recon alone" in out and "replay and sep x 10" in out and "lr 0.001" in out

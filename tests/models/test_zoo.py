@@ -22,6 +22,13 @@ KINDS = {
 HELD = ("isolated", "delta")
 # Of the large networks a hypernetwork that is a network would be larger still.
 CASES = [(name, kind) for name in ZOO for kind in (HELD if name in LARGE else KINDS)]
+
+
+def slow_where(condition, *values):
+    """Of a parametrization, with the mark where the condition holds."""
+    return pytest.param(*values, marks=[pytest.mark.slow] if condition else [])
+
+
 UNEVEN = torch.tensor([0, 1, 1, 2, 1, 1, 0, 2, 1, 0])
 SINGLE = torch.tensor([0, 1, 1, 1, 1, 2, 1, 1, 1, 1])
 
@@ -90,7 +97,9 @@ def loss_of(out):
     return sum((part * part.detach().cos()).sum() for part in tensors_of(out))
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
+@pytest.mark.parametrize(
+    ("name", "kind"), [slow_where(case == ("resnet18", "isolated"), *case) for case in CASES]
+)
 @pytest.mark.parametrize("training", [True, False])
 def test_outputs_are_those_of_the_plain_module(name, kind, training):
     model, plain, make_x = wrapped(name, kind)
@@ -106,7 +115,9 @@ def test_outputs_are_those_of_the_plain_module(name, kind, training):
             assert_close(model(x, SINGLE), expected, 1e-12)
 
 
-@pytest.mark.parametrize(("name", "kind"), CASES)
+@pytest.mark.parametrize(
+    ("name", "kind"), [slow_where(case[0] == "resnet18", *case) for case in CASES]
+)
 def test_gradients_are_those_of_the_plain_module(name, kind):
     model, plain, make_x = wrapped(name, kind)
     model.hypernetwork.begin([1, 2])
@@ -124,8 +135,10 @@ def test_gradients_are_those_of_the_plain_module(name, kind):
             assert torch.allclose(a, b, rtol=1e-9, atol=1e-9 * scale)
 
 
-@pytest.mark.parametrize("name", ZOO)
-@pytest.mark.parametrize("kind", HELD)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [slow_where((n, k) == ("resnet18", "isolated"), n, k) for n in ZOO for k in HELD],
+)
 def test_old_tasks_stay_as_they_were(name, kind):
     torch.manual_seed(0)
     make, make_x, options = ZOO[name]
@@ -150,9 +163,19 @@ def test_old_tasks_stay_as_they_were(name, kind):
             before[task] = model(x, task)
 
 
-def test_a_state_in_a_fresh_process_gives_the_same(tmp_path):
-    cases = [(name, "isolated") for name in ZOO] + [(name, "delta") for name in ("MLP", "GRU")]
-    cases += [("MLP", "mlp"), ("BatchNorm1d", "paper"), ("attribute that is replaced", "mlp")]
+IN_A_FRESH_PROCESS = [
+    *((name, "isolated") for name in ZOO if name != "resnet18"),
+    *((name, "delta") for name in ("MLP", "GRU")),
+    *(("MLP", "mlp"), ("BatchNorm1d", "paper"), ("attribute that is replaced", "mlp")),
+]
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [IN_A_FRESH_PROCESS, slow_where(True, [("resnet18", "isolated")])],
+    ids=["small", "resnet18"],
+)
+def test_a_state_in_a_fresh_process_gives_the_same(cases, tmp_path):
     kept = {}
     for name, kind in cases:
         model, _, make_x = wrapped(name, kind)

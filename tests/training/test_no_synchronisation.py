@@ -14,6 +14,16 @@ from avalanche_hsf.models import SeededNoise
 from avalanche_hsf.training import PRESETS, HSFStrategy, WarmStartPlugin
 
 META = torch.device("meta")
+# All parts of the network, with a step of the solver more than one.
+SMALL = {
+    "hidden_dim": 8,
+    "latent_dim": 4,
+    "flow_layers": 2,
+    "flow_hidden_dim": 8,
+    "sde_hidden_dim": 8,
+    "encoder_steps": 2,
+    "decoder_steps": 2,
+}
 
 
 class EndOfSteps(Exception):
@@ -38,6 +48,7 @@ def strategy(preset):
         preset,
         input_dim=3,
         seed=0,
+        model_options=SMALL,
         # No fused kernel takes them, and SOAP's first step computes eigenvectors, which waits.
         optimizer_options={"name": "AdamW", "lr": 1e-3},
         train_epochs=6,

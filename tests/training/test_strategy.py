@@ -66,6 +66,7 @@ SMALL = {
     "encoder_steps": 2,
     "decoder_steps": 1,
 }
+NARROW = {"hidden_dim": 32, "flow_hidden_dim": 16, "sde_hidden_dim": 16}
 # One of each kind: "paper-early" differs from "paper" in weights alone.
 EVERY_PRESET = pytest.mark.parametrize("preset", ["paper", "repaired", "isolated", "compact"])
 
@@ -273,7 +274,7 @@ def test_with_a_head_it_classifies(preset):
         preset,
         input_dim=64,
         seed=0,
-        model_options={"output_dim": 10, "masking": True},
+        model_options={"output_dim": 10, "masking": True, **NARROW},
         train_mb_size=64,
         train_epochs=10,
         evaluator=EvaluationPlugin(
