@@ -29,7 +29,7 @@ class CheckpointPlugin(Watcher):
     Args:
         folder: Made if it does not exist.
         every: Epochs between two checkpoints, at least 1.
-        seconds: Least time between two checkpoints, at least 0.
+        seconds: Least time between two checkpoints, and before the first, at least 0.
         strict: Raise before training if the state cannot be kept, or nothing can be written into
             the folder; False: warn, and train without. Once it trains it never stops for that.
 
@@ -52,7 +52,8 @@ class CheckpointPlugin(Watcher):
         self.every = check_int("every", every, at_least=1)
         self.seconds = check_non_negative("seconds", seconds)
         self.strict = check_bool("strict", strict)
-        self._saved_at = -float("inf")
+        self._saved_at: float | None = None
+        self._began_at = self._took = 0.0  # the present experience, and the one before
         self._begin: Checkpoint | None = None
         self._older: list[Any] = []  # iterators that no preparation of an experience makes
         self._anew: list[Any] = []  # those that the last one has made
@@ -62,14 +63,17 @@ class CheckpointPlugin(Watcher):
         others = [plugin for plugin in strategy.plugins if plugin is not self]
         n = sum(isinstance(plugin, Watcher) for plugin in others)
         strategy.plugins = [*others[:n], self, *others[n:]]
+        if self._saved_at is None:
+            self._saved_at = time.monotonic()
+            self._took = float("inf")
         self._note_begin(strategy, called=True)
 
     def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
         number = strategy.experience.current_experience
         if self._begin is None:
             self._note_begin(strategy, called=False)
-        self._older = iterators_of(strategy)
         if self._begin is not None:
+            self._older = iterators_of(strategy)
             of_samples = fingerprint(strategy.experience.dataset)
             self._begin = replace(
                 self._begin, number=number, print=of_samples, stream=self.known.prints
@@ -83,10 +87,16 @@ class CheckpointPlugin(Watcher):
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._save_within(strategy, strategy.clock.train_exp_epochs)
-        self._begin = None
-        self._anew = _without(self._older, iterators_of(strategy))
+        self._took = time.monotonic() - self._began_at
+        if self._begin is not None:
+            self._begin = None
+            self._anew = _without(self._older, iterators_of(strategy))
 
     def _note_begin(self, strategy: Any, *, called: bool) -> None:
+        self._began_at = time.monotonic()
+        # In a short experience, to judge by the last one, no checkpoint will be due.
+        if self._since_saved() + 2 * self._took < self.seconds:
+            return
         self.known.add(experiences_known(strategy))
         self._older = _without(self._anew, iterators_of(strategy))
         state = self._state(strategy)
@@ -123,7 +133,10 @@ class CheckpointPlugin(Watcher):
         warnings.warn(f"no checkpoint now: {error}", stacklevel=2)
 
     def _is_time(self) -> bool:
-        return time.monotonic() - self._saved_at >= self.seconds
+        return self._since_saved() >= self.seconds
+
+    def _since_saved(self) -> float:
+        return time.monotonic() - (self._saved_at or 0.0)
 
 
 def _without(some: Sequence[Any], all_of_them: Sequence[Any]) -> list[Any]:
