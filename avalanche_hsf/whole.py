@@ -27,7 +27,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     path = path.resolve()
     check_replaceable(path)
-    remove_parts(path)
+    remove_parts(path.parent, glob.escape(path.name))
     scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with scratch.open("wb") as file:
@@ -44,9 +44,9 @@ def write_whole(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def remove_parts(path: Path) -> None:
-    """Removes what processes that were killed have left of this file, and is old."""
-    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+def remove_parts(folder: Path, pattern: str) -> None:
+    """Removes what processes that were killed have left of files of that name, and is old."""
+    for part in folder.glob(f"{pattern}.*.part"):
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > OLD:
                 part.unlink()

@@ -26,7 +26,7 @@ BELOW = {
         "models",
         "evaluation",
     },
-    "checkpoints": {"_private", "checks", "seeds", "models", "whole"},
+    "checkpoints": {"_private", "checks", "divergence", "seeds", "models", "whole"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
     "experiments": {
         "_private",

@@ -32,6 +32,9 @@ from avalanche_hsf.checkpoints.kinds import (
     says_what_it_keeps,
 )
 
+SHARED = (tuple, frozenset, bytes, complex, range, slice, Enum, torch.dtype, torch.device)
+"""Of values that cannot change."""
+
 LONG = 16
 """Integers in a list from which on they are kept as a tensor."""
 
@@ -74,7 +77,7 @@ class Capture:
             return value
         if type(value) is float:
             return value if math.isfinite(value) else ["float", repr(value)]
-        if id(value) in self.outside:
+        if self._is_of_stream(value):
             return ["stream", list(self.outside[id(value)])]
         if id(value) in self._numbers:
             return ["again", self._numbers[id(value)]]
@@ -86,6 +89,12 @@ class Capture:
         self._held.append(value)
         kind, *parts = self._mutable(value, path)
         return [kind, number, *parts]
+
+    def _is_of_stream(self, value: Any) -> bool:
+        """Values that all of a process share, such as (), say nothing by their identity."""
+        if id(value) not in self.outside or isinstance(value, SHARED):
+            return False
+        return self._in_samples or not isinstance(value, NAMED)
 
     def _immutable(self, value: Any, path: str) -> Any:
         if isinstance(value, NAMED):

@@ -63,7 +63,9 @@ def read(path: Path) -> tuple[Any, list[Tensor]]:
         raise CheckpointError(f"{path} has format {version}, this version reads {VERSION}")
     digest, _, body = rest.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise CheckpointError(f"{path} is damaged: its digest does not fit what is in it")
+        raise CheckpointError(
+            f"{path} is damaged or cut short: its digest does not fit what is in it"
+        )
     try:
         named = safetensors.torch.load(body)
         length = int.from_bytes(body[:8], "little")

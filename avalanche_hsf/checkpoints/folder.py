@@ -19,6 +19,7 @@ from avalanche_hsf.checkpoints.strategy import put_state, state_of
 from avalanche_hsf.checkpoints.stream import Known
 from avalanche_hsf.checkpoints.watcher import Watcher
 from avalanche_hsf.checks import check_path
+from avalanche_hsf.whole import remove_parts
 
 KEPT = 2
 _NUMBERED = re.compile(rf"\d{{8}}\{SUFFIX}")
@@ -65,6 +66,7 @@ def add(checkpoint: Checkpoint, folder: Path) -> Path:
     number = 1 + max((int(path.stem) for path in paths), default=0)
     path = folder / f"{number:08}{SUFFIX}"
     checkpoint.write(path)
+    remove_parts(folder, f"*{SUFFIX}")
     for old in paths[: len(paths) - KEPT + 1]:
         old.unlink(missing_ok=True)
     return path
@@ -102,8 +104,8 @@ def resume(strategy: Any, checkpoint: str | Path, benchmark: CLScenario | None =
         The number of experiences that were trained; 0 if there is no checkpoint yet.
 
     Raises:
-        CheckpointError: The file is damaged, of another version or of another strategy, with the
-            reason; the strategy is as it was. Names the checkpoint before it if that is whole.
+        CheckpointError: The file is damaged, or of another version or strategy, with the reason;
+            the strategy is as it was. Names the checkpoint before it if that one fits.
         TypeError: The strategy is none of Avalanche's, or the folder no path.
     """
     _check(strategy, checkpoint)
@@ -114,7 +116,7 @@ def resume(strategy: Any, checkpoint: str | Path, benchmark: CLScenario | None =
     try:
         return _take(strategy, files[-1], benchmark)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}{_way_out(files)}") from error
+        raise CheckpointError(f"{error}{_way_out(strategy, files[:-1])}") from error.__cause__
 
 
 def _check(strategy: object, folder: object) -> None:
@@ -132,20 +134,21 @@ def _take(strategy: Any, path: Path, benchmark: CLScenario | None) -> int:
         known = None if benchmark is None else Known(benchmark.train_stream)
         if known is not None:
             known.check(saved.stream)
-        put_state(strategy, saved.begin, known)
+        waits = put_state(strategy, saved.begin, known)
     except Exception as error:  # whatever is wrong with a file, the strategy stays as it was
         put_state(strategy, before)
-        raise CheckpointError(f"{path} cannot be taken: {error}") from error
+        cause = None if isinstance(error, CheckpointError) else error
+        raise CheckpointError(f"{path} cannot be taken: {error}") from cause
     others = [plugin for plugin in strategy.plugins if not isinstance(plugin, Resumption)]
-    strategy.plugins = [Resumption(saved), *others]
+    strategy.plugins = [Resumption(saved, waits=waits), *others]
     return saved.experience
 
 
-def _way_out(files: Sequence[Path]) -> str:
-    for path in reversed(files[:-1]):
+def _way_out(strategy: Any, files: Sequence[Path]) -> str:
+    for path in reversed(files):
         try:
-            Checkpoint.read(path)
+            check_identity(Checkpoint.read(path).identity, strategy)
         except CheckpointError:
             continue
         return f"; the checkpoint before it, {path}, is whole: resume(strategy, {str(path)!r})"
-    return "; start anew in another folder"
+    return "; no other fits, so start anew in another folder"

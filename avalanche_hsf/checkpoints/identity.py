@@ -55,7 +55,10 @@ def check_identity(there: Mapping[str, Any], strategy: Any) -> None:
                 stacklevel=4,
             )
         else:
-            raise CheckpointError(f"it is of another strategy: {_difference(what, saved, here)}")
+            raise CheckpointError(
+                f"it is of another strategy: {_difference(what, saved, here)}; make it as it was, "
+                "plugins and all, before resume"
+            )
 
 
 def _shapes(model: nn.Module) -> dict[str, Any]:
@@ -98,4 +101,5 @@ def _difference(what: str, there: Any, here: Any) -> str:
         a, b = Counter(there), Counter(here)
         there, here = ", ".join((a - b).elements()), ", ".join((b - a).elements())
         there, here = there or "nothing else", here or "nothing else"
+        return f"it has {there} among its {what}, this one {here}"
     return f"{what} is {there} there and {here} here"

@@ -11,12 +11,14 @@ from typing import Any
 
 from avalanche_hsf.checkpoints.checkpoint import Checkpoint
 from avalanche_hsf.checkpoints.errors import CheckpointError
-from avalanche_hsf.checkpoints.folder import add
+from avalanche_hsf.checkpoints.folder import add, checkpoints_in
 from avalanche_hsf.checkpoints.identity import identity_of
+from avalanche_hsf.checkpoints.resumption import Resumption
 from avalanche_hsf.checkpoints.strategy import State, iterators_of, state_of
 from avalanche_hsf.checkpoints.stream import experiences_known, fingerprint
 from avalanche_hsf.checkpoints.watcher import Watcher
 from avalanche_hsf.checks import check_bool, check_int, check_non_negative, check_path
+from avalanche_hsf.divergence import all_finite
 
 
 class CheckpointPlugin(Watcher):
@@ -24,14 +26,16 @@ class CheckpointPlugin(Watcher):
 
     For any strategy of Avalanche with epochs. It saves when an experience begins, every n epochs
     within, and when its last epoch is over; the newest two checkpoints are kept. What cannot be
-    kept is refused before the first epoch. Nothing else changes, not a bit of the training.
+    kept is refused before the first epoch, and so is a folder with the checkpoints of a run that
+    was not resumed. Weights that are NaN or infinite are never saved. Nothing else changes, not a
+    bit of the training.
 
     Args:
         folder: Made if it does not exist.
         every: Epochs between two checkpoints, at least 1.
         seconds: Least time between two checkpoints, and before the first, at least 0.
-        strict: Raise before training if the state cannot be kept, or nothing can be written into
-            the folder; False: warn, and train without. Once it trains it never stops for that.
+        strict: Refuse before training what is said above, and a folder that cannot be written;
+            False: warn, and train without. Once it trains it never stops for that.
 
     Raises:
         CheckpointError: In `train`, see strict.
@@ -64,6 +68,7 @@ class CheckpointPlugin(Watcher):
         n = sum(isinstance(plugin, Watcher) for plugin in others)
         strategy.plugins = [*others[:n], self, *others[n:]]
         if self._saved_at is None:
+            self._check_folder(strategy)
             self._saved_at = time.monotonic()
             self._took = float("inf")
         self._note_begin(strategy, called=True)
@@ -92,6 +97,15 @@ class CheckpointPlugin(Watcher):
             self._begin = None
             self._anew = _without(self._older, iterators_of(strategy))
 
+    def _check_folder(self, strategy: Any) -> None:
+        is_resumed = any(isinstance(plugin, Resumption) for plugin in strategy.plugins)
+        if checkpoints_in(self.folder) and not is_resumed:
+            error = CheckpointError(
+                f"{self.folder} holds checkpoints of an earlier run, which would be replaced: call "
+                "resume(strategy, folder) before train, or give another folder"
+            )
+            self._warn(strategy, error)
+
     def _note_begin(self, strategy: Any, *, called: bool) -> None:
         self._began_at = time.monotonic()
         # In a short experience, to judge by the last one, no checkpoint will be due.
@@ -114,6 +128,10 @@ class CheckpointPlugin(Watcher):
     def _state(self, strategy: Any, *, within: bool = False) -> State | None:
         """The state; None if it cannot be kept now, which is no reason to stop training."""
         try:
+            if not all_finite(p.detach() for p in strategy.model.parameters()):
+                raise CheckpointError(
+                    "weights are NaN or infinite, and the last good ones are kept"
+                )
             return state_of(strategy, self.known, within=within, older=self._older)
         except CheckpointError as error:
             self._warn(strategy, error)

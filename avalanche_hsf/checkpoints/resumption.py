@@ -17,16 +17,22 @@ class Resumption(Watcher):
     Avalanche and all plugins prepare an experience: loaders, new parameters, what to hold. So a
     half trained one is prepared again, from the state in which it began, without a word to the
     loggers. Then the state that it had reached is put in, and the epochs that are left are trained.
+
+    Args:
+        checkpoint: Whose first state was put in already.
+        waits: Whether some of it waits for the stream.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, waits: bool) -> None:
         super().__init__()
         self.checkpoint = checkpoint
+        self.waits = waits
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
+        """Raises CheckpointError if the stream is another one."""
         self.known.add(experiences_known(strategy))
-        if self.checkpoint.number is not None or self.checkpoint.stream:
-            self.known.check(self.checkpoint.stream)
+        self.known.check(self.checkpoint.stream)
+        if self.checkpoint.number is not None or self.waits:
             self._begin(strategy)
 
     def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:

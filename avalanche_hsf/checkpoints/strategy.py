@@ -22,7 +22,6 @@ from avalanche_hsf.checkpoints.watcher import Watcher, kept_plugins
 State = tuple[dict[str, Any], list[Tensor]]
 """What JSON can hold of a state, and its tensors."""
 
-
 _MINIBATCH = ("mbatch", "mb_output", "loss")
 
 
@@ -33,7 +32,7 @@ def state_of(
     within: bool = False,
     older: Sequence[Any] = (),
 ) -> State:
-    """What `StateInto` puts into another strategy.
+    """What `put_state` puts into another strategy.
 
     Args:
         strategy: Any Avalanche strategy.
@@ -82,7 +81,7 @@ def iterators_of(strategy: Any) -> list[Any]:
     return capture.iterators
 
 
-def put_state(strategy: Any, state: State, known: Known | None = None) -> None:
+def put_state(strategy: Any, state: State, known: Known | None = None) -> bool:
     """Puts a state into a strategy of the same construction.
 
     Args:
@@ -90,16 +89,25 @@ def put_state(strategy: Any, state: State, known: Known | None = None) -> None:
         state: As `state_of` gives it.
         known: The stream; None: not known yet, and what would come from it stays as it is.
 
+    Returns:
+        Whether something stayed as it is for that reason.
+
     Raises:
         CheckpointError: Something is of another kind; the strategy may have changed.
     """
     content, tensors = state
     plugins = kept_plugins(strategy)
+    waiting: list[Sequence[Any]] = []
+
+    def not_known(path: Sequence[Any]) -> Any:
+        waiting.append(path)
+        return MISSING
+
     restore = Restore(
         tensors,
         packages=_packages(strategy),
         modules=list(strategy.model.modules()),
-        of_stream=(lambda path: MISSING) if known is None else known.at,
+        of_stream=not_known if known is None else known.at,
         moved={content["device"]: strategy.device},
     )
     states = restore.put(content["generators"], _generator_states())
@@ -117,6 +125,7 @@ def put_state(strategy: Any, state: State, known: Known | None = None) -> None:
         if isinstance(plugin, AGEMPlugin) and plugin.buffers:
             _load_memory(plugin)
     _set_generators(states)
+    return bool(waiting)
 
 
 def _loggers(strategy: Any) -> list[Any]:

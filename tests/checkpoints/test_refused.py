@@ -184,7 +184,10 @@ def smooth():
     [
         (stock("Naive", model=wide), r"model\.0\.weight is \[8, 9\] there and \[7, 9\] here"),
         (stock("Naive", model=smooth), r"model\.1 is \['torch.nn.modules.activation:ReLU'"),
-        (stock("Naive", plugins=lambda o: [Stop()]), "plugins is nothing else there and Stop here"),
+        (
+            stock("Naive", plugins=lambda o: [Stop()]),
+            "it has nothing else among its plugins, this one Stop",
+        ),
         (stock("Naive", optimizer=lambda p: torch.optim.SGD(p, 0.1)), "optimizer's lr is 0.05"),
     ],
 )
@@ -225,3 +228,28 @@ def test_state_that_cannot_be_kept_is_refused_before_training(tmp_path):
     with pytest.raises(CheckpointError, match=r"Position is .* \(words\)"):
         strategy.train(stream.train_stream[0])
     assert equal(state(strategy), before)
+
+
+def test_a_folder_of_a_run_that_was_not_resumed(folder):
+    strategy, stream = PIPELINES[NAME]([CheckpointPlugin(folder)])
+    before = [path.read_bytes() for path in checkpoints_in(folder)]
+    with pytest.raises(CheckpointError, match=r"call resume\(strategy, folder\) before train"):
+        strategy.train(stream.train_stream[0])
+    assert [path.read_bytes() for path in checkpoints_in(folder)] == before
+
+
+def test_spoiled_weights_are_not_saved(tmp_path):
+    strategy, stream = PIPELINES["naive"]([CheckpointPlugin(tmp_path)])
+    strategy.train(stream.train_stream[0])
+    strategy.optimizer.param_groups[0]["lr"] = float("inf")
+    with pytest.warns(UserWarning, match="NaN or infinite, and the last good ones are kept"):
+        strategy.train(stream.train_stream[1])
+    other, stream = PIPELINES["naive"]([CheckpointPlugin(tmp_path)])
+    assert resume(other, tmp_path) == 1
+    assert all(torch.isfinite(p).all() for p in other.model.parameters())
+
+
+def test_what_fits_is_offered_alone(folder):
+    """Another strategy finds no older checkpoint of its own."""
+    with pytest.raises(CheckpointError, match="no other fits, so start anew in another folder"):
+        resume(PIPELINES["replay"]()[0], folder)

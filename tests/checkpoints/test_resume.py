@@ -284,3 +284,18 @@ def test_a_plain_network_of_ones_own_in_a_bare_naive(tmp_path):
     for experience in stream.train_stream[resume(third, tmp_path) :]:
         third.train(experience)
     assert equal(dict(first.model.state_dict()), dict(third.model.state_dict()))
+
+
+def test_what_is_done_between_resume_and_train_counts(tmp_path):
+    strategy, stream = PIPELINES["naive"]()
+    strategy.train(stream.train_stream[0])
+    save(strategy, tmp_path, stream)
+    other, stream = PIPELINES["naive"]()
+    resume(other, tmp_path)
+    other.eval(stream.test_stream)
+    other.optimizer.param_groups[0]["lr"] = 0.0
+    before = other.model[0].weight.clone()
+    other.train(stream.train_stream[1])
+    assert torch.equal(other.model[0].weight, before)
+    measured = other.evaluator.get_all_metrics()
+    assert "Top1_Acc_Stream/eval_phase/test_stream/Task002" in measured

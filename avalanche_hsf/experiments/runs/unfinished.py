@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from avalanche.benchmarks import CLScenario
+from tqdm import tqdm
 
 from avalanche_hsf.checkpoints import CheckpointError, CheckpointPlugin, resume
 from avalanche_hsf.checkpoints.folder import checkpoints_in
@@ -34,13 +35,20 @@ class Unfinished:
         return CheckpointPlugin(self.folder, seconds=self.seconds, strict=False)
 
     def resume(self, strategy: Any, stream: CLScenario) -> int:
-        """The number of experiences that are trained; of damaged files says so."""
+        """The number of experiences that are trained; says if a file is damaged."""
         for path in reversed(checkpoints_in(self.folder)):
             try:
-                return resume(strategy, path, stream)
+                n = resume(strategy, path, stream)
             except CheckpointError as error:
-                print(f"{error}", file=sys.stderr)
+                self._say(f"{error}".partition(";")[0] + "; the one before it is tried")
+            else:
+                self._say(f"goes on from {path}")
+                return n
+        self.forget()
         return 0
+
+    def _say(self, line: str) -> None:
+        tqdm.write(line, file=sys.stderr)  # above a progress bar
 
     def forget(self) -> None:
         """Deletes the checkpoints, of a run that is in the results file."""
