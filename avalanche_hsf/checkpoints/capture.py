@@ -31,6 +31,7 @@ from avalanche_hsf.checkpoints.kinds import (
     is_of_the_process,
     says_what_it_keeps,
 )
+from avalanche_hsf.models.tasks.slots import EmptySlot
 
 SHARED = (tuple, frozenset, bytes, complex, range, slice, Enum, torch.dtype, torch.device)
 """Of values that cannot change."""
@@ -50,6 +51,8 @@ class Capture:
             makes.
         copies: Whether tensors are copied; False to look for iterators alone.
 
+        root: The strategy whose plugins are kept apart.
+
     Attributes:
         tensors: The tensors, on the CPU, in the order of their numbers.
         iterators: Those whose position cannot be read.
@@ -61,10 +64,12 @@ class Capture:
         *,
         made_anew: Callable[[Any, str], bool] = lambda iterator, path: False,
         copies: bool = True,
+        root: Any = None,
     ) -> None:
         self.outside = outside or {}
         self.made_anew = made_anew
         self.copies = copies
+        self.root = root
         self.tensors: list[Tensor] = []
         self.iterators: list[Any] = []
         self._numbers: dict[int, int] = {}
@@ -114,7 +119,7 @@ class Capture:
             return ["dtype", str(value).removeprefix("torch.")]
         if isinstance(value, torch.device):
             return ["device", str(value)]
-        if isinstance(value, (bytes, bytearray)):
+        if isinstance(value, bytes):
             return ["bytes", base64.b64encode(value).decode()]
         if isinstance(value, complex):
             return ["complex", value.real, value.imag]
@@ -134,9 +139,13 @@ class Capture:
         if isinstance(value, Tensor):
             return self._tensor(value, path)
         if isinstance(value, np.ndarray):
-            if value.dtype.kind not in "biufc":
+            plain = value.dtype.kind in "biufcO" and value.dtype.isnative
+            if type(value) is not np.ndarray or not plain:
+                raise self._not_read(value, path)
+            if value.dtype == object:
                 return ["objects", list(value.shape), self._items(value.ravel().tolist(), path)]
-            return ["array", self._stored(torch.from_numpy(np.ascontiguousarray(value)))]
+            stored = torch.from_numpy(np.ascontiguousarray(value)).reshape(value.shape)
+            return ["array", self._stored(stored)]
         if isinstance(value, torch.Generator):
             return ["generator", str(value.device), self._stored(value.get_state())]
         if isinstance(value, np.random.Generator):
@@ -145,7 +154,9 @@ class Capture:
             return ["numpy state", self.node(value.get_state(), path)]
         if isinstance(value, random.Random):
             return ["random", self.node(value.getstate(), path)]
-        if type(value) in (list, set, deque):
+        if isinstance(value, (list, set, deque)) and not says_what_it_keeps(value):
+            if type(value) not in (list, set, deque):
+                raise self._not_read(value, path)
             items = value if type(value) is list else list(value)
             more = [value.maxlen] if type(value) is deque else []
             return [type(value).__name__, self._items(items, path), *more]
@@ -203,18 +214,23 @@ class Capture:
 
     def _attributes(self, value: Any, path: str) -> list[Any]:
         kind = address_of(type(value))
-        attributes = attributes_of(value)
+        attributes = attributes_of(value, self.root)
         if has_a_position(value) or attributes is None:
             if not self.copies:
                 return ["kept", kind]
-            raise CheckpointError(
-                f"{path.removeprefix('.')} is a {kind.partition(':')[2]}, whose state cannot be "
-                "read: give the object that holds it a state_dict() and a load_state_dict(state)"
-            )
+            raise self._not_read(value, path)
         return ["object", kind, {n: self.node(v, f"{path}.{n}") for n, v in attributes.items()}]
+
+    def _not_read(self, value: Any, path: str) -> CheckpointError:
+        return CheckpointError(
+            f"{path.removeprefix('.')} is a {type(value).__qualname__}, whose state cannot be "
+            "read: give the object that holds it a state_dict() and a load_state_dict(state)"
+        )
 
     def _tensor(self, value: Tensor, path: str) -> list[Any]:
         if type(value) not in (Tensor, nn.Parameter):
+            if not isinstance(value, EmptySlot):
+                raise self._not_read(value, path)
             return ["like", address_of(type(value)), list(value.shape)]
         if value.layout != torch.strided or value.is_meta:
             raise CheckpointError(f"{path.removeprefix('.')} is a {value.layout} tensor")

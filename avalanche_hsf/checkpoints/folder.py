@@ -50,6 +50,11 @@ def save(strategy: Any, folder: str | Path, benchmark: CLScenario | None = None)
         raise CheckpointError("save is for between two calls of train; use a CheckpointPlugin")
     known = Known()
     for plugin in strategy.plugins:
+        if isinstance(plugin, Resumption) and plugin.waits and benchmark is None:
+            raise CheckpointError(
+                "the strategy was resumed and waits for its stream: resume(strategy, folder, "
+                "benchmark) gives it at once"
+            )
         known = plugin.known if isinstance(plugin, Watcher) else known
     if benchmark is not None:
         known = Known(benchmark.train_stream)

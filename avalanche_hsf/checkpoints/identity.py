@@ -36,7 +36,7 @@ def identity_of(strategy: Any) -> dict[str, Any]:
         **{f"optimizer's {name}": repr(v) for name, v in sorted(optimizer.defaults.items())},
         **{name: getattr(strategy, name, None) for name in _FIXED},
         "plugins": sorted(kept_plugins(strategy)),
-        "metrics": [str(metric) for metric in strategy.evaluator.metrics],
+        "metrics": [_name(metric) for metric in strategy.evaluator.metrics],
     }
 
 
@@ -68,15 +68,26 @@ def _shapes(model: nn.Module) -> dict[str, Any]:
     for name, module in model.named_modules():
         if name.startswith(growing):
             continue
-        own: dict[str, Any] = {
-            n: list(p.shape) for n, p in own_parameters(module).items() if p is not None
-        }
+        parameters = own_parameters(module).items()
+        own: dict[str, Any] = {n: _shape(p) for n, p in parameters if p is not None}
         if name and isinstance(module, (DynamicModule, PerTask)):
             growing = (*growing, f"{name}.")
             own = {n: list(shape) for n, shape in getattr(module, "shapes", {}).items()}
         own |= {n: repr(getattr(module, n)) for n in _settings(module)}
         shapes[name] = [address_of(type(module)), own]
     return shapes
+
+
+def _shape(parameter: nn.Parameter) -> list[Any]:
+    """Type and shape; the shape of a lazy module is not known yet."""
+    lazy = isinstance(parameter, nn.parameter.UninitializedParameter)
+    return [str(parameter.dtype).removeprefix("torch."), *(() if lazy else parameter.shape)]
+
+
+def _name(metric: Any) -> str:
+    """As it calls itself, unless that is by its place in memory."""
+    name = str(metric)
+    return address_of(type(metric)) if " object at 0x" in name else name
 
 
 def _settings(module: nn.Module) -> list[str]:

@@ -83,6 +83,12 @@ def is_of_datasets(value: Any) -> bool:
     return type(value).__module__.startswith("avalanche.benchmarks.utils")
 
 
+def is_prepared(address: str) -> bool:
+    """Whether such objects are set, or made, for each experience."""
+    prepared = ("avalanche.benchmarks.", "torch.utils.data.", "avalanche_hsf.training.in_memory")
+    return address.startswith(prepared)
+
+
 def says_what_it_keeps(value: Any) -> bool:
     """Whether a value has `state_dict` and `load_state_dict` of its own.
 
@@ -105,14 +111,14 @@ def address_of(value: Any) -> str:
     return f"{value.__module__}:{value.__qualname__}"
 
 
-def attributes_of(value: Any) -> dict[str, Any] | None:
+def attributes_of(value: Any, root: Any = None) -> dict[str, Any] | None:
     """The attributes of an object that are its state; None if it has no place for any.
 
     Not what its class lists as `transient`, which is made anew where it is needed. Not the hooks of
     torch's modules and optimizers: functions under numbers that each process counts anew.
     """
     slots = [
-        name
+        f"_{kind.__name__.lstrip('_')}{name}" if name.startswith("__") else name
         for kind in type(value).__mro__
         for name in _listed(vars(kind).get("__slots__", ()))
         if name not in ("__dict__", "__weakref__")
@@ -128,6 +134,8 @@ def attributes_of(value: Any) -> dict[str, Any] | None:
         own = {n: v for n, v in own.items() if not n.endswith("_hooks_always_called")}
     if isinstance(value, BaseTemplate):
         own = {name: v for name, v in own.items() if name not in (*_OF_A_PASS, JOINT)}
+        if value is root:
+            own.pop("plugins", None)
     if isinstance(value, EvaluationPlugin):
         own.pop("loggers")
     if isinstance(value, AGEMPlugin):
@@ -137,15 +145,24 @@ def attributes_of(value: Any) -> dict[str, Any] | None:
 
 _OF_A_PASS = (
     *("experience", "adapted_dataset", "dataloader", "mbatch", "mb_output", "loss"),
-    *("_eval_streams", "current_eval_stream", "_distributed_check", "plugins"),
+    *("_eval_streams", "current_eval_stream", "_distributed_check"),
 )
 """What a strategy sets anew for each experience or minibatch."""
 
 
-def found(address: str, packages: Set[str]) -> Any:
-    """A class from its address, or a function that does no harm; None if it may not be taken.
+def harmless(address: str) -> Any:
+    """A function or class that may be called, whoever wrote its address; None if it is none."""
+    for value in _HARMLESS:
+        if address == address_of(value):
+            return value
+    module, _, name = address.partition(":")
+    return vars(torch.nn.functional).get(name) if module == "torch.nn.functional" else None
 
-    Nothing is imported. A class comes from a library that strategies are made of, or from a
+
+def found(address: str, packages: Set[str]) -> Any:
+    """A class from its address; None if it may not be taken.
+
+    Nothing is imported. It comes from a library that strategies are made of, or from a
     package that the strategy at hand has classes of.
 
     Args:
@@ -153,9 +170,6 @@ def found(address: str, packages: Set[str]) -> Any:
         packages: Names of further packages.
     """
     module, _, name = address.partition(":")
-    for value in _HARMLESS:
-        if address == address_of(value):
-            return value
     known = module.partition(".")[0] in packages or any(
         module == library or module.startswith(f"{library}.") for library in _LIBRARIES
     )

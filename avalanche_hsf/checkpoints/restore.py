@@ -20,7 +20,9 @@ from avalanche_hsf.checkpoints.kinds import (
     address_of,
     attributes_of,
     found,
+    harmless,
     is_of_the_process,
+    is_prepared,
 )
 from avalanche_hsf.checkpoints.values import MISSING, RestoreValues, at, name_of
 
@@ -36,15 +38,22 @@ class Restore(RestoreValues):
         tensors: Those of the capture.
         packages: Further packages that classes may come from, see `found`.
         modules: Modules that others may be copied from.
+        root: The strategy whose plugins are kept apart.
         of_stream: Gives the object of the stream at a path; `MISSING` as long as it is not known,
             and what is there stays.
         moved: Device that tensors of a device are put on, by its name; others stay on the CPU.
     """
 
     def __init__(
-        self, tensors: Sequence[Tensor], *, modules: Sequence[nn.Module] = (), **options: Any
+        self,
+        tensors: Sequence[Tensor],
+        *,
+        modules: Sequence[nn.Module] = (),
+        root: Any = None,
+        **options: Any,
     ) -> None:
         super().__init__(tensors, **options)
+        self._root = root
         self._modules = {type(module): module for module in reversed(modules)}
 
     def put(self, node: Any, current: Any = MISSING, path: str = "") -> Any:
@@ -129,8 +138,10 @@ class Restore(RestoreValues):
     def read_deque(
         self, number: int, items: Any, length: int | None, current: Any, path: str
     ) -> deque[Any]:
-        value: deque[Any] = deque(maxlen=length)
+        same = type(current) is deque and current.maxlen == length
+        value: deque[Any] = current if same else deque(maxlen=length)
         self._made[number] = value
+        value.clear()
         value.extend(self._items(items, (), path))
         return value
 
@@ -148,7 +159,9 @@ class Restore(RestoreValues):
         value = current if is_there else self._new(self._class(address, current, path))
         self._made[number] = value
         before = dict(value)
-        if isinstance(value, defaultdict):
+        # Classes of Avalanche have factories without a name, another one in each method.
+        unnamed = isinstance(factory, list) and factory[:1] == ["named"] and "<" in factory[1]
+        if isinstance(value, defaultdict) and not (unnamed and is_there and value.default_factory):
             value.default_factory = self.put(factory, value.default_factory or MISSING, path)
         read = {}
         for key_node, node in pairs:
@@ -162,10 +175,11 @@ class Restore(RestoreValues):
         return value
 
     def read_kept(self, number: int, address: str, current: Any, path: str) -> Any:
-        if current is MISSING or current is None or address_of(type(current)) != address:
+        is_there = current is not MISSING and current is not None
+        if address_of(type(current)) != address and (is_there or not is_prepared(address)):
             raise self._other(address, current, path)
-        self._made[number] = current
-        return current
+        self._made[number] = current if is_there else None
+        return self._made[number]
 
     def read_anew(self, number: int, current: Any, path: str) -> Any:
         self._made[number] = None if current is MISSING else current
@@ -181,6 +195,8 @@ class Restore(RestoreValues):
     def read_object(
         self, number: int, address: str, attributes: dict[str, Any], current: Any, path: str
     ) -> Any:
+        if isinstance(current, AvalancheDataset):
+            current = MISSING  # it is what a memory held, and may be of the stream
         if current is not MISSING and current is not None:
             if address_of(type(current)) != address:
                 raise self._other(address, current, path)
@@ -188,11 +204,13 @@ class Restore(RestoreValues):
         else:
             value = self._new(self._class(address, MISSING, path))
         self._made[number] = value
-        before = attributes_of(value) or {}
+        before = attributes_of(value, self._root) or {}
         moved = self._moved
         if isinstance(value, (AvalancheDataset, TensorDataset)):
             self._moved = {}  # samples are moved in minibatches
         for name, node in attributes.items():
+            if name not in before and callable(getattr(type(value), name, None)):
+                raise CheckpointError(f"{at(path)}.{name} would stand in for a method")
             _set(value, name, self.put(node, before.get(name, MISSING), f"{path}.{name}"))
         self._moved = moved
         for name in before.keys() - attributes.keys():
@@ -217,7 +235,7 @@ class Restore(RestoreValues):
     def _class(self, address: str, current: Any, path: str) -> Any:
         if current is not MISSING and address_of(type(current)) == address:
             return type(current)
-        kind = found(address, self._packages)
+        kind = harmless(address) or found(address, self._packages)
         if not isinstance(kind, type):
             raise self._other(address, current, path)
         return kind

@@ -12,7 +12,7 @@ from avalanche.training.plugins import AGEMPlugin, MIRPlugin
 from torch import Tensor
 
 from avalanche_hsf.checkpoints.capture import Capture
-from avalanche_hsf.checkpoints.errors import NotNowError
+from avalanche_hsf.checkpoints.errors import CheckpointError, NotNowError
 from avalanche_hsf.checkpoints.kinds import says_what_it_keeps
 from avalanche_hsf.checkpoints.restore import Restore
 from avalanche_hsf.checkpoints.stream import Known
@@ -54,29 +54,36 @@ def state_of(
         if within or not (stock or id(iterator) not in before):
             name = path.rpartition(".")[2]
             raise NotNowError(
-                f"{type(owner).__name__} is going through samples of its own ({name}), and how far "
-                "it is cannot be kept"
+                f"{type(owner).__name__} goes through an iterator ({name}), and how far it is "
+                "cannot be kept: give it a state_dict() and a load_state_dict(state)"
             )
         return True
 
     if within and any(isinstance(p, AGEMPlugin) and p.buffers for p in plugins.values()):
         raise NotNowError("AGEMPlugin is going through its memory, how far cannot be kept")
-    capture = Capture(known.paths, made_anew=made_anew)
-    content = {
-        "generators": capture.node(_generator_states()),
-        "strategy": capture.node(strategy),
-        "plugins": {key: capture.node(plugin, key) for key, plugin in plugins.items()},
-        "loggers": [capture.node(logger) for logger in _loggers(strategy)],
-        # What ends an experience may look at its last minibatch.
-        "minibatch": {n: capture.node(getattr(strategy, n, None), n) for n in _MINIBATCH},
-        "device": str(strategy.device),
-    }
+    try:
+        capture = Capture(known.paths, made_anew=made_anew, root=strategy)
+        content = {
+            "generators": capture.node(_generator_states()),
+            "strategy": capture.node(strategy),
+            "plugins": {key: capture.node(plugin, key) for key, plugin in plugins.items()},
+            "loggers": [capture.node(logger) for logger in _loggers(strategy)],
+            # What ends an experience may look at its last minibatch.
+            "minibatch": {n: capture.node(getattr(strategy, n, None), n) for n in _MINIBATCH},
+            "device": str(strategy.device),
+        }
+    except CheckpointError:
+        raise
+    except Exception as error:  # of what a user's objects, or kinds that nobody thought of, do
+        raise CheckpointError(
+            f"the state cannot be read: {type(error).__name__}: {error}"
+        ) from error
     return content, capture.tensors
 
 
 def iterators_of(strategy: Any) -> list[Any]:
     """The iterators that a strategy and its plugins hold and that cannot be read."""
-    capture = Capture(copies=False)
+    capture = Capture(copies=False, root=strategy)
     capture.node([strategy, *kept_plugins(strategy).values()])
     return capture.iterators
 
@@ -105,8 +112,9 @@ def put_state(strategy: Any, state: State, known: Known | None = None) -> bool:
 
     restore = Restore(
         tensors,
+        root=strategy,
         packages=_packages(strategy),
-        modules=list(strategy.model.modules()),
+        modules=[m for m in strategy.model.modules() if type(m).__module__[:8] != "torch.nn"],
         of_stream=not_known if known is None else known.at,
         moved={content["device"]: strategy.device},
     )

@@ -15,8 +15,8 @@ from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import NAMED, SCALARS, attributes_of
 
 OTHER_STREAM = (
-    "the checkpoint was made on other samples: make the benchmark, and what is split of it, with the "
-    "seed that it had, and before resume, which sets the generators"
+    "the checkpoint was made on other samples: make the benchmark, and what is split of it, with "
+    "the seed that it had, and before resume, which sets the generators"
 )
 
 

@@ -162,7 +162,7 @@ def test_an_online_stream(tmp_path):
 
     strategy, stream = PIPELINES[name]([CheckpointPlugin(folder), Stop()])
     start = resume(strategy, folder)
-    with pytest.raises(CheckpointError, match="before resume sets the generators"):
+    with pytest.raises(CheckpointError, match="before resume, which sets the generators"):
         strategy.train(parts(stream)[start])
 
 
