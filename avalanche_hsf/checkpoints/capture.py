@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from avalanche.benchmarks import CLExperience
 from avalanche.benchmarks.utils import AvalancheDataset
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
@@ -27,10 +28,12 @@ from avalanche_hsf.checkpoints.kinds import (
     attributes_of,
     has_a_position,
     is_harmless,
+    is_method,
     is_of_datasets,
     is_of_the_process,
     says_what_it_keeps,
 )
+from avalanche_hsf.checkpoints.stream import ITSELF
 from avalanche_hsf.models.tasks.slots import EmptySlot
 
 SHARED = (tuple, frozenset, bytes, complex, range, slice, Enum, torch.dtype, torch.device)
@@ -73,6 +76,7 @@ class Capture:
         self.tensors: list[Tensor] = []
         self.iterators: list[Any] = []
         self._numbers: dict[int, int] = {}
+        self._bases: dict[tuple[str, int], Tensor] = {}  # tensors that fill their memory
         self._in_samples = False
         self._held: list[Any] = []  # an identity is one as long as its object lives
 
@@ -84,6 +88,8 @@ class Capture:
             return value if math.isfinite(value) else ["float", repr(value)]
         if self._is_of_stream(value):
             return ["stream", list(self.outside[id(value)])]
+        if isinstance(value, CLExperience) and id(value.dataset) in self.outside:
+            return ["stream", [*self.outside[id(value.dataset)], ITSELF]]
         if id(value) in self._numbers:
             return ["again", self._numbers[id(value)]]
         simple = self._immutable(value, path)
@@ -102,7 +108,7 @@ class Capture:
         return self._in_samples or not isinstance(value, NAMED)
 
     def _immutable(self, value: Any, path: str) -> Any:
-        if isinstance(value, NAMED):
+        if isinstance(value, NAMED) and not is_method(value):
             if self._in_samples and self.copies and not is_harmless(value):
                 raise CheckpointError(
                     f"{path.removeprefix('.')} has samples that go through {value.__name__}, which "
@@ -166,6 +172,8 @@ class Capture:
             self.iterators.append(value)
             if self.made_anew(value, path):
                 return ["anew"]
+        elif is_method(value):
+            return ["method", self.node(value.__self__, path), value.__name__]
         elif is_of_the_process(value):
             return self._kept(value, path)
         if isinstance(value, dict):
@@ -234,12 +242,32 @@ class Capture:
             return ["like", address_of(type(value)), list(value.shape)]
         if value.layout != torch.strided or value.is_meta:
             raise CheckpointError(f"{path.removeprefix('.')} is a {value.layout} tensor")
+        if (view := self._view(value)) is not None:
+            return view
         gradient = self.node(value.grad if value.is_leaf else None, path)
+        further = {
+            name: self.node(attribute, f"{path}.{name}")
+            for name, attribute in vars(value).items()
+            if name[0] != "_"
+        }
         flags = [isinstance(value, nn.Parameter), value.requires_grad and value.is_leaf]
         # The order of dimensions in memory too: products of matrices depend on it, to the bit.
         order = sorted(range(value.dim()), key=value.stride, reverse=True)
         stored = self._stored(value.permute(order))
-        return ["tensor", stored, order, *flags, str(value.device), gradient]
+        return ["tensor", stored, order, *flags, str(value.device), gradient, further]
+
+    def _view(self, value: Tensor) -> list[Any] | None:
+        """The node of a tensor that looks into the memory of one that was met before."""
+        storage = value.untyped_storage()
+        place = (str(value.device), storage.data_ptr())
+        base = self._bases.get(place)
+        if base is not None and base is not value and base.dtype == value.dtype:
+            number = self._numbers[id(base)]
+            return ["view", number, list(value.shape), list(value.stride()), value.storage_offset()]
+        whole = value.numel() * value.element_size() == storage.nbytes() and value.is_contiguous()
+        if whole and value.numel() > 0:
+            self._bases[place] = value
+        return None
 
     def _stored(self, tensor: Tensor) -> int:
         if self.copies:

@@ -42,7 +42,7 @@ _LOADERS = tuple(
     if isinstance(value, type) and value.__module__ == data_loader.__name__
 )
 _OF_THE_PROCESS: tuple[Any, ...] = (
-    *(types.MethodType, types.MethodWrapperType, types.WrapperDescriptorType),
+    *(types.MethodWrapperType, types.WrapperDescriptorType),
     *(types.ModuleType, types.CodeType, weakref.ref, re.Pattern, PurePath, io.IOBase, tqdm),
     *(
         logging.Logger,
@@ -85,8 +85,15 @@ def is_of_datasets(value: Any) -> bool:
 
 def is_prepared(address: str) -> bool:
     """Whether such objects are set, or made, for each experience."""
-    prepared = ("avalanche.benchmarks.", "torch.utils.data.", "avalanche_hsf.training.in_memory")
+    prepared = (f"{data_loader.__name__}:", "torch.utils.data.", "avalanche_hsf.training.in_memory")
     return address.startswith(prepared)
+
+
+def is_method(value: Any) -> bool:
+    """Whether a value is a method bound to an object, whose state it reaches."""
+    owner = getattr(value, "__self__", None)
+    is_bound = isinstance(value, (types.MethodType, types.BuiltinFunctionType))
+    return is_bound and owner is not None and not isinstance(owner, (types.ModuleType, type))
 
 
 def says_what_it_keeps(value: Any) -> bool:

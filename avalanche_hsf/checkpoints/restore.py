@@ -82,6 +82,7 @@ class Restore(RestoreValues):
         wants_gradient: bool,
         device: str,
         gradient: Any,
+        further: dict[str, Any],
         current: Any,
         path: str,
     ) -> Tensor:
@@ -101,7 +102,24 @@ class Restore(RestoreValues):
         self._made[number] = value
         value.requires_grad_(wants_gradient)
         value.grad = self.put(gradient, MISSING, path)
+        before = vars(current) if isinstance(current, Tensor) else {}
+        for name, node in further.items():
+            vars(value)[name] = self.put(node, before.get(name, MISSING), f"{path}.{name}")
         return value
+
+    def read_view(
+        self,
+        number: int,
+        base: int,
+        shape: list[int],
+        stride: list[int],
+        offset: int,
+        current: Any,
+        path: str,
+    ) -> Tensor:
+        self._made[number] = self._made[base].detach().as_strided(shape, stride, offset)
+        view: Tensor = self._made[number]
+        return view
 
     def read_like(
         self, number: int, address: str, shape: list[int], current: Any, path: str
@@ -179,6 +197,13 @@ class Restore(RestoreValues):
         if address_of(type(current)) != address and (is_there or not is_prepared(address)):
             raise self._other(address, current, path)
         self._made[number] = current if is_there else None
+        return self._made[number]
+
+    def read_method(self, number: int, owner: Any, name: str, current: Any, path: str) -> Any:
+        if getattr(current, "__name__", None) != name or not hasattr(current, "__self__"):
+            raise self._other(f":{name}", current, path)
+        held = self.put(owner, current.__self__, path)
+        self._made[number] = current if held is current.__self__ else getattr(held, name)
         return self._made[number]
 
     def read_anew(self, number: int, current: Any, path: str) -> Any:

@@ -84,7 +84,8 @@ def state_of(
 def iterators_of(strategy: Any) -> list[Any]:
     """The iterators that a strategy and its plugins hold and that cannot be read."""
     capture = Capture(copies=False, root=strategy)
-    capture.node([strategy, *kept_plugins(strategy).values()])
+    for key, value in {"": strategy, **kept_plugins(strategy)}.items():
+        capture.node(value, key)
     return capture.iterators
 
 

@@ -20,6 +20,10 @@ OTHER_STREAM = (
 )
 
 
+ITSELF = "the experience"
+"""The step of a path that leads to an experience, not into its dataset."""
+
+
 class Known:
     """The training experiences that are known so far, by number, and all that their datasets hold.
 
@@ -31,21 +35,24 @@ class Known:
     def __init__(self, experiences: Iterable[Any] = ()) -> None:
         self.paths: dict[int, list[Any]] = {}
         self.prints: dict[str, str] = {}
-        self._datasets: dict[int, Any] = {}
+        self._experiences: dict[int, Any] = {}
         self.add(experiences)
 
     def add(self, experiences: Iterable[Any]) -> None:
         for experience in experiences:
             number, dataset = experience.current_experience, experience.dataset
-            if number not in self._datasets:
-                self._datasets[number] = dataset
+            if number not in self._experiences:
+                self._experiences[number] = experience
                 self.prints[str(number)] = fingerprint(dataset)
                 self._note(dataset, [number])
 
     def at(self, path: Sequence[Any]) -> Any:
         """The object at a path; CheckpointError if there is none."""
         try:
-            value = self._datasets[path[0]]
+            value = self._experiences[path[0]]
+            if path[1:] == [ITSELF]:
+                return value
+            value = value.dataset
             for step in path[1:]:
                 value = dict(_parts(value))[step]
         except KeyError:

@@ -331,7 +331,7 @@ def test_what_is_kept_comes_back(value, tmp_path):
 
 
 def test_nothing_is_saved_that_waits_for_its_stream(folder, tmp_path):
-    strategy, stream = PIPELINES[NAME]()
+    strategy, _ = PIPELINES[NAME]()
     resume(strategy, folder)
     with pytest.raises(CheckpointError, match="waits for its stream"):
         save(strategy, tmp_path / "other")
