@@ -21,6 +21,9 @@ class DivergedError(ValueError):
     """A loss, gradient, weight, input or target is NaN or infinite; the step was not taken."""
 
 
+NOT_TAKEN = "the step was not taken, so all weights are as they were before it"
+
+
 def why_stopped(place: str, tasks: Sequence[int], cause: str, cure: str) -> str:
     """What is said of a step that was not taken.
 
@@ -28,10 +31,9 @@ def why_stopped(place: str, tasks: Sequence[int], cause: str, cure: str) -> str:
     'training of task 4 diverged at training pass 2: the loss is NaN;'
     """
     named = f" of task{'s' if len(tasks) > 1 else ''} {', '.join(map(str, tasks))}" if tasks else ""
-    return (
-        f"training{named} diverged {place}: {cause}; the step was not taken, so all weights "
-        f"are as they were before it; {cure}"
-    )
+    spoiled = cause.startswith("weights")
+    state = "an earlier step has left them so, go back to a checkpoint" if spoiled else NOT_TAKEN
+    return f"training{named} diverged {place}: {cause}; {state}; {cure}"
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
