@@ -58,7 +58,7 @@ def test_stopped_and_resumed_it_ends_the_same(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in OURS if name not in QUICK])
+@pytest.mark.parametrize("name", [name for name in (*OURS, "paper") if name not in QUICK])
 def test_every_kind_optimizer_and_plugin(name, tmp_path):
     test_stopped_and_resumed_it_ends_the_same(name, tmp_path)
 
