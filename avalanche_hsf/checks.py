@@ -54,7 +54,12 @@ def check_size(name: str, value: object, *, at_least: int = 1) -> int:
 
 def check_layers(what: str, *widths: int, times: int = 1) -> None:
     """ValueError if layers of these widths do not fit into the memory of this machine."""
-    check_memory(what, times * sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths)))
+    check_memory(what, times * numbers_in(*widths))
+
+
+def numbers_in(*widths: int) -> int:
+    """Weights and biases of linear layers from each width to the next."""
+    return sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
 
 
 def check_memory(what: str, n: int) -> None:

@@ -53,7 +53,6 @@ class Capture:
         made_anew: Whether an iterator, at a path, is one that the preparation of an experience
             makes.
         copies: Whether tensors are copied; False to look for iterators alone.
-
         root: The strategy whose plugins are kept apart.
 
     Attributes:
@@ -174,8 +173,8 @@ class Capture:
                 return ["anew"]
         elif is_method(value):
             return ["method", self.node(value.__self__, path), value.__name__]
-        elif is_of_the_process(value):
-            return self._kept(value, path)
+        elif is_of_the_process(value) and not says_what_it_keeps(value):
+            return ["kept", address_of(type(value))]
         if isinstance(value, dict):
             return self._dict(value, path)
         if says_what_it_keeps(value):
@@ -195,11 +194,6 @@ class Capture:
         factory = self.node(getattr(value, "default_factory", None), path)
         further = {n: self.node(v, path) for n, v in getattr(value, "__dict__", {}).items()}
         return ["dict", address_of(type(value)), pairs, factory, further]
-
-    def _kept(self, value: Any, path: str) -> list[Any]:
-        if says_what_it_keeps(value):
-            return ["says", address_of(type(value)), self.node(value.state_dict(), path)]
-        return ["kept", address_of(type(value))]
 
     def _object(self, value: Any, path: str) -> list[Any]:
         if isinstance(value, AvalancheDataset) and not self._in_samples:

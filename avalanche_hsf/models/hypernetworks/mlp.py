@@ -9,7 +9,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from avalanche_hsf.checks import check_layers, check_size, shown
+from avalanche_hsf.checks import check_layers, check_size, numbers_in, shown
 from avalanche_hsf.models.hypernetworks.base import EmbeddedWeights, follow
 
 HUGE = 10_000_000
@@ -52,19 +52,18 @@ class MLPHyperNetwork(EmbeddedWeights):
         if not hidden_dims:
             raise ValueError("hidden_dims must have at least one width, got none")
         widths = [embedding_dim, *(check_size("a hidden width", h) for h in hidden_dims)]
-        check_layers("the hypernetwork", *widths, sum(map(prod, self.shapes.values())))
+        n_written = sum(map(prod, self.shapes.values()))
+        check_layers("the hypernetwork", *widths, n_written)
         if isinstance(activation, nn.Module) or not callable(activation):
             raise TypeError(
                 f"activation must make modules, as nn.ReLU does, got {shown(activation)}"
             )
-        if not isinstance(activation(), nn.Module):
-            raise TypeError(f"activation must make modules, but makes {shown(activation())}")
-        _say_if_huge(sum(map(prod, self.shapes.values())), widths)
+        _say_if_huge(n_written, widths)
         self.trunk = nn.Sequential()
         for n_in, n_out in pairwise(widths):
             layer = nn.Linear(n_in, n_out)
             if not isinstance(nonlinearity := activation(), nn.Module):
-                raise TypeError(f"activation must make modules, but made {shown(nonlinearity)}")
+                raise TypeError(f"activation must make modules, but makes {shown(nonlinearity)}")
             self.trunk.extend([layer, nonlinearity])
         heads = [nn.Linear(widths[-1], prod(shape)) for shape in self.shapes.values()]
         self.heads = nn.ModuleList(heads)
@@ -80,7 +79,7 @@ class MLPHyperNetwork(EmbeddedWeights):
 
 def _say_if_huge(n: int, widths: Sequence[int]) -> None:
     """Before anything is allocated."""
-    size = n * (widths[-1] + 1) + sum((a + 1) * b for a, b in pairwise(widths))
+    size = numbers_in(*widths, n)
     if size >= 10 * n and size >= HUGE:
         warnings.warn(
             f'the hypernetwork "mlp" has {size:,} numbers, {size / n:.0f} times what it writes '
