@@ -208,7 +208,7 @@ def test_gradient_accumulation_workers_and_momentum(preset):
     assert scores(strategy.model, STREAM.train_stream[0])[0].isfinite().all()
 
 
-@pytest.mark.parametrize("kind", ["isolated", "delta", "mlp"])
+@pytest.mark.parametrize("kind", ["isolated", "delta", "mlp", "chunked"])
 def test_new_weights_join_the_group_of_those_they_continue(kind):
     torch.manual_seed(0)
     model = TaskConditional(with_batch_norm(), hypernetwork=kind, masking=True, seed=0)
@@ -316,7 +316,7 @@ def sequences():
     return with_task_labels(benchmark_from_datasets(train=experiences, test=experiences))
 
 
-@pytest.mark.parametrize("kind", ["isolated", "delta", "mlp"])
+@pytest.mark.parametrize("kind", ["isolated", "delta", "mlp", "chunked"])
 def test_padded_sequences_in_dictionaries(kind):
     torch.manual_seed(0)
     stream = sequences()
@@ -332,7 +332,9 @@ def test_padded_sequences_in_dictionaries(kind):
         train_epochs=6,
         eval_mb_size=40,
     )
-    holds(strategy, stream, tasks=2) if kind != "mlp" else strategy.train(stream.train_stream)
+    holds(strategy, stream, tasks=2) if kind in ("isolated", "delta") else strategy.train(
+        stream.train_stream
+    )
     (attribution,) = attribute_run(recorder, stream.test_stream)
     assert attribution.before < 0.3
 

@@ -5,6 +5,7 @@ from avalanche_hsf.models.conditional import TaskConditional
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
 from avalanche_hsf.models.hsf import GENERATED, HSFOutput, HypernetSDEFlow
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.chunked import ChunkedHyperNetwork
 from avalanche_hsf.models.hypernetworks.delta import DeltaHyperNetwork
 from avalanche_hsf.models.hypernetworks.embedding import TaskEmbedding
 from avalanche_hsf.models.hypernetworks.isolated import IsolatedHyperNetwork
@@ -23,6 +24,7 @@ from avalanche_hsf.models.tasks.whitening import TaskWhitening
 __all__ = [
     "GENERATED",
     "HYPERNETWORKS",
+    "ChunkedHyperNetwork",
     "ClassMask",
     "DeltaHyperNetwork",
     "HSFOutput",

@@ -177,6 +177,7 @@ OURS = {
     for name, plugins in {"": (), "ewc": (EWC,), "replay": (REPLAY,), "lwf": (LwFPlugin,)}.items()
 } | {
     "mlp regularized": conditional("mlp", adam, REGULARIZER, RAW, model=network, **SMALL),
+    "chunked regularized": conditional("chunked", adam, REGULARIZER, RAW, model=network, **SMALL),
     "paper's kind replay": conditional("paper", adam, REPLAY, model=network, **SMALL),
 }
 STOCK = {

@@ -101,7 +101,7 @@ MIXING = {
 
 
 @pytest.mark.parametrize("name", MIXING)
-@pytest.mark.parametrize("kind", ["isolated", "delta", "mlp"])
+@pytest.mark.parametrize("kind", ["isolated", "delta", "mlp", "chunked"])
 def test_rows_and_gradients_are_those_of_the_task_alone(name, kind):
     def plain():
         torch.manual_seed(0)

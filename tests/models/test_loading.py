@@ -52,10 +52,14 @@ def models_of(kind):
         "HSF of which less is written": lambda: hsf(kind, generated="paper"),
         "HSF with another shared part": lambda: hsf(kind, generated="paper", sde_hidden_dim=9),
     }
-    if kind in ("paper", "mlp"):
+    if kind in ("paper", "mlp", "chunked"):
         models["other embeddings"] = lambda: conditional(net, kind, embedding_dim=8)
-    if kind == "mlp":
+    if kind in ("mlp", "chunked"):
         models["other widths"] = lambda: conditional(net, kind, hidden_dims=(32,))
+    if kind == "chunked":
+        models["other chunks"] = lambda: conditional(net, kind, chunk_size=7)
+        models["as many other chunks"] = lambda: conditional(net, kind, chunk_size=6)
+        models["another activation"] = lambda: conditional(net, kind, activation=nn.ELU)
     if kind == "delta":
         core = {"adapter": "core", "size": 16}
         models["cores"] = lambda: conditional(net, kind, **core)

@@ -17,6 +17,7 @@ from avalanche_hsf.models import HYPERNETWORKS, TaskConditional
 KINDS = {
     "paper": ("paper", {"embedding_dim": 4}),
     "mlp": ("mlp", {"embedding_dim": 4, "hidden_dims": (8,)}),
+    "chunked": ("chunked", {"embedding_dim": 4, "chunk_embedding_dim": 3, "chunk_size": 100}),
     "isolated": ("isolated", {}),
     "delta, low-rank": ("delta", {"adapter": "low-rank", "size": 2}),
     "delta, scale": ("delta", {"adapter": "scale"}),
@@ -72,8 +73,8 @@ def make(request, network):
         options = {"hypernetwork": kind, "hypernetwork_options": kind_options, "seed": 0} | options
         return TaskConditional(network(), **options)
 
-    make.keeps_initial_weights = request.param not in ("paper", "mlp")
-    make.keeps_old_tasks = request.param not in ("paper", "mlp")
+    make.keeps_initial_weights = request.param not in ("paper", "mlp", "chunked")
+    make.keeps_old_tasks = request.param not in ("paper", "mlp", "chunked")
     return make
 
 

@@ -19,11 +19,13 @@ from avalanche_hsf.training import negative_log_likelihood
 KINDS = {
     "paper": ("paper", {}),
     "mlp": ("mlp", {"embedding_dim": 4, "hidden_dims": (8,)}),
+    "chunked": ("chunked", {"embedding_dim": 4, "chunk_embedding_dim": 3, "chunk_size": 50}),
     "isolated": ("isolated", {}),
     "delta, low-rank": ("delta", {"adapter": "low-rank", "size": 1}),
     "delta, core": ("delta", {"adapter": "core", "size": 4}),
 }
 assert {kind for kind, _ in KINDS.values()} == set(HYPERNETWORKS)
+EMBEDDED = ("paper", "mlp", "chunked")
 SMALL = {
     "hidden_dim": 8,
     "latent_dim": 4,
@@ -231,13 +233,13 @@ def test_an_untrained_task_has_weights_in_evaluation_only(make, kind):
     x = torch.randn(5, 3)
     assert torch.isfinite(model(x, 12)).all()
     train(model, 0)
-    what = "embedding" if kind in ("paper", "mlp") else "weights"
+    what = "embedding" if kind in EMBEDDED else "weights"
     with pytest.raises(ValueError, match=rf"task 12 has no {what} yet, only \[0\] have"):
         model(x, 12)
     out = model.eval()(x, 12)
     assert torch.equal(out, model(x, 99))
     # The zero embedding where embeddings are learned, the first task in the other kinds.
-    assert torch.equal(out, model(x, 0)) == (kind not in ("paper", "mlp"))
+    assert torch.equal(out, model(x, 0)) == (kind not in EMBEDDED)
     assert model.hypernetwork.tasks == [0]
 
 
@@ -284,7 +286,7 @@ def test_what_a_task_costs(make, kind):
         assert hypernetwork.embeddings.shape == (7, 16) and len(hypernetwork.drafts) == 0
     else:
         delta = kind.startswith("delta")
-        size = hypernetwork.code_size if delta else {"paper": 16, "mlp": 4}[kind]
+        size = hypernetwork.code_size if delta else {"paper": 16, "mlp": 4, "chunked": 4}[kind]
         assert floats() - before == 4 * size
 
 

@@ -16,6 +16,7 @@ from avalanche_hsf.models.tasks.nested import map_tensors, tensors_of
 KINDS = {
     "paper": ("paper", {"embedding_dim": 2}),
     "mlp": ("mlp", {"embedding_dim": 2, "hidden_dims": (2,)}),
+    "chunked": ("chunked", {"embedding_dim": 2, "chunk_embedding_dim": 2, "hidden_dims": (2,)}),
     "isolated": ("isolated", {}),
     "delta": ("delta", {"adapter": "core", "size": 4}),
 }

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_choice, shown
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
+from avalanche_hsf.models.hypernetworks.chunked import ChunkedHyperNetwork
 from avalanche_hsf.models.hypernetworks.delta import DeltaHyperNetwork
 from avalanche_hsf.models.hypernetworks.isolated import IsolatedHyperNetwork
 from avalanche_hsf.models.hypernetworks.mlp import MLPHyperNetwork
@@ -18,6 +19,7 @@ from avalanche_hsf.models.hypernetworks.paper import HyperNetwork
 HYPERNETWORKS: Mapping[str, Callable[..., TaskWeights]] = {
     "paper": HyperNetwork,
     "mlp": MLPHyperNetwork,
+    "chunked": ChunkedHyperNetwork,
     "isolated": IsolatedHyperNetwork,
     "delta": DeltaHyperNetwork,
 }
