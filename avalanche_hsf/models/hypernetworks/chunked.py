@@ -108,7 +108,7 @@ class ChunkedHyperNetwork(EmbeddedWeights):
                 where[name] = chunks[start // size] * size + start % size, n
         if not where:
             return {}
-        c = self.chunk_embeddings
+        c: Tensor = self.chunk_embeddings
         if len(chunks) < len(c):
             rows = c.unbind()  # indices would have to travel to a GPU at each step
             c = torch.stack([rows[i] for i in chunks])

@@ -1,19 +1,21 @@
-"""The hypernetwork of von Oswald et al. 2020 with their settings of the polynomials.
+"""The hypernetworks of von Oswald et al. 2020 with their settings: of the polynomials, in chunks.
 
 https://arxiv.org/abs/1906.00695
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
 from avalanche.training import Naive
 from torch import nn
-from torch.optim import Adam
+from torch.optim import Adam, AdamW, Optimizer
 
 from avalanche_hsf.experiments.learners.base import Learner, Setting
+from avalanche_hsf.experiments.learners.forms import grid, make_strategy
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import (
     FreezeEmbeddingsPlugin,
@@ -60,7 +62,47 @@ def _learner(weight: float, about: str) -> Learner:
     )
 
 
+def _adam(parameters: Iterable[nn.Parameter], name: str, lr: float) -> Optimizer:
+    """Adam as published, which is what AdamW is without its decay."""
+    return AdamW(parameters, lr=lr, weight_decay=0.0, fused=True)
+
+
+def _in_chunks(setting: Setting, *, weight: float, **arguments: Any) -> Any:
+    """At the size of their network for Split MNIST, their hypernetwork.
+
+    In smaller ones embeddings shrink along, or they would be most of the hypernetwork.
+    """
+    network = setting.make_network()
+    n_weights = sum(p.numel() for p in network.parameters())
+    dim = min(96, max(4, round(96 * n_weights / 478_410)))
+    model = TaskConditional(
+        network,
+        hypernetwork="chunked",
+        hypernetwork_options={"embedding_dim": dim, "chunk_embedding_dim": dim},
+        masking=setting.problem.classifies,  # as their heads
+        seed=setting.seed,
+    )
+    protections = [OutputRegularizerPlugin(weight, lookahead=True), FreezeEmbeddingsPlugin()]
+    return make_strategy(
+        Naive,
+        setting,
+        model,
+        make_optimizer=_adam,
+        last=[*protections, _FreshOptimizer()],
+        **arguments,
+    )
+
+
 LEARNERS = {
     "hn-published": _learner(0.005, "von Oswald et al. 2020, as published for polynomials"),
     "hn-published-unprotected": _learner(0.0, "the same without its output regularizer"),
+    "hn-chunked": Learner(
+        _in_chunks,
+        "von Oswald et al. 2020 in chunks, with fewer weights than the stream's network",
+        grid("weight", 0.001, 0.01, 0.1),
+        optimizers=("AdamW",),
+        regularized=False,
+        group="networks",
+        ours=True,
+    ),
 }
