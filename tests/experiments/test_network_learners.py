@@ -1,6 +1,7 @@
 """The learners of main networks: each does what its name says, with what it may keep."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -61,6 +62,26 @@ def network_of(name):
 def test_published_sizes():
     assert sum(p.numel() for p in network_of("polynomials").parameters()) == 141
     assert sum(p.numel() for p in network_of("images-10").parameters()) == 98_114
+
+
+def test_the_learner_in_chunks_is_smaller_than_its_network_and_as_published_at_their_size():
+    for name in ("split-digits", "images-3", "images-10"):
+        problem = BENCHMARKS[name]
+        setting = setting_for(problem, problem.make(1), epochs=1, seed=1)
+        strategy = LEARNERS["hn-chunked"].build(setting, **configured("hn-chunked"))
+        strategy.model.hypernetwork.begin(list(range(setting.n_tasks)))
+        n_weights = sum(p.numel() for p in network_of(name).parameters())
+        assert sum(p.numel() for p in strategy.model.hypernetwork.parameters()) < n_weights
+
+    def published(_):
+        return nn.Sequential(*(nn.Linear(*w) for w in ((784, 400), (400, 400), (400, 10))))
+
+    setting = replace(setting, problem=replace(problem, make_network=published))
+    strategy = LEARNERS["hn-chunked"].build(setting, **configured("hn-chunked"))
+    hypernetwork = strategy.model.hypernetwork
+    assert hypernetwork.chunk_embeddings.shape == (12, 96)
+    assert hypernetwork.task_embedding.embedding_dim == 96
+    assert hypernetwork.head.weight.shape == (42_000, 10)
 
 
 def test_stock_synaptic_intelligence_is_blind_on_a_cpu_and_the_mended_one_is_not():

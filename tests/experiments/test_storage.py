@@ -99,6 +99,19 @@ def test_after_one_task(name, floats, samples):
     assert raw_samples_kept(strategy) == samples
 
 
+def test_a_hypernetwork_in_chunks_keeps_less_than_its_network():
+    network = Setting(BOTTLENECK, (D,), D, TASKS, N, epochs=3, seed=0).make_network()
+    n_weights = sum(p.numel() for p in network.parameters())
+    chunk = round(11 * 42_000 / 478_410 * n_weights / 11)
+    n_chunks = -(-n_weights // chunk)
+    shared = (8 * 10 + 10) + (10 * 10 + 10) + (10 * chunk + chunk) + 4 * n_chunks
+    embeddings = 4 * (TASKS + 1)  # and the zero one of tasks never trained
+    places = len(list(network.parameters()))  # of what is written, a number each
+    kept = floats_kept(train("hn-chunked"))
+    assert kept == shared + embeddings + places < n_weights
+    assert kept - floats_kept(train("hn-chunked", 1)) == 4 * (TASKS - 1)
+
+
 @pytest.mark.parametrize("name", ["mlp-gem", "mlp-agem", "mlp-rwalk"])
 def test_what_is_not_counted_is_not_needed(name):
     """Spoiling the scratch attributes between tasks changes nothing."""
