@@ -256,5 +256,10 @@ def test_it_writes_what_the_authors_library_writes(name, dtype, tolerance):
     # And so does training: the gradient of the same loss is the same.
     torch.cat([w.flatten() for w in written.values()]).square().mean().backward()
     torch.cat([w.flatten() for task in expected for w in task]).square().mean().backward()
-    torch.testing.assert_close(ours.chunk_embeddings.grad, c.grad, rtol=1e-4, atol=tolerance)
-    torch.testing.assert_close(ours.head.weight.grad, layers[-2].grad, rtol=1e-4, atol=tolerance)
+    pairs = [(ours.chunk_embeddings, c), (ours.head.weight, layers[-2])]
+    for mine, other in pairs:
+        scale = other.grad.abs().max()
+        assert scale > 0
+        torch.testing.assert_close(
+            mine.grad / scale, other.grad / scale, rtol=0, atol=10 * tolerance
+        )
