@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from avalanche.benchmarks.scenarios.dataset_scenario import DatasetExperience
+from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors
@@ -191,3 +193,24 @@ def attributes_of(layer: nn.Module) -> dict[str, Any]:
 
 
 _TORCH_S = {*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"}  # the latter of RNNs
+
+
+def relabelled(experience: Any, label: int) -> Any:
+    """An experience of the same samples, all with this task label.
+
+    Avalanche's `task_incremental_benchmark` numbers the experiences of a whole benchmark; those
+    of its older benchmarks have labels that cannot be set, and a dataset's `update_data_attribute`
+    leaves the field of an attribute that is there as it was.
+    """
+    dataset = experience.dataset
+    labels = ConstantSequence(label, len(dataset))
+    dataset = dataset.update_data_attribute("targets_task_labels", labels)
+    if "targets_task_labels" in vars(dataset):
+        dataset.targets_task_labels = dataset._data_attributes["targets_task_labels"]
+    labelled: Any = DatasetExperience(
+        dataset=dataset, current_experience=experience.current_experience
+    )
+    labelled.origin_stream = experience.origin_stream
+    labelled.task_label, labelled.task_labels = label, [label]
+    labelled.classes_in_this_experience = getattr(experience, "classes_in_this_experience", None)
+    return labelled

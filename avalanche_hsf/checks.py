@@ -105,6 +105,14 @@ def check_positive(name: str, value: object) -> float:
     return number
 
 
+def check_share(name: str, value: object, *, at_most: float = 1.0) -> float:
+    """A number above 0 and at most 1, or another limit; TypeError or ValueError otherwise."""
+    number = check_positive(name, value)
+    if number > at_most:
+        raise ValueError(f"{name} must be at most {at_most:g}, got {value}")
+    return number
+
+
 def check_bool(name: str, value: object) -> bool:
     """True or False; TypeError otherwise."""
     if not isinstance(value, (bool, np.bool_)):

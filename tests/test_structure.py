@@ -16,6 +16,7 @@ BELOW = {
     "seeds": {"checks"},
     "benchmarks": {"checks", "seeds"},
     "models": {"_private", "checks", "divergence", "seeds"},
+    "inference": {"checks", "models"},
     "evaluation": {"checks", "seeds"},
     "training": {
         "_private",
@@ -24,6 +25,7 @@ BELOW = {
         "seeds",
         "benchmarks",
         "models",
+        "inference",
         "evaluation",
     },
     "checkpoints": {"_private", "checks", "divergence", "seeds", "models", "whole"},

@@ -30,6 +30,7 @@ from avalanche_hsf.evaluation.mse import (
     mse_metrics,
 )
 from avalanche_hsf.evaluation.spans import measure_metrics
+from avalanche_hsf.evaluation.task_confusion import TaskConfusion
 
 __all__ = [
     "EpochMSE",
@@ -51,6 +52,7 @@ __all__ = [
     "StreamMSE",
     "StreamMSEBWT",
     "StreamMSEForgetting",
+    "TaskConfusion",
     "default_evaluator",
     "forgetting",
     "measure_bwt_metrics",

@@ -15,6 +15,7 @@ from avalanche_hsf.training.plugins.latent_replay import LatentReplayPlugin
 from avalanche_hsf.training.plugins.output_regularizer import OutputRegularizerPlugin
 from avalanche_hsf.training.plugins.raw_replay import RawReplayPlugin
 from avalanche_hsf.training.plugins.separation import SeparationPlugin
+from avalanche_hsf.training.plugins.task_inference import TaskInferencePlugin
 from avalanche_hsf.training.plugins.warm_start import WarmStartPlugin
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "OutputRegularizerPlugin",
     "RawReplayPlugin",
     "SeparationPlugin",
+    "TaskInferencePlugin",
     "WarmStartPlugin",
 ]

@@ -1,0 +1,77 @@
+"""Which tasks are taken for which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
+from avalanche.evaluation.metric_utils import phase_and_task, stream_type
+from torch import Tensor
+
+from avalanche_hsf.checks import shown
+
+
+class TaskConfusion(PluginMetric[Tensor]):
+    """C[i, j]: how many samples of evaluation experience i were taken for the j-th task learned.
+
+    Where each experience is a task and they are evaluated in the order they were learned, the
+    diagonal counts what was recognized. Emitted after each evaluation of a stream.
+
+    Args:
+        plugin: The `TaskInferencePlugin` of the strategy.
+
+    Example:
+        >>> from avalanche_hsf.training import TaskInferencePlugin  # doctest: +SKIP
+        >>> plugin = TaskInferencePlugin(recognizer)  # doctest: +SKIP
+        >>> evaluator = EvaluationPlugin(TaskConfusion(plugin))  # doctest: +SKIP
+    """
+
+    def __init__(self, plugin: Any) -> None:
+        super().__init__()
+        if not hasattr(plugin, "inferred") or not hasattr(plugin, "recognizer"):
+            raise TypeError(f"plugin must be a TaskInferencePlugin, got {shown(plugin)}")
+        self._plugin = plugin
+        self._counts: dict[tuple[int, int], int] = {}
+
+    def reset(self) -> None:
+        self._counts = {}
+
+    def result(self) -> Tensor:
+        """C of the last evaluation, integers, a row per experience and a column per task."""
+        if not self._counts:
+            return torch.zeros(0, 0, dtype=torch.long)
+        tasks = self._plugin.recognizer.tasks
+        n_rows = max(i for i, _ in self._counts) + 1
+        matrix = torch.zeros(n_rows, len(tasks), dtype=torch.long)
+        for (i, task), n in self._counts.items():
+            matrix[i, tasks.index(task)] = n
+        return matrix
+
+    def accuracy(self) -> float:
+        """The share of the last evaluation's samples whose task was recognized."""
+        matrix = self.result()
+        return float(matrix.diagonal().sum() / matrix.sum()) if len(matrix) else float("nan")
+
+    def before_eval(self, strategy: Any) -> None:
+        self.reset()
+
+    def after_eval_iteration(self, strategy: Any) -> None:
+        inferred = self._plugin.inferred
+        if inferred is None:
+            return
+        i = strategy.experience.current_experience
+        tasks, counts = inferred.unique(return_counts=True)
+        for task, n in zip(tasks.tolist(), counts.tolist(), strict=True):
+            self._counts[i, task] = self._counts.get((i, task), 0) + n
+
+    def after_eval(self, strategy: Any) -> list[MetricValue] | None:
+        if not self._counts:
+            return None
+        phase, _ = phase_and_task(strategy)
+        name = f"{self}/{phase}_phase/{stream_type(strategy.experience)}_stream"
+        return [MetricValue(self, name, self.result(), strategy.clock.train_iterations)]
+
+    def __str__(self) -> str:
+        return "TaskConfusion"

@@ -1,0 +1,25 @@
+"""Which task a sample belongs to, told from the sample alone."""
+
+from avalanche_hsf.inference.class_incremental import ClassIncremental
+from avalanche_hsf.inference.recognizer import TaskRecognizer
+from avalanche_hsf.inference.scores import (
+    AgreementScore,
+    EntropyScore,
+    JointScore,
+    LikelihoodScore,
+    PrototypeScore,
+    ReconstructionScore,
+    Score,
+)
+
+__all__ = [
+    "AgreementScore",
+    "ClassIncremental",
+    "EntropyScore",
+    "JointScore",
+    "LikelihoodScore",
+    "PrototypeScore",
+    "ReconstructionScore",
+    "Score",
+    "TaskRecognizer",
+]

@@ -1,0 +1,106 @@
+"""What a task's own training samples scored: a few numbers for each task."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.models.tasks.per_task import PerTask, check_has, holding
+
+SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5)
+"""The shares of own samples whose scores are kept: so many score lower."""
+SHARPNESSES = torch.logspace(-2, 3, 101).tolist()
+"""Those that are tried, see `TaskCalibration`."""
+
+
+class TaskCalibration(nn.Module):
+    """Of each task mean and spread of its own samples' scores, seven quantiles, and a sharpness.
+
+    The sharpness b makes probabilities of scores, p(task | x) = softmax(b s): the one under which
+    the new task's samples are the likeliest to be its own, among the tasks known then. The first
+    task has none to tell it from. Ten numbers per task, part of the state dict.
+
+    Example:
+        >>> calibration = TaskCalibration()
+        >>> calibration.note(3, torch.tensor([[1.0], [2.0], [3.0]]), column=0)
+        >>> calibration.standardized(torch.tensor([[4.0]]), [3])
+        tensor([[2.4495]])
+    """
+
+    like: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # of its device
+        self.of_task = PerTask(self._blank)
+
+    @property
+    def labels(self) -> list[int]:
+        """The tasks that were noted, in order of arrival."""
+        return list(self.of_task)
+
+    @torch.no_grad()
+    def note(self, label: int, scores: Tensor, column: int) -> None:
+        """Takes in a task.
+
+        Args:
+            label: The task.
+            scores: Of its training samples under each task known, `n x k`.
+            column: Which of the k is the task itself.
+        """
+        own = scores[:, column].double()
+        values = {
+            "mean": own.mean(),
+            "std": own.std(correction=0).clamp(min=1e-6),
+            "quantiles": torch.quantile(own, own.new_tensor(SHARES)),
+            "sharpness": own.new_tensor(_sharpest(scores.double(), column)),
+        }
+        self.of_task[label] = holding({name: v.to(self.like) for name, v in values.items()})
+
+    def standardized(self, scores: Tensor, tasks: list[int]) -> Tensor:
+        """Scores, `n x k`, in standard deviations from the mean of each task's own samples."""
+        mean, std = (self._stacked(name, tasks, scores) for name in ("mean", "std"))
+        return (scores - mean) / std
+
+    def share_below(self, scores: Tensor, tasks: list[int]) -> Tensor:
+        """Which share of a task's own samples scored lower, at most .5; `n x k` of `n x k`.
+
+        Between the quantiles that are kept the logarithm of the share is a straight line of the
+        score; below the last the line goes on.
+        """
+        quantiles = self._stacked("quantiles", tasks, scores)
+        logs = torch.tensor(SHARES).log().to(scores)
+        upper = (scores.unsqueeze(-1) > quantiles).sum(dim=-1).clamp(1, len(SHARES) - 1)
+        rows = torch.arange(len(tasks), device=scores.device)
+        low, high = quantiles[rows, upper - 1], quantiles[rows, upper]
+        along = (scores - low) / (high - low).clamp(min=1e-12)
+        logs = logs[upper - 1] + along * (logs[upper] - logs[upper - 1])
+        return logs.clamp(max=math.log(SHARES[-1])).exp()
+
+    def sharpness(self, tasks: list[int]) -> float:
+        """The geometric mean over tasks; 1 while there is but one."""
+        values = torch.stack([self._of(task).sharpness for task in tasks]).double()
+        values = values[values.isfinite()]
+        return float(values.log().mean().exp()) if len(values) else 1.0
+
+    def _of(self, task: int) -> Any:
+        check_has(task, self.labels, "calibration")
+        return self.of_task[task]
+
+    def _stacked(self, name: str, tasks: list[int], like: Tensor) -> Tensor:
+        return torch.stack([getattr(self._of(task), name) for task in tasks]).to(like)
+
+    def _blank(self, label: int, names: set[str]) -> nn.Module:
+        number, numbers = self.like.new_zeros(()), self.like.new_zeros(len(SHARES))
+        parts = {name: number.clone() for name in ("mean", "std", "sharpness")}
+        return holding({**parts, "quantiles": numbers})
+
+
+def _sharpest(scores: Tensor, column: int) -> float:
+    if scores.shape[1] < 2:
+        return float("nan")
+    likelihoods = [float((b * scores).log_softmax(dim=1)[:, column].mean()) for b in SHARPNESSES]
+    return SHARPNESSES[max(range(len(SHARPNESSES)), key=likelihoods.__getitem__)]

@@ -1,0 +1,86 @@
+"""A recognizer and a task-conditional classifier as one classifier that needs no task labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_bool
+from avalanche_hsf.inference.evaluating import evaluating
+from avalanche_hsf.inference.recognizer import TaskRecognizer, check_same_tasks
+from avalanche_hsf.inference.scores import log_probabilities
+from avalanche_hsf.models.tasks.module import TaskModule
+
+
+class ClassIncremental(nn.Module):
+    """p(y | x) = sum_t p(t | x) p(y | x, t): scores over all classes, without a task label.
+
+    To Avalanche a plain classifier, so that its accuracy and forgetting are class-incremental. It
+    is made of trained parts and is not trained itself. It costs k passes of recognizer and
+    classifier for k tasks, or, hard, k of the recognizer and one of the classifier.
+
+    Args:
+        recognizer: Of the same tasks as the classifier.
+        classifier: Gives class scores, `n x n_classes`, for samples and their tasks; best with
+            masking, which leaves each task its own classes.
+        soft: False decides for a task first: p(y | x) = p(y | x, argmax_t p(t | x)).
+
+    Example:
+        >>> from avalanche_hsf.models import HypernetSDEFlow, TaskConditional
+        >>> recognizer = TaskRecognizer(HypernetSDEFlow(4, seed=0))
+        >>> classifier = TaskConditional(nn.Linear(4, 6), seed=0)
+        >>> for model in (recognizer.model, classifier):
+        ...     model.hypernetwork.add_task(0)
+        >>> recognizer.calibrate(0, torch.rand(20, 4))
+        >>> ClassIncremental(recognizer, classifier)(torch.rand(3, 4)).shape
+        torch.Size([3, 6])
+    """
+
+    def __init__(
+        self, recognizer: TaskRecognizer, classifier: TaskModule, *, soft: bool = True
+    ) -> None:
+        super().__init__()
+        if not isinstance(recognizer, TaskRecognizer):
+            kind = type(recognizer).__name__
+            raise TypeError(f"recognizer must be a TaskRecognizer, got {kind}")
+        if not isinstance(classifier, TaskModule):
+            raise TypeError(
+                "classifier must have weights for each task, as a TaskConditional, got "
+                f"{type(classifier).__name__}"
+            )
+        self.recognizer = recognizer
+        self.classifier = classifier
+        self.soft = check_bool("soft", soft)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """log p(y | x), `n x n_classes`, of `n x *features`; no gradient reaches the parts.
+
+        Raises:
+            ValueError: No task is known, or the parts know different ones.
+        """
+        return self.predict_log_proba(x)
+
+    def infer_tasks(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+        """See `TaskRecognizer.infer_tasks`."""
+        return self.recognizer.infer_tasks(x, group_size=group_size)
+
+    def predict(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+        """The class of each sample, shape (n,)."""
+        return self.predict_log_proba(x, group_size=group_size).argmax(dim=1)
+
+    def predict_proba(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+        """p(y | x), `n x n_classes`; rows add up to 1."""
+        return self.predict_log_proba(x, group_size=group_size).exp()
+
+    def predict_log_proba(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+        """log p(y | x), `n x n_classes`."""
+        check_same_tasks(self.recognizer, self.classifier)
+        p = self.recognizer.task_probabilities(x, group_size=group_size)
+        tasks = self.recognizer.tasks
+        with evaluating(self.classifier):
+            if not self.soft:
+                labels = torch.tensor(tasks, device=x.device)[p.argmax(dim=1)]
+                return log_probabilities("classifier", self.classifier(x, labels))
+            of_task = [log_probabilities("classifier", self.classifier(x, task)) for task in tasks]
+        logs = torch.stack(of_task, dim=1) + p.clamp(min=1e-30).log().unsqueeze(2)
+        return logs.logsumexp(dim=1)

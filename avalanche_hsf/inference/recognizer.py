@@ -1,0 +1,245 @@
+"""Which of the tasks known a sample belongs to, or none of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.checks import check_bool, check_int, check_samples, check_share, check_size
+from avalanche_hsf.inference.calibration import TaskCalibration
+from avalanche_hsf.inference.evaluating import evaluating
+from avalanche_hsf.inference.scores import JointScore, ReconstructionScore, Score
+from avalanche_hsf.models.hsf import HypernetSDEFlow
+from avalanche_hsf.models.tasks.module import TaskModule
+
+
+class TaskRecognizer(nn.Module):
+    """Tells the task of a sample by how well each task's model explains it.
+
+    task(x) = argmax_t s(x, t), with s one of the scores of `avalanche_hsf.inference`. Any
+    task-conditional model will do: a `HypernetSDEFlow`, an autoencoder or a classifier in a
+    `TaskConditional`. If the model forgets nothing, neither does the recognizer.
+
+    It costs k passes of the model for k tasks, run side by side; with `first` one pass for each
+    of the `keep` tasks that this cheaper score likes best. Answers are the same whenever they are
+    asked for: noise that the model draws is the same each time.
+
+    Args:
+        model: A `TaskModule`.
+        score: Default: `JointScore` for a `HypernetSDEFlow` that reconstructs, otherwise
+            `ReconstructionScore`.
+        calibrated: Compare tasks in standard deviations from what their own training samples
+            scored. Off by default: it favours tasks with samples of many kinds.
+        first: The score of the first of two stages; None: all tasks take part in the second.
+        keep: How many tasks the first stage leaves, at least 1.
+        rows: Most rows of one pass through the model, at least 1.
+
+    Attributes:
+        calibration: What training samples scored, see `TaskCalibration`.
+
+    Raises:
+        TypeError: The model is of a kind that the score cannot ask.
+
+    Example:
+        >>> model = HypernetSDEFlow(input_dim=4, seed=0)
+        >>> recognizer = TaskRecognizer(model)
+        >>> model.hypernetwork.add_task(7)
+        >>> recognizer.calibrate(7, torch.rand(20, 4))
+        >>> recognizer.infer_tasks(torch.rand(3, 4))
+        tensor([7, 7, 7])
+    """
+
+    def __init__(
+        self,
+        model: TaskModule,
+        score: Score | None = None,
+        *,
+        calibrated: bool = False,
+        first: Score | None = None,
+        keep: int = 2,
+        rows: int = 8192,
+    ) -> None:
+        super().__init__()
+        if not isinstance(model, TaskModule):
+            raise TypeError(
+                "a recognizer needs a model with weights for each task, a HypernetSDEFlow or a "
+                f"TaskConditional, got {type(model).__name__}"
+            )
+        if score is None:
+            has_density = isinstance(model, HypernetSDEFlow) and model.reconstructs
+            score = JointScore() if has_density else ReconstructionScore()
+        for given in (score, first):
+            if given is None:
+                continue
+            if not isinstance(given, Score):
+                raise TypeError(f"a score must be a Score, got {type(given).__name__}")
+            given.check(model)
+        self.model = model
+        self.score = score
+        self.calibrated = check_bool("calibrated", calibrated)
+        self.first = first
+        self.keep = check_int("keep", keep, at_least=1)
+        self.rows = check_size("rows", rows)
+        self.calibration = TaskCalibration()
+
+    @property
+    def tasks(self) -> list[int]:
+        """The tasks that can be recognized: those that were calibrated, in order of arrival."""
+        return self.calibration.labels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the recognizer is."""
+        return self.calibration.like.device
+
+    @torch.no_grad()
+    def calibrate(self, task: int, x: Tensor) -> None:
+        """Makes a task one of those that can be recognized; called when its training has ended.
+
+        Args:
+            task: Its label.
+            x: Training samples of it, `n x *features`.
+
+        Raises:
+            ValueError: The model does not know the task.
+        """
+        check_samples("x", x)
+        if task not in self.model.tasks:
+            raise ValueError(
+                f"the model never saw task {task}, only {self.model.tasks}: train it first"
+            )
+        for score in (self.score, self.first):
+            if score is not None:
+                score.note(task, x)
+        tasks = list(dict.fromkeys([*self.tasks, task]))
+        self.calibration.note(task, self._asked(self.score, x, tasks), tasks.index(task))
+
+    def scores(self, x: Tensor, group_size: int = 1) -> Tensor:
+        """How well each task explains each sample: `n x k`, columns as in `tasks`.
+
+        After a first stage the tasks that it left out are at -inf.
+
+        Args:
+            x: `n x *features`.
+            group_size: So many consecutive samples are known to share a task, which is told from
+                their mean score; 1: each by itself.
+
+        Raises:
+            ValueError: No task was calibrated yet, or samples do not fit.
+        """
+        tasks = self._known()
+        if self.calibrated:
+            return self.deviations(x, group_size)
+        return _grouped(self._raw(x, tasks), group_size)
+
+    def deviations(self, x: Tensor, group_size: int = 1) -> Tensor:
+        """Scores in standard deviations from the mean of each task's own training samples."""
+        tasks = self._known()
+        return _grouped(self.calibration.standardized(self._raw(x, tasks), tasks), group_size)
+
+    def infer_tasks(
+        self, x: Tensor, *, group_size: int = 1, unknown: float | None = None
+    ) -> Tensor:
+        """The label of each sample's task, shape (n,); -1 for none of them.
+
+        Args:
+            x, group_size: As in `scores`.
+            unknown: Answer "none of these" where less than this share of the task's own training
+                samples scored lower, in (0, .5): so many of a task's own samples are turned away.
+                None: never.
+        """
+        tasks = torch.tensor(self._known(), device=x.device)
+        labels = tasks[self.scores(x, group_size).argmax(dim=1)]
+        if unknown is not None:
+            limit = check_share("unknown", unknown, at_most=0.5)
+            labels = labels.where(self.share_below(x, group_size=group_size) >= limit, -1)
+        return labels
+
+    def task_probabilities(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+        """p(task | x), `n x k`, columns as in `tasks`: softmax of b times the scores.
+
+        b is learned from training samples when tasks are calibrated, see `TaskCalibration`.
+        """
+        s = _grouped(self._raw(x, self._known()), group_size)
+        return (self.calibration.sharpness(self.tasks) * s).softmax(dim=1)
+
+    def share_below(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+        """Which share of its best task's own training samples scored lower, at most .5; (n,)."""
+        tasks = self._known()
+        s = self._raw(x, tasks)
+        best = self.scores(x, group_size).argmax(dim=1, keepdim=True)
+        share = self.calibration.share_below(s, tasks).log()
+        return _grouped(share, group_size).gather(1, best)[:, 0].exp()
+
+    def novelty(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+        """How new each sample is, shape (n,); higher is newer, for ranking and AUROC.
+
+        With two tasks or more: minus how much better the best task explains it than the others do
+        in the mean. A sample of none of them is explained by all about as well, be it easy or
+        hard; so this tells more than the best score itself, which a single task has to do with.
+        """
+        s = self.scores(x, group_size)
+        best = s.amax(dim=1)
+        if s.shape[1] == 1:
+            return -best
+        finite = s.isfinite()
+        others = (s.where(finite, 0.0).sum(dim=1) - best) / (finite.sum(dim=1) - 1)
+        return others - best
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As `scores`."""
+        return self.scores(x)
+
+    def _known(self) -> list[int]:
+        if not self.tasks:
+            raise ValueError(
+                "the recognizer knows no task yet: train its model on one, then call calibrate "
+                "with the task's training samples, as TaskInferencePlugin does"
+            )
+        return self.tasks
+
+    def _raw(self, x: Tensor, tasks: list[int]) -> Tensor:
+        check_samples("x", x)
+        if self.first is None or self.keep >= len(tasks):
+            return self._asked(self.score, x, tasks)
+        best = self._asked(self.first, x, tasks).topk(self.keep, dim=1).indices
+        labels = torch.tensor(tasks, device=x.device)[best]
+        s = x.new_full((len(x), len(tasks)), -torch.inf)
+        return s.scatter(1, best, self._of_labels(self.score, x, labels))
+
+    def _asked(self, score: Score, x: Tensor, tasks: list[int]) -> Tensor:
+        labels = torch.tensor(tasks, device=x.device).expand(len(x), -1)
+        return self._of_labels(score, x, labels)
+
+    def _of_labels(self, score: Score, x: Tensor, labels: Tensor) -> Tensor:
+        """Scores of n samples under m tasks each, `n x m`."""
+        n, m = labels.shape
+        step = max(1, self.rows // m)
+        parts = []
+        with evaluating(self.model):
+            for start in range(0, n, step):
+                some, of_some = x[start : start + step], labels[start : start + step]
+                repeated = some.repeat(m, *[1] * (x.dim() - 1))
+                parts.append(score(self.model, repeated, of_some.T.flatten()).view(m, -1).T)
+        return torch.cat(parts)
+
+
+def _grouped(s: Tensor, size: int) -> Tensor:
+    """Each row the mean of the consecutive rows that it shares a task with."""
+    if check_int("group_size", size, at_least=1) == 1:
+        return s
+    group = torch.arange(len(s), device=s.device) // size
+    sums = s.new_zeros(int(group[-1]) + 1, s.shape[1]).index_add(0, group, s)
+    return (sums / group.bincount().to(s).unsqueeze(1))[group]
+
+
+def check_same_tasks(recognizer: TaskRecognizer, classifier: Any) -> None:
+    """Raises ValueError unless a classifier knows all tasks that are recognized."""
+    missing = [task for task in recognizer.tasks if task not in classifier.tasks]
+    if missing:
+        raise ValueError(
+            f"the recognizer knows the tasks {recognizer.tasks}, the classifier "
+            f"{list(classifier.tasks)}: train both on the same stream"
+        )

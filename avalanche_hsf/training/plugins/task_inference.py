@@ -1,0 +1,154 @@
+"""Evaluation by inferred task labels, for any strategy with a task-conditional model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedPlugin
+from avalanche.training.templates import SupervisedTemplate
+from torch import Tensor
+
+from avalanche_hsf._private import relabelled
+from avalanche_hsf.checks import check_bool, check_choice, check_int, shown
+from avalanche_hsf.inference import ClassIncremental, TaskRecognizer
+from avalanche_hsf.models.tasks.module import TaskModule
+
+NEW_TASKS = ("label", "experience", "novelty")
+"""What opens a task, see `TaskInferencePlugin`."""
+
+
+class TaskInferencePlugin(SupervisedPlugin):
+    """Replaces task labels by inferred ones whenever the strategy evaluates.
+
+    For any supervised strategy whose model has weights for each task. The recognizer's strategy
+    is trained on each experience right after the strategy itself, by its own loop, and calibrated
+    with the training samples. In evaluation the model is given the task that the recognizer
+    infers; metrics and loggers still see the true labels, so that stock accuracy and forgetting
+    are those of a learner that is told nothing: class-incremental where tasks have classes of
+    their own. With `soft` the model's scores for all tasks are weighed by the tasks'
+    probabilities, see `ClassIncremental`.
+
+    Args:
+        recognizer: A `TaskRecognizer`; if its model is the strategy's own, nothing more is trained.
+        strategy: What trains the recognizer's model, such as an `HSFStrategy`; None: it is trained
+            elsewhere, or is the strategy's own.
+        new_task: What opens a task in training. "label": the stream's labels do. "experience":
+            every experience is a task of its own, numbered as it comes, for streams whose samples
+            all have the label 0. "novelty": an experience is one of a known task if the recognizer
+            knows its samples, otherwise a new one.
+        soft: Whether tasks are weighed; False decides for the likeliest.
+        n_samples: Training samples of a task that calibrate, at least 2.
+
+    Attributes:
+        inferred: The tasks inferred for the minibatch in evaluation, shape (n,); None before the
+            first task is known.
+
+    Raises:
+        TypeError, ValueError: An argument has the wrong type or is out of its range.
+
+    Example:
+        >>> from avalanche_hsf.training import HSFStrategy
+        >>> hsf = HSFStrategy.from_preset(input_dim=64, train_epochs=1, evaluator=None)
+        >>> plugin = TaskInferencePlugin(TaskRecognizer(hsf.model), hsf)
+        >>> plugin.recognizer.tasks
+        []
+    """
+
+    NEW = -1.0
+    """Novelty: in the mean the samples of an experience score so many deviations too low."""
+
+    transient = ("inferred", "_given")
+
+    def __init__(
+        self,
+        recognizer: TaskRecognizer,
+        strategy: SupervisedTemplate | None = None,
+        *,
+        new_task: str = "label",
+        soft: bool = True,
+        n_samples: int = 2000,
+    ) -> None:
+        super().__init__()
+        if not isinstance(recognizer, TaskRecognizer):
+            raise TypeError(f"recognizer must be a TaskRecognizer, got {shown(recognizer)}")
+        if strategy is not None and getattr(strategy, "model", None) is not recognizer.model:
+            raise ValueError(
+                "strategy must be the one that trains the recognizer's model: "
+                "TaskInferencePlugin(TaskRecognizer(strategy.model), strategy)"
+            )
+        self.recognizer = recognizer
+        self.strategy = strategy
+        self.new_task = check_choice("new_task", new_task, NEW_TASKS)
+        self.soft = check_bool("soft", soft)
+        self.n_samples = check_int("n_samples", n_samples, at_least=2)
+        self.inferred: Tensor | None = None
+        self._given: Tensor | None = None
+
+    def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
+        """Gives the experience the label of its task.
+
+        Raises:
+            TypeError: The model has no weights for each task.
+            ValueError: Under "label", a second experience of a stream without labels.
+        """
+        if not isinstance(strategy.model, TaskModule):
+            raise TypeError(
+                "TaskInferencePlugin needs a model with weights for each task, a TaskConditional "
+                f"or a HypernetSDEFlow, got {type(strategy.model).__name__}"
+            )
+        experience = strategy.experience
+        known = self.recognizer.tasks
+        if self.new_task == "label":
+            if known == [0] and list(experience.task_labels) == [0]:
+                raise ValueError(
+                    "a second experience has the task label 0: in a stream without task labels "
+                    'give TaskInferencePlugin new_task="experience", or "novelty" if tasks come '
+                    "back"
+                )
+            return
+        label = len(known)
+        if self.new_task == "novelty" and known:
+            label = self.task_of(experience)
+        strategy.experience = relabelled(experience, label)
+
+    def task_of(self, experience: Any) -> int:
+        """The known task that an experience belongs to, or the next free label."""
+        x = self._samples(experience)
+        tasks = self.recognizer.tasks
+        label = int(self.recognizer.infer_tasks(x, group_size=len(x))[0])
+        deviation = float(self.recognizer.deviations(x)[:, tasks.index(label)].mean())
+        return label if deviation > self.NEW else max(tasks) + 1
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Trains the recognizer on the experience and calibrates it."""
+        if self.strategy is not None:
+            self.strategy.train(strategy.experience, eval_streams=[])
+        self.recognizer.to(strategy.device)
+        for label in strategy.experience.task_labels:
+            self.recognizer.calibrate(int(label), self._samples(strategy.experience, int(label)))
+
+    def before_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
+        self._given, self.inferred = strategy.mbatch[-1], None
+        if not self.recognizer.tasks:
+            return
+        self.inferred = self.recognizer.infer_tasks(strategy.mb_x)
+        strategy.mbatch[-1] = self.inferred
+
+    def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
+        strategy.mbatch[-1] = self._given
+        if self.soft and self.inferred is not None:
+            both = ClassIncremental(self.recognizer, strategy.model)
+            strategy.mb_output = both(strategy.mb_x)
+
+    def _samples(self, experience: Any, label: int | None = None) -> Tensor:
+        """At most `n_samples` samples of an experience, evenly spread."""
+        dataset = experience.dataset.eval()
+        rows = [
+            i
+            for i, task in enumerate(dataset.targets_task_labels)
+            if label is None or int(task) == label
+        ]
+        every = max(1, len(rows) // self.n_samples)
+        rows = rows[::every][: self.n_samples]
+        return torch.stack([dataset[i][0] for i in rows]).to(self.recognizer.device)
