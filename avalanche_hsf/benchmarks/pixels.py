@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -39,8 +40,10 @@ class PermutedPixels(Dataset[tuple[Tensor, Tensor]]):
     def rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """x, float32 in [0, 1] of shape `n x 1 x height x width`, and y of some images at once."""
         images = self.images.index_select(0, rows)
-        moved = images.flatten(1).index_select(1, self.order).view(len(rows), 1, *images.shape[1:])
-        return moved.float().div_(255), self.classes.index_select(0, rows)
+        # numpy takes half as long as torch to move columns of bytes.
+        moved = torch.from_numpy(np.take(images.flatten(1).numpy(), self.order.numpy(), axis=1))
+        x = moved.view(len(rows), 1, *images.shape[1:]).float().div_(255)
+        return x, self.classes.index_select(0, rows)
 
     @property
     def row_bytes(self) -> int:
