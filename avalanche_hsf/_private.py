@@ -34,13 +34,38 @@ def parts_of(flat: Any) -> list[Any]:
     return flat._datasets
 
 
-def is_transformed(flat: Any) -> bool:
-    """Whether a `FlatData` has a transformation now. Only some `FlatData` have groups."""
-    for name in ("_transform_groups", "_frozen_transform_groups"):
-        groups = getattr(flat, name, None)
-        if groups is not None and groups[groups.current_group] is not None:
-            return True
-    return False
+def indices_of(flat: Any) -> Any:
+    """Which rows of its concatenated datasets a `FlatData` has, as a sequence; None: all."""
+    return flat._indices
+
+
+def data_attributes_of(dataset: Any) -> dict[str, Any]:
+    """What an `AvalancheDataset` knows of each sample, by name, such as its task label."""
+    return dataset._data_attributes
+
+
+def group_of(flat: Any, group: str | None) -> str | None:
+    """The transformation group in which a `FlatData` reads, inside of one that reads in `group`.
+
+    Those right inside of one that has groups follow it. Only some `FlatData` have any.
+    """
+    if not _grouped(flat):
+        return None
+    return getattr(flat, _GROUPS[-1]).current_group if group is None else group
+
+
+def transformations_of(flat: Any, group: str | None) -> list[Any]:
+    """What a `FlatData` applies to a sample in a group, in order."""
+    names = _GROUPS if _grouped(flat) else ()
+    found = [getattr(flat, name).transform_groups.get(group) for name in names]
+    return [transformation for transformation in found if transformation is not None]
+
+
+_GROUPS = ("_frozen_transform_groups", "_transform_groups")
+
+
+def _grouped(flat: Any) -> bool:
+    return getattr(flat, _GROUPS[-1], None) is not None
 
 
 def ends_a_task(experience: Any) -> bool:

@@ -129,13 +129,26 @@ def _with_config(words: list[str], commands: dict[str, _Parser]) -> list[str]:
 def _run(parser: _Parser, words: list[str]) -> int:
     chosen = parser.parse_args(words)
     _quiet()
+    from avalanche_hsf.experiments.runs.files import data_at
+
+    with data_at(getattr(chosen, "data_root", None)):  # processes that are started inherit it
+        return _make(chosen)
+
+
+def _make(chosen: argparse.Namespace) -> int:
     from avalanche_hsf.experiments import ResultsFile
     from avalanche_hsf.experiments.commands.config import resolved
     from avalanche_hsf.experiments.runs.engines import make_engine
+    from avalanche_hsf.experiments.runs.files import download
 
     command: Any = import_module(f"avalanche_hsf.experiments.commands.{chosen.command}")
     try:
+        if getattr(chosen, "download", False):
+            download(chosen.benchmark)
         checked = command.check(chosen)
+    except (OSError, TypeError, ValueError) as error:
+        chosen.parser.error(str(error))
+    try:
         results = ResultsFile(
             chosen.out, fresh=chosen.fresh, checkpoint_every=chosen.checkpoint_every
         )

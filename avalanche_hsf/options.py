@@ -113,6 +113,7 @@ def compare(parser: argparse.ArgumentParser) -> None:
         help="seed of the search, not reported (default: %(default)s)",
     )
     _seeds_and_epochs(parser, epochs=None)
+    _data(parser)
 
 
 def diagnose(parser: argparse.ArgumentParser) -> None:
@@ -187,6 +188,21 @@ def engine(parser: argparse.ArgumentParser, out: str) -> None:
     )
 
 
+def _data(parser: argparse.ArgumentParser) -> None:
+    """Where data sets lie that are not part of the package."""
+    parser.add_argument(
+        "--data-root",
+        metavar="DIR",
+        help="folder with MNIST/raw and FashionMNIST/raw, for the benchmarks that need them "
+        "(default: the environment variable AVALANCHE_HSF_DATA, else Avalanche's folder)",
+    )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="download the data set of the benchmark if it is missing; without this, nothing is",
+    )
+
+
 def _seeds_and_epochs(
     parser: argparse.ArgumentParser,
     *,
@@ -213,3 +229,4 @@ def _preset_runs(parser: argparse.ArgumentParser) -> None:
         "%(default)s, the paper's)",
     )
     _seeds_and_epochs(parser)
+    _data(parser)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
 from avalanche.benchmarks import NCScenario, nc_benchmark
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from avalanche_hsf.checks import LARGEST_SEED, check_bool, check_int, shown
-
-N_CLASSES = 10
+from avalanche_hsf.benchmarks.classes import class_order, classes_per_experience
+from avalanche_hsf.checks import check_bool, shown
 
 
 def SplitDigits(
@@ -60,44 +58,19 @@ def SplitDigits(
         >>> experience.classes_in_this_experience, experience.task_label
         ([2, 3], 1)
     """
-    if check_int("n_experiences", n_experiences, at_least=1) > N_CLASSES:
-        raise ValueError(
-            f"n_experiences must be at most {N_CLASSES}, one class each, got {n_experiences}"
-        )
+    order = class_order(fixed_class_order, shuffle, seed)
+    sizes = classes_per_experience(n_experiences)
     check_bool("return_task_id", return_task_id)
-    check_bool("shuffle", shuffle)
-    per_experience, remainder = divmod(N_CLASSES, n_experiences)
     train, test = _datasets(test_size)
     return nc_benchmark(
         train,
         test,
-        n_experiences,
+        len(sizes),
         return_task_id,
         # Given a seed instead, Avalanche would seed torch's global generators with it.
-        fixed_class_order=_class_order(fixed_class_order, shuffle, seed),
-        per_exp_classes={i: per_experience + (i < remainder) for i in range(n_experiences)},
+        fixed_class_order=order,
+        per_exp_classes=sizes,
     )
-
-
-def _class_order(fixed: Sequence[int] | None, shuffle: bool, seed: int | None) -> list[int]:
-    if fixed is not None:
-        if not isinstance(fixed, Iterable) or isinstance(fixed, Tensor):
-            got = shown(fixed)
-            raise TypeError(f"fixed_class_order must be a list of the ten classes, got {got}")
-        order = [check_int("a class in fixed_class_order", c, at_least=0) for c in fixed]
-        if sorted(order) != list(range(N_CLASSES)):
-            raise ValueError(
-                f"fixed_class_order must hold each of the classes 0 to 9 once, got {order}"
-            )
-        return order
-    if not shuffle:
-        return list(range(N_CLASSES))
-    generator = torch.Generator()
-    if seed is None:
-        generator.set_state(torch.get_rng_state())
-    else:
-        generator.manual_seed(check_int("seed", seed, at_least=0, at_most=LARGEST_SEED))
-    return torch.randperm(N_CLASSES, generator=generator).tolist()
 
 
 def _datasets(test_size: float) -> tuple[TensorDataset, TensorDataset]:

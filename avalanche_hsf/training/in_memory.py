@@ -7,17 +7,16 @@ again: 300 calls for one full batch of the paper's stream, every epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf
 from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
-from avalanche.benchmarks.utils.flat_data import FlatData
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
-from avalanche_hsf._private import epoch_loader, flat_data, is_transformed, parts_of
+from avalanche_hsf._private import epoch_loader
+from avalanche_hsf.training.rows import bytes_of, stacked
 
 MAX_BYTES = 256 * 2**20
 
@@ -27,30 +26,28 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
 
     The samplers of the given loader set the order and draw the same random numbers as before. It
     is replaced where that is exact: an Avalanche loader (of one dataset, balanced over tasks or
-    groups, with replay) without worker processes, over datasets of at most `max_bytes` of plain
-    tensors of one shape and type, with no transformation or collate function. Otherwise it comes
-    back as it is.
+    groups, with replay) without worker processes, over datasets of samples of at most `max_bytes`
+    each, from plain tensors or `PermutedPixels` of one shape and type, with no collate function and
+    no transformation but Avalanche's numbering of classes. Otherwise it comes back as it is.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
         and not loader.distributed_sampling
         and loader.loader_kwargs.get("num_workers", 0) == 0
         and loader.loader_kwargs["collate_fn"] is default_collate
-        and all(_bytes_if_plain(dataset) <= max_bytes for dataset in loader.datasets)
+        and all(bytes_of(dataset) <= max_bytes for dataset in loader.datasets)
     )
-    if not eligible:
-        return loader
-    samples = [sample for dataset in loader.datasets for sample in dataset]
-    return _InMemoryLoader(loader, samples) if len({*map(_kind, samples)}) == 1 else loader
+    columns = stacked(loader.datasets) if eligible else None
+    return loader if columns is None else _InMemoryLoader(loader, columns)
 
 
 class _InMemoryLoader:
-    def __init__(self, loader: MultiDatasetDataLoader, samples: list[Any]) -> None:
+    def __init__(self, loader: MultiDatasetDataLoader, columns: list[Tensor]) -> None:
         self._loader = loader
         # Its samplers draw when an iteration starts and keep nothing, so one serves all epochs.
         stock = epoch_loader(loader)
         self._batches: DataLoader = DataLoader(
-            _Columns(*default_collate(samples)),
+            _Columns(*columns),
             batch_sampler=stock.batch_sampler,
             collate_fn=list,
             pin_memory=stock.pin_memory,
@@ -78,10 +75,8 @@ class Memory:
     def __init__(self, dataset: AvalancheDataset) -> None:
         self._dataset = dataset
         self._columns: list[Tensor] | None = None
-        plain = dataset.collate_fn is default_collate and _bytes_if_plain(dataset) <= MAX_BYTES
-        samples = list(dataset) if plain else []
-        if len({*map(_kind, samples)}) == 1:
-            self._columns = default_collate(samples)
+        if dataset.collate_fn is default_collate and bytes_of(dataset) <= MAX_BYTES:
+            self._columns = stacked([dataset])
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -90,19 +85,3 @@ class Memory:
         if self._columns is not None:
             return [column[rows] for column in self._columns]
         return self._dataset.collate_fn([self._dataset[i] for i in rows.tolist()])
-
-
-def _kind(sample: Any) -> tuple[Any, ...]:
-    """Types and shapes, equal for samples that are rows of common tensors."""
-    return tuple((p.dtype, p.shape) if isinstance(p, Tensor) else type(p) for p in sample)
-
-
-def _bytes_if_plain(dataset: Any) -> float:
-    """Size of the tensors under a dataset; infinite if there is anything but plain tensors."""
-    if isinstance(dataset, AvalancheDataset):
-        return _bytes_if_plain(flat_data(dataset))
-    if isinstance(dataset, FlatData):
-        return inf if is_transformed(dataset) else sum(map(_bytes_if_plain, parts_of(dataset)))
-    if type(dataset) is TensorDataset:
-        return sum(tensor.nbytes for tensor in dataset.tensors)
-    return inf

@@ -142,7 +142,7 @@ def test_the_command(tmp_path, capsys):
     assert (tmp_path / "comparison.csv").exists()
 
 
-def test_every_network_fits_its_stream():
+def test_every_network_fits_its_stream(data_root):
     for name, problem in BENCHMARKS.items():
         experience = problem.make(1).train_stream[0]
         x, y, t = experience.dataset[0]

@@ -19,7 +19,7 @@ from avalanche_hsf.benchmarks import SyntheticManifolds, reconstruction_benchmar
 from avalanche_hsf.experiments.commands.comparison import GROUPS
 from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Setting
 from avalanche_hsf.experiments.learners.methods import gem
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
+from avalanche_hsf.experiments.runs.named import BENCHMARKS
 from avalanche_hsf.models.baselines.mlp import MLPAutoencoder
 
 N = 60

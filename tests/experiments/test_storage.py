@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from avalanche_hsf.benchmarks import reconstruction_benchmark
 from avalanche_hsf.experiments.learners import LEARNERS, Setting
 from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
+from avalanche_hsf.experiments.runs.named import BENCHMARKS
 
 N, D, TASKS = 60, 3, 3
 BOTTLENECK = BENCHMARKS["bottleneck"]

@@ -142,7 +142,7 @@ def test_the_command(tmp_path, capsys):
         (["--vary", "lr=inf"], "lr must be a finite number, got inf"),
         (["--vary", "gamma=nan"], "gamma must be a finite number, got nan"),
         (["--preset", "perfect"], "unknown preset 'perfect'"),
-        (["--benchmark", "mnist"], "unknown benchmark 'mnist'"),
+        (["--benchmark", "svhn"], "unknown benchmark 'svhn'"),
         (["--benchmark", "split-digits"], "on split-digits the target is not the input"),
     ],
 )

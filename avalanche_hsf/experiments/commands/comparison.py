@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from avalanche_hsf.benchmarks.idx import check_files
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
@@ -23,6 +24,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 OF_AUTOENCODERS = ("hsf-isolated", "presets", "peers")
 OF_NETWORKS = ("hn-isolated", "networks")
+UNTOLD = tuple(name for name in GROUPS["networks"] if not LEARNERS[name].ours)
+"""Those that do without the task; ours have nothing to write other weights for."""
 SEEDS = (1, 2, 3, 4, 5)
 TUNING_SEED = 100
 
@@ -67,7 +70,8 @@ class Comparison:
         """Arguments and errors as in `compare`."""
         problem = find_problem(benchmark, network, criterion=criterion, mb_size=mb_size)
         if learners is None:
-            learners = OF_NETWORKS if problem.unit == "epoch" else OF_AUTOENCODERS
+            of_networks = OF_NETWORKS if problem.told else UNTOLD
+            learners = of_networks if problem.unit == "epoch" else OF_AUTOENCODERS
         named = _named(learners)
         builders = {name: find_learner(learner) for name, learner in named.items()}
         check_fit(problem, builders)
@@ -127,7 +131,12 @@ def _named(learners: Learners) -> dict[str, Named]:
 
 
 def check_fit(problem: Problem, learners: Mapping[str, Learner]) -> None:
-    """Raises ValueError if there is no learner, or one is not for that problem."""
+    """Raises an error if there is no learner, or one is not for that problem, or data are missing.
+
+    Raises:
+        FileNotFoundError: A file of a data set is missing.
+        ValueError: One is damaged, or all else.
+    """
     if not learners:
         raise ValueError("learners must name at least one learner, got none")
     for name, learner in learners.items():
@@ -137,6 +146,8 @@ def check_fit(problem: Problem, learners: Mapping[str, Learner]) -> None:
                 f"{name} builds an autoencoder, but on {problem.name} the target is not the input; "
                 f"choose from {', '.join(fitting)}"
             )
+    for name in problem.data:
+        check_files(name)
 
 
 def tune(

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from avalanche_hsf import evaluation
 from avalanche_hsf.experiments.commands.comparison import GROUPS
 from avalanche_hsf.experiments.learners import LEARNERS
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS
+from avalanche_hsf.experiments.runs.named import BENCHMARKS
 from avalanche_hsf.training import PRESETS
 
 WIDTH = 100

@@ -42,7 +42,7 @@ class Problem:
         unit: What an epoch is called in tables: "epoch", or "step" where it is one minibatch.
         shuffle: Whether an epoch draws the samples in random order.
         drop_last: Whether an epoch leaves out what does not fill a minibatch.
-        classifies: Whether targets are classes, so that each task may have its own head.
+        classifies: Whether targets are classes, so that each task may have a head of its own.
         latent_dim: Latent width of the autoencoders that learners build; 0: none can, since the
             target is not the input.
         memory: Raw samples in all that learners with a memory of samples may keep.
@@ -51,6 +51,9 @@ class Problem:
             would take longer than all the rest.
         tuned_on: Name of the problem on which configurations are chosen; "": this one.
         few_samples: Whether learners overfit, so that `REGULARIZED` is worth a try.
+        told: Whether learners are told the task. Where they are not, all task labels are the same,
+            and a classifier has one head for all classes.
+        data: Names of the data sets that it reads from files, see `check_files`.
     """
 
     name: str
@@ -72,6 +75,13 @@ class Problem:
     optimizers: tuple[str, ...] = ("AdamW",)
     tuned_on: str = ""
     few_samples: bool = False
+    told: bool = True
+    data: tuple[str, ...] = ()
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether each task has a head of its own."""
+        return self.classifies and self.told
 
 
 @dataclass(frozen=True)

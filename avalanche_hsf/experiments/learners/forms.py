@@ -72,13 +72,13 @@ def task_aware_autoencoder(setting: Setting) -> nn.Module:
 
 
 def network_with_heads(setting: Setting) -> nn.Module:
-    """The problem's network, with a head for each task where there are classes.
+    """The problem's network, with a head for each task that is told where there are classes.
 
     Raises:
         ValueError: It classifies, and no layer of its own is called `classifier`.
     """
     network = setting.make_network()
-    if not setting.problem.classifies:
+    if not setting.problem.has_heads:
         return network
     if not hasattr(network, "classifier"):
         raise ValueError(

@@ -19,7 +19,8 @@ from avalanche_hsf.checks import check_int
 from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Learner, Problem
 from avalanche_hsf.experiments.learners.base import RATES
 from avalanche_hsf.experiments.runs.canonical import canonical
-from avalanche_hsf.experiments.runs.problems import BENCHMARKS, given, measured_by, problem_of
+from avalanche_hsf.experiments.runs.named import BENCHMARKS
+from avalanche_hsf.experiments.runs.problems import given, measured_by, problem_of
 
 Named = str | Any
 """A name of this package, an address `module:name`, or the thing itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import traceback
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from avalanche_hsf.benchmarks.idx import DATA_ROOT, data_at
 from avalanche_hsf.experiments.runs.digest import digest_of
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of, load
 from avalanche_hsf.experiments.runs.record import Key, Run, Runs
@@ -95,11 +97,19 @@ class Failure:
 
 
 class Task(NamedTuple):
-    """A run to be made: its job, the key that it will have, and where it keeps checkpoints."""
+    """A run to be made.
+
+    Attributes:
+        job: What to run.
+        key: That it will have.
+        unfinished: Where it keeps checkpoints.
+        data_root: Where data sets lie, if their folder was given; not part of the key.
+    """
 
     job: Job
     key: Key
     unfinished: Unfinished | None = None
+    data_root: str | None = None
 
 
 Engine = Callable[[Sequence[Task]], Iterator[tuple[Task, "Run | Failure"]]]
@@ -183,14 +193,17 @@ def finish(task: Task, *, progress: bool = False) -> Run | Failure:
         task: What to run.
         progress: Show a progress bar.
     """
-    job, key, unfinished = task
+    job, key, unfinished, root = task
+    if root is not None and not Path(root).is_dir():
+        root = None  # a worker elsewhere may have them in a folder of its own
     # Threads of one process share torch's global generators.
     with _ONE_AT_A_TIME:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             silence_avalanche()
-            finished = job.work(**job.arguments, progress=progress, unfinished=unfinished)
+            with data_at(root):
+                finished = job.work(**job.arguments, progress=progress, unfinished=unfinished)
             return replace(
                 finished,
                 benchmark=key.benchmark,
@@ -214,10 +227,9 @@ def _reason(error: BaseException) -> str:
 
 
 def _task(results: ResultsFile, job: Job) -> Task:
-    key = job.key
-    if results.unfinished is None:
-        return Task(job, key)
-    return Task(job, key, results.unfinished.of(key, job.work.__qualname__))
+    key, kept = job.key, results.unfinished
+    unfinished = None if kept is None else kept.of(key, job.work.__qualname__)
+    return Task(job, key, unfinished, os.environ.get(DATA_ROOT))
 
 
 def _held(results: ResultsFile, task: Task) -> bool:

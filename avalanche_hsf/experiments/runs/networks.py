@@ -15,13 +15,17 @@ def _sequential(**layers: nn.Module) -> nn.Module:
 
 def mlp(setting: Setting) -> nn.Module:
     """Two hidden layers of 100 with ReLU, for any stream of vectors."""
+    return _mlp_of(setting, 100)
+
+
+def _mlp_of(setting: Setting, width: int) -> nn.Module:
     return _sequential(
         flatten=nn.Flatten(),
-        hidden_1=nn.Linear(setting.input_dim, 100),
+        hidden_1=nn.Linear(setting.input_dim, width),
         relu_1=nn.ReLU(),
-        hidden_2=nn.Linear(100, 100),
+        hidden_2=nn.Linear(width, width),
         relu_2=nn.ReLU(),
-        classifier=nn.Linear(100, setting.output_dim),
+        classifier=nn.Linear(width, setting.output_dim),
     )
 
 
@@ -34,6 +38,16 @@ def sigmoid_mlp(setting: Setting) -> nn.Module:
         sigmoid_2=nn.Sigmoid(),
         classifier=nn.Linear(10, 1),
     )
+
+
+def split_mlp(setting: Setting) -> nn.Module:
+    """784-400-400-10 with ReLU, the network of the published SplitMNIST."""
+    return _mlp_of(setting, 400)
+
+
+def permuted_mlp(setting: Setting) -> nn.Module:
+    """1024-1000-1000-10 with ReLU, the network of the published PermutedMNIST."""
+    return _mlp_of(setting, 1000)
 
 
 def digits_cnn(setting: Setting) -> nn.Module:

@@ -1,8 +1,7 @@
-"""The problems of this package by name, and how any other stream becomes one."""
+"""How a stream becomes a problem."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,18 +10,10 @@ import torch
 from avalanche.benchmarks import CLScenario
 from torch import Tensor, nn
 
-from avalanche_hsf.benchmarks import (
-    PolynomialRegression,
-    RandomManifolds,
-    SplitDigits,
-    SyntheticImages,
-    SyntheticManifolds,
-    as_reconstruction,
-)
 from avalanche_hsf.evaluation import ErrorMatrix, ErrorRateMatrix, MSEMatrix
 from avalanche_hsf.experiments.learners import Problem, Setting
 from avalanche_hsf.experiments.learners.forms import autoencoder
-from avalanche_hsf.experiments.runs.networks import digits_cnn, image_cnn, mlp, sigmoid_mlp
+from avalanche_hsf.experiments.runs.networks import mlp
 
 LATENT_DIM = 24
 """Latent width of autoencoders by default: the paper's."""
@@ -150,9 +141,9 @@ def setting_for(problem: Problem, benchmark: CLScenario, *, epochs: int, seed: i
     x, y = experiences[0].dataset[0][:2]
     output_dim = y.numel() if isinstance(y, Tensor) else 1
     if problem.classifies:
-        output_dim = 1 + max(
-            int(target) for experience in experiences for target in experience.dataset.targets
-        )
+        targets = (experience.dataset.targets for experience in experiences)
+        # Avalanche's targets know their classes, which saves a look at each of many samples.
+        output_dim = 1 + max(int(c) for each in targets for c in getattr(each, "uniques", each))
     return Setting(
         problem=problem,
         input_shape=tuple(x.shape),
@@ -162,87 +153,3 @@ def setting_for(problem: Problem, benchmark: CLScenario, *, epochs: int, seed: i
         epochs=epochs,
         seed=seed,
     )
-
-
-def _fixed(make: Callable[..., CLScenario], seed: int) -> CLScenario:
-    return make()
-
-
-def _drawn(make: Callable[..., CLScenario], seed: int, **arguments: Any) -> CLScenario:
-    return make(**arguments, seed=seed)
-
-
-def _digits_to_reconstruct(seed: int) -> CLScenario:
-    return as_reconstruction(SplitDigits(10, seed=seed))
-
-
-_POLYNOMIALS: dict[str, Any] = {
-    "make_network": sigmoid_mlp,
-    "criterion": nn.MSELoss,
-    "epochs": math.ceil(4001 / 3),  # of 3 full minibatches: the published 4,001 iterations
-    "drop_last": True,
-    "optimizers": ("AdamW", "SOAP"),
-    "tuned_on": "polynomials-drawn",
-}
-_TEXTURES: dict[str, Any] = {
-    "make_network": image_cnn,
-    "criterion": nn.CrossEntropyLoss,
-    "mb_size": 50,
-    "epochs": 20,
-    "tuned_on": "images-3",
-}
-
-_CURVES = partial(_fixed, SyntheticManifolds)
-_PROBLEMS = (
-    autoencoding("synthetic", _CURVES, "the paper's five curves, latent width 24"),
-    autoencoding(
-        "bottleneck", _CURVES, "the paper's curves through a latent of width 2: tasks conflict", 2
-    ),
-    autoencoding(
-        "random-5", partial(_drawn, RandomManifolds, n_experiences=5), "five random curves per seed"
-    ),
-    autoencoding(
-        "random-20",
-        partial(_drawn, RandomManifolds, n_experiences=20),
-        "twenty random curves per seed",
-        tuned_on="random-5",
-    ),
-    autoencoding(
-        "digits",
-        _digits_to_reconstruct,
-        "scikit-learn's digits, a class per task, in another order with each seed",
-        few_samples=True,
-    ),
-    network(
-        "polynomials",
-        partial(_fixed, PolynomialRegression),
-        about="the three regressions of von Oswald et al. 2020, on their very points",
-        **_POLYNOMIALS,
-    ),
-    network(
-        "polynomials-drawn",
-        partial(_drawn, PolynomialRegression),
-        about="the same on other points with each seed",
-        **_POLYNOMIALS,
-    ),
-    network(
-        "split-digits",
-        partial(_drawn, SplitDigits, n_experiences=5),
-        digits_cnn,
-        nn.CrossEntropyLoss,
-        about="two classes of digits per task and a CNN, in another order with each seed",
-        epochs=30,
-    ),
-    *(
-        network(
-            f"images-{n}",
-            partial(_drawn, SyntheticImages, n_experiences=n, n_train=300),
-            about=f"{number} tasks of ten textures and a CNN",
-            **_TEXTURES,
-        )
-        for n, number in ((3, "three"), (10, "ten"))
-    ),
-)
-
-BENCHMARKS: dict[str, Problem] = {problem.name: problem for problem in _PROBLEMS}
-"""Problems by name; digits and images have held-out tests. See `Problem.about`."""

@@ -25,7 +25,7 @@ def _build(setting: Setting, *, preset: str, options: Any, **arguments: Any) -> 
         setting.make_network(),
         hypernetwork=kind["hypernetwork"],
         hypernetwork_options={**kind["hypernetwork_options"], **options},
-        masking=setting.problem.classifies,  # as the peers' heads
+        masking=setting.problem.has_heads,  # as the peers' heads
         seed=setting.seed,
     )
     protections = dict(PRESETS[preset].protections)
@@ -50,7 +50,7 @@ def _regularized(setting: Setting, *, weight: float, **arguments: Any) -> Any:
     model = TaskConditional(
         setting.make_network(),
         hypernetwork="mlp",
-        masking=setting.problem.classifies,
+        masking=setting.problem.has_heads,
         seed=setting.seed,
     )
     protections = [OutputRegularizerPlugin(weight), FreezeEmbeddingsPlugin(), FreezeSharedPlugin()]
