@@ -24,7 +24,7 @@ class TaskRecognizer(nn.Module):
 
     It costs k passes of the model for k tasks, run side by side; with `first` one pass for each
     of the `keep` tasks that this cheaper score likes best. Answers are the same whenever they are
-    asked for: noise that the model draws is the same each time.
+    asked for: the model runs without noise.
 
     Args:
         model: A `TaskModule`.
@@ -83,6 +83,7 @@ class TaskRecognizer(nn.Module):
         self.keep = check_int("keep", keep, at_least=1)
         self.rows = check_size("rows", rows)
         self.calibration = TaskCalibration()
+        self._shape: tuple[int, ...] = ()  # of a sample
 
     @property
     def tasks(self) -> list[int]:
@@ -105,11 +106,15 @@ class TaskRecognizer(nn.Module):
         Raises:
             ValueError: The model does not know the task.
         """
+        task = check_int("task", task, at_least=0)
         check_samples("x", x)
         if task not in self.model.tasks:
             raise ValueError(
                 f"the model never saw task {task}, only {self.model.tasks}: train it first"
             )
+        if self.tasks:
+            self._check_shape(x)
+        self._shape = tuple(x.shape[1:])
         for score in (self.score, self.first):
             if score is not None:
                 score.note(task, x)
@@ -136,8 +141,10 @@ class TaskRecognizer(nn.Module):
 
     def deviations(self, x: Tensor, group_size: int = 1) -> Tensor:
         """Scores in standard deviations from the mean of each task's own training samples."""
-        tasks = self._known()
-        return _grouped(self.calibration.standardized(self._raw(x, tasks), tasks), group_size)
+        return self._standardized(_grouped(self._raw(x, self._known()), group_size))
+
+    def _standardized(self, s: Tensor) -> Tensor:
+        return self.calibration.standardized(s, self.tasks)
 
     def infer_tasks(
         self, x: Tensor, *, group_size: int = 1, unknown: float | None = None
@@ -173,20 +180,28 @@ class TaskRecognizer(nn.Module):
         share = self.calibration.share_below(s, tasks).log()
         return _grouped(share, group_size).gather(1, best)[:, 0].exp()
 
-    def novelty(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+    def novelty(self, x: Tensor, *, group_size: int = 1, relative: bool = False) -> Tensor:
         """How new each sample is, shape (n,); higher is newer, for ranking and AUROC.
 
-        With two tasks or more: minus how much better the best task explains it than the others do
-        in the mean. A sample of none of them is explained by all about as well, be it easy or
-        hard; so this tells more than the best score itself, which a single task has to do with.
+        Minus the score of its best task, in standard deviations from what the task's own training
+        samples scored.
+
+        Args:
+            x, group_size: As in `scores`.
+            relative: With two tasks or more: minus how much better the best task explains the
+                sample than the others do in the mean. A sample of none of them is explained by
+                all about as well, be it easy or hard, so this ranks samples of a kind, new digits
+                among digits, better. Far from all tasks it means nothing.
         """
         s = self.scores(x, group_size)
-        best = s.amax(dim=1)
-        if s.shape[1] == 1:
-            return -best
+        best, which = s.max(dim=1, keepdim=True)
+        if not check_bool("relative", relative) or s.shape[1] == 1:
+            deviations = s if self.calibrated else self._standardized(s)
+            return -deviations.gather(1, which)[:, 0]
         finite = s.isfinite()
-        others = (s.where(finite, 0.0).sum(dim=1) - best) / (finite.sum(dim=1) - 1)
-        return others - best
+        total = s.where(finite, 0.0).sum(dim=1, keepdim=True)
+        others = (total - best) / (finite.sum(dim=1, keepdim=True) - 1).clamp(min=1)
+        return (others - best)[:, 0]
 
     def forward(self, x: Tensor) -> Tensor:
         """As `scores`."""
@@ -200,8 +215,22 @@ class TaskRecognizer(nn.Module):
             )
         return self.tasks
 
-    def _raw(self, x: Tensor, tasks: list[int]) -> Tensor:
+    def _check_shape(self, x: Tensor) -> None:
         check_samples("x", x)
+        if tuple(x.shape[1:]) != self._shape:
+            sizes = ", ".join(map(str, ("n", *self._shape)))
+            raise ValueError(
+                f"x must be ({sizes}) as the samples of the tasks were, got {tuple(x.shape)}"
+            )
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"shape": self._shape}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self._shape = tuple(state["shape"])
+
+    def _raw(self, x: Tensor, tasks: list[int]) -> Tensor:
+        self._check_shape(x)
         if self.first is None or self.keep >= len(tasks):
             return self._asked(self.score, x, tasks)
         best = self._asked(self.first, x, tasks).topk(self.keep, dim=1).indices

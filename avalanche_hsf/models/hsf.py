@@ -280,4 +280,8 @@ class HypernetSDEFlow(TaskWritten):
 
     def _solve(self, block: str, written: Written, z: Tensor) -> Tensor:
         sde: Any = self.get_submodule(block)
-        return self.run(block, written, z, sde.draw_noise(len(z), self._generator))
+        if self.noise.silent:
+            noise = z.new_zeros(1, 1, 1).expand(len(z), sde.n_steps, sde.dim)
+        else:
+            noise = sde.draw_noise(len(z), self._generator)
+        return self.run(block, written, z, noise)

@@ -16,6 +16,8 @@ class SeededNoise(nn.Module):
     its own, how often a run is evaluated does not change what it learns. Their states are part
     of `state_dict`, so a model that is saved and loaded goes on with the same noise.
 
+    While `silent` is set, the model is to run without noise and draws none.
+
     Args:
         seed: An integer of at least 0; if None it is drawn from torch's global generator.
         stream: Sets apart several sources that share a seed, 0 to 127.
@@ -28,6 +30,7 @@ class SeededNoise(nn.Module):
 
     def __init__(self, seed: int | None = None, *, stream: int = 0) -> None:
         super().__init__()
+        self.silent = False
         self.seed = resolve_seed(seed)
         self.stream = check_int("stream", stream, at_least=0, at_most=127)
         self._generators = self._seeded(torch.device("cpu"))
