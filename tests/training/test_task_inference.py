@@ -1,0 +1,178 @@
+"""Evaluation by inferred task labels, on streams with labels and without."""
+
+import pytest
+import torch
+from avalanche.evaluation.metrics import accuracy_metrics
+from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin
+from torch import nn
+
+from avalanche_hsf.benchmarks import SplitDigits
+from avalanche_hsf.evaluation import TaskConfusion
+from avalanche_hsf.inference import EntropyScore, ReconstructionScore, TaskRecognizer
+from avalanche_hsf.models import MLPAutoencoder, TaskConditional
+from avalanche_hsf.training import CommitPlugin, HSFStrategy, TaskInferencePlugin
+
+
+def _digits(**options):
+    return SplitDigits(5, shuffle=False, **options)
+
+
+def _recognizer(epochs=6):
+    """A plain autoencoder for each task, the quickest."""
+    torch.manual_seed(0)
+    model = TaskConditional(MLPAutoencoder(64, latent_dim=12), seed=0)
+    strategy = _Autoencoding(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=5e-3),
+        criterion=nn.MSELoss(),
+        train_mb_size=32,
+        train_epochs=epochs,
+        plugins=[CommitPlugin()],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    return TaskRecognizer(model, ReconstructionScore()), strategy
+
+
+class _Autoencoding(Naive):
+    def _unpack_minibatch(self):
+        super()._unpack_minibatch()
+        self.mbatch[0] = self.mbatch[0].flatten(1)
+        self.mbatch[1] = self.mbatch[0]
+
+
+def _strategy(plugins, metrics=()):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 40), nn.ReLU(), nn.Linear(40, 10))
+    model = TaskConditional(network, masking=True, seed=0)
+    return Naive(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=5e-3),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=32,
+        train_epochs=4,
+        eval_mb_size=100,
+        plugins=[CommitPlugin(), *plugins],
+        evaluator=EvaluationPlugin(accuracy_metrics(stream=True), *metrics, loggers=[]),
+    )
+
+
+def _plugin(new_task="label", **options):
+    torch.manual_seed(0)
+    hsf = HSFStrategy.from_preset(
+        input_dim=64, seed=0, train_mb_size=48, train_epochs=12, evaluator=None
+    )
+    return TaskInferencePlugin(TaskRecognizer(hsf.model), hsf, new_task=new_task, **options)
+
+
+def _accuracy(strategy, stream):
+    results = strategy.eval(stream)
+    return next(v for k, v in results.items() if k.startswith("Top1_Acc_Stream"))
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Trained on three tasks of a stream without labels."""
+    benchmark = _digits(return_task_id=False)
+    plugin = _plugin("experience")
+    confusion = TaskConfusion(plugin)
+    strategy = _strategy([plugin], [confusion])
+    for experience in benchmark.train_stream[:3]:
+        strategy.train(experience, eval_streams=[])
+    accuracy = _accuracy(strategy, benchmark.test_stream[:3])
+    return benchmark, plugin, confusion, strategy, accuracy
+
+
+def test_a_stream_without_labels_is_learned_without_forgetting(run):
+    benchmark, plugin, _, _, accuracy = run
+    assert plugin.recognizer.tasks == [0, 1, 2]
+    assert accuracy > 0.85  # a learner that forgets has a third
+
+
+def test_the_confusion_counts_every_sample_once(run):
+    benchmark, _, confusion, _, accuracy = run
+    matrix = confusion.result()
+    sizes = [len(experience.dataset) for experience in benchmark.test_stream[:3]]
+    assert matrix.sum(dim=1).tolist() == sizes
+    assert confusion.accuracy() >= accuracy - 0.05
+
+
+def test_metrics_see_the_labels_of_the_stream(run):
+    benchmark, _, _, strategy, _ = run
+    seen = []
+    strategy.plugins.append(_Watch(seen))
+    strategy.eval(benchmark.test_stream[:2])
+    strategy.plugins.pop()
+    assert set(torch.cat(seen).tolist()) == {0}
+
+
+class _Watch(CommitPlugin):
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def after_eval_iteration(self, strategy, **kwargs):
+        self.seen.append(strategy.mb_task_id.clone())
+
+
+def test_labels_of_the_stream_or_of_our_own_are_the_same(run):
+    *_, accuracy = run
+    benchmark = _digits(return_task_id=True)
+    strategy = _strategy([_plugin("label")])
+    for experience in benchmark.train_stream[:3]:
+        strategy.train(experience, eval_streams=[])
+    assert _accuracy(strategy, benchmark.test_stream[:3]) == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_a_task_that_comes_back_is_known(run):
+    benchmark, plugin, *_ = run
+    assert [plugin.task_of(experience) for experience in benchmark.train_stream] == [0, 1, 2, 3, 3]
+
+
+def test_a_stream_without_labels_is_refused_where_labels_count():
+    benchmark = _digits(return_task_id=False)
+    recognizer, companion = _recognizer(epochs=1)
+    strategy = _strategy([TaskInferencePlugin(recognizer, companion)])
+    strategy.train(benchmark.train_stream[0], eval_streams=[])
+    with pytest.raises(ValueError, match='new_task="experience"'):
+        strategy.train(benchmark.train_stream[1], eval_streams=[])
+
+
+def test_the_strategys_own_model_recognizes_by_its_entropy():
+    benchmark = _digits(return_task_id=False)
+    strategy = _strategy([])
+    plugin = TaskInferencePlugin(
+        TaskRecognizer(strategy.model, EntropyScore()), new_task="experience"
+    )
+    strategy.plugins.append(plugin)
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience, eval_streams=[])
+    assert _accuracy(strategy, benchmark.test_stream[:2]) > 0.6
+
+
+def test_evaluation_before_the_first_task_goes_by_the_labels_given():
+    benchmark = _digits(return_task_id=True)
+    recognizer, companion = _recognizer(epochs=1)
+    strategy = _strategy([TaskInferencePlugin(recognizer, companion)])
+    before = _strategy([])
+    assert _accuracy(strategy, benchmark.test_stream) == _accuracy(before, benchmark.test_stream)
+
+
+def test_a_model_without_tasks_is_refused():
+    recognizer, companion = _recognizer(epochs=1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        plugins=[TaskInferencePlugin(recognizer, companion)],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    with pytest.raises(TypeError, match="weights for each task"):
+        strategy.train(_digits().train_stream[0])
+
+
+def test_a_strategy_of_another_model_is_refused():
+    recognizer, _ = _recognizer()
+    _, companion = _recognizer()
+    with pytest.raises(ValueError, match="the one that trains"):
+        TaskInferencePlugin(recognizer, companion)
