@@ -135,6 +135,8 @@ class AgreementScore(ReconstructionScore):
         weight: Of the reconstruction, at least 0.
     """
 
+    classifier: TaskModule
+
     def __init__(self, classifier: TaskModule, weight: float = 1.0) -> None:
         super().__init__()
         self.weight = check_non_negative("weight", weight)

@@ -10,7 +10,7 @@ from typing import Any
 from avalanche_hsf.benchmarks.idx import check_files
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
-from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
+from avalanche_hsf.experiments.learners.base import REGULARIZED
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
 from avalanche_hsf.experiments.runs.record import Run
@@ -155,7 +155,7 @@ def tune(
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The configuration of each learner with the lowest final mean error on the tuning seed.
 
-    In three stages, each for all learners together: every optimizer and learning rate of `RATES`,
+    In three stages, each for all learners together: every optimizer and learning rate of the problem,
     with the middle of the learner's own strengths; with the best of them, its other strengths;
     with the best of these, on a problem with few samples, those of `REGULARIZED`. A learner that
     runs as its name says has one candidate in each.
@@ -210,7 +210,7 @@ def _error(run: Run | None) -> float:
 
 def _rates(problem: Problem, learner: Learner, best: dict[str, Any]) -> list[dict[str, Any]]:
     names = [name for name in learner.optimizers if name in problem.optimizers]
-    rates = [{"optimizer": name, "lr": lr} for name in names for lr in RATES[name]]
+    rates = [{"optimizer": name, "lr": lr} for name in names for lr in problem.rates[name]]
     return [{**rate, **_middle(learner)} for rate in rates or [{}]]
 
 

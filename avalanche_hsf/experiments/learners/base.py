@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from avalanche.benchmarks import CLScenario
@@ -16,7 +16,7 @@ from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.training import DecayToStartPlugin, InputNoisePlugin
 
 RATES: Mapping[str, tuple[float, ...]] = {"AdamW": (5e-4, 2e-3, 8e-3), "SOAP": (2e-2, 5.6e-2, 8e-2)}
-"""Learning rates that are searched, by optimizer."""
+"""Learning rates that are searched unless a problem names others, by optimizer."""
 
 REGULARIZED: tuple[Mapping[str, float], ...] = (
     {"noise": 0.1},
@@ -47,6 +47,7 @@ class Problem:
             target is not the input.
         memory: Raw samples in all that learners with a memory of samples may keep.
         memory_per_task: Further ones for each task of the stream.
+        rates: Learning rates that are searched, by optimizer.
         optimizers: Those that are searched. SOAP's eigenbases of matrices as wide as a CNN's last
             would take longer than all the rest.
         tuned_on: Name of the problem on which configurations are chosen; "": this one.
@@ -72,6 +73,7 @@ class Problem:
     latent_dim: int = 0
     memory: int = 200
     memory_per_task: int = 0
+    rates: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: RATES)
     optimizers: tuple[str, ...] = ("AdamW",)
     tuned_on: str = ""
     few_samples: bool = False
@@ -163,7 +165,7 @@ class Learner:
             eval_mb_size.
         about: One line for `avalanche-hsf list`.
         grid: Configurations of the strategy's strength, searched besides the optimizer.
-        optimizers: Names of the optimizers that are searched, with `RATES`, if the problem's are
+        optimizers: Names of the optimizers that are searched, with the problem's rates, if its are
             among them; none for a learner that runs as its name says.
         jointly: Whether it is trained once, on the whole stream.
         regularized: Whether `REGULARIZED` is tried on streams with few samples.

@@ -68,12 +68,14 @@ _SPLIT: dict[str, Any] = {
     "criterion": nn.CrossEntropyLoss,
     "mb_size": 128,
     "epochs": 21,  # of about 94 minibatches: the published 2,000 iterations
+    "rates": {"AdamW": (1e-3,)},  # as published, for all alike
 }
 _PERMUTED: dict[str, Any] = {
     "make_network": permuted_mlp,
     "criterion": nn.CrossEntropyLoss,
     "mb_size": 128,
     "epochs": 11,  # of 469 minibatches: the published 5,000 iterations
+    "rates": {"AdamW": (1e-3,)},
     "data": ("MNIST",),
 }
 
