@@ -129,6 +129,19 @@ def test_it_is_saved_and_loaded(density, tmp_path):
         assert torch.equal(one, two)
 
 
+def test_a_model_is_loaded_with_its_densities():
+    model, other = HypernetSDEFlow(3, seed=0), HypernetSDEFlow(3, seed=1)
+    model.hypernetwork.begin([0])
+    model.density.fit_task(0, torch.randn(60, 24))
+    other.load_state_dict(model.state_dict())
+    z0 = torch.randn(5, 24)
+    one, two = (m.density.of_task[0].log_prob(z0) for m in (model, other))
+    assert torch.equal(one, two)
+    narrow = TaskDensity(12)
+    with pytest.raises(RuntimeError, match="size mismatch for of_task"):
+        narrow.load_state_dict(model.density.state_dict())
+
+
 def test_half_precision_leaves_it_as_it_is(density):
     z0 = 40 + torch.randn(5, 4)
     before = density.of_task[4].log_prob(z0)

@@ -29,10 +29,13 @@ class TaskDensity(nn.Module):
         [3]
     """
 
+    like: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = check_size("dim", dim)
-        self.of_task = PerTask(lambda label, names: LatentMixture(dim))
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # of its device and type
+        self.of_task = PerTask(self._blank)
         self.by_flow: set[int] = set()
 
     @property
@@ -102,6 +105,9 @@ class TaskDensity(nn.Module):
             for k, task in enumerate(groups.tasks)
             if task in self.of_task
         ]
+
+    def _blank(self, label: int, names: set[str]) -> LatentMixture:
+        return LatentMixture(self.dim).to(self.like)
 
     def get_extra_state(self) -> list[int]:
         return sorted(self.by_flow)

@@ -177,7 +177,10 @@ def _maximised(z: Tensor, shares: Tensor, rank: int) -> Components:
 
 
 def _resize(module: LatentMixture, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
-    """Makes room for what is to be loaded."""
+    """Makes room for as many components and axes as are to be loaded."""
     for name in ("vectors", "numbers"):
-        if f"{prefix}{name}" in state:
-            setattr(module, name, getattr(module, name).new_empty(state[f"{prefix}{name}"].shape))
+        stored = state.get(f"{prefix}{name}")
+        if stored is not None:
+            own = getattr(module, name)
+            shape = (*stored.shape[:2], *own.shape[2:])
+            setattr(module, name, own.new_empty(shape))
