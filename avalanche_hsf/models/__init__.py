@@ -16,7 +16,9 @@ from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.tasks.call import call_per_task
 from avalanche_hsf.models.tasks.class_mask import ClassMask
+from avalanche_hsf.models.tasks.density import TaskDensity
 from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.mixture import LatentMixture
 from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.models.tasks.statistics import TaskStatistics
 from avalanche_hsf.models.tasks.whitening import TaskWhitening
@@ -31,12 +33,14 @@ __all__ = [
     "HyperNetwork",
     "HypernetSDEFlow",
     "IsolatedHyperNetwork",
+    "LatentMixture",
     "MLPAutoencoder",
     "MLPHyperNetwork",
     "ManifoldNormalizingFlow",
     "NeuralSDE",
     "SeededNoise",
     "TaskConditional",
+    "TaskDensity",
     "TaskEmbedding",
     "TaskGroups",
     "TaskModule",

@@ -25,6 +25,7 @@ from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.tasks.class_mask import ClassMask
+from avalanche_hsf.models.tasks.density import TaskDensity
 from avalanche_hsf.models.tasks.whitening import TaskWhitening
 from avalanche_hsf.models.written import Labels, TaskWritten, Written
 
@@ -154,6 +155,7 @@ class HypernetSDEFlow(TaskWritten):
             )
         )
         self.whitening = TaskWhitening(latent_dim)
+        self.density = TaskDensity(latent_dim)
         self.flow = ManifoldNormalizingFlow(
             latent_dim, n_layers=flow_layers, hidden_dim=flow_hidden_dim
         )
@@ -218,6 +220,8 @@ class HypernetSDEFlow(TaskWritten):
         z0 is whitened first where a task's mean and spread are known, see `TaskWhitening`.
         """
         written = self.write(task_labels, len(z0), "flow.")
+        if self.is_guarded:  # a likelihood trains the flow of these tasks
+            self.density.by_flow.update(written.groups.tasks)
         whitened, log_det_w = self.whitening(z0, written.groups)
         u, log_det = self.run("flow", written, whitened)
         return u, log_det + log_det_w
@@ -229,31 +233,44 @@ class HypernetSDEFlow(TaskWritten):
         return self.encoder_sde.bounded(self.run(block, written, z0))
 
     def log_prob(self, x: Tensor, task: Tensor | int) -> Tensor:
-        """log p(z0) of the encoded samples under the flow, in nats, shape (n,).
+        """log p(z0) of the encoded samples, in nats, shape (n,).
 
-        A density over the latent z0, not over x: the encoder is not invertible, so equation (2)
-        of the paper, which calls it log p(x), lacks the encoder's volume term.
+        p is the task's `LatentMixture` where one was fitted, else the flow. It is a density over
+        the latent z0, not over x: the encoder is not invertible, so equation (2) of the paper,
+        which calls it log p(x), lacks the encoder's volume term. ValueError if it was never fitted.
         """
-        u, log_det = self.flow_of(self.encode(x, task), task)
-        return self.flow.base.log_prob(u) + log_det
+        z0 = self.encode(x, task)
+        written = self.write(task, len(z0), "flow.")
+
+        def by_flow() -> Tensor:
+            u, log_det = self.flow_of(z0, written)
+            return self.flow.base.log_prob(u) + log_det
+
+        return self.density.log_prob(z0, written.groups, by_flow)
 
     @torch.no_grad()
     def sample(
         self, n: int, task: Tensor | int, *, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draws n samples of a task, `n x output_dim`: u ~ N(0, I), z0 = F^-1(u), SDEs, decoder.
+        """Draws n samples of a task, `n x output_dim`: z0 ~ p, SDEs, decoder.
+
+        p is as in `log_prob`, and refused likewise; under the flow z0 = F^-1(u), u ~ N(0, I).
 
         Args:
             n: At least 1.
             task: One task label, or an integer tensor of shape (n,).
-            generator: Source of u; the model's own if None. The SDEs draw from the model's own.
+            generator: Source of z0; the model's own if None. The SDEs draw from the model's own.
         """
         check_int("n", n, at_least=1)
         written = self.write(task, n)
-        u = self._like.new_empty(n, self.latent_dim)
-        u.normal_(generator=generator or self._generator)
-        whitened, _ = self.run("flow", written, u, inverse=True)
-        z0 = self.whitening.inverse(whitened, written.groups)
+        generator = generator or self._generator
+        u = self._like.new_empty(n, self.latent_dim).normal_(generator=generator)
+
+        def by_flow() -> Tensor:
+            whitened, _ = self.run("flow", written, u, inverse=True)
+            return self.whitening.inverse(whitened, written.groups)
+
+        z0 = self.density.sample(u, written.groups, by_flow, generator)
         return self.decode(self.evolve(z0, written), written)
 
     @property

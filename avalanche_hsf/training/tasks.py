@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from avalanche.benchmarks import OnlineCLExperience
+
 from avalanche_hsf._private import experiences_in_training
 
 
@@ -15,3 +17,8 @@ def current_tasks(strategy: Any) -> set[int]:
         uniques = experience.dataset.targets_task_labels.uniques
         labels.update(map(int, getattr(experience, "task_labels", uniques)))
     return labels
+
+
+def is_whole(experience: Any) -> bool:
+    """Whether an experience is no part of an online one, as `split_online_stream` makes them."""
+    return not isinstance(experience, OnlineCLExperience)

@@ -163,6 +163,7 @@ def test_components():
     model = HypernetSDEFlow(3)
     assert set(find_components(model)) == {
         "encoder", "flow", "encoder_sde", "decoder_sde", "decoder", "hypernetwork", "whitening",
+        "density",
     }  # fmt: skip
     parts = find_components(mlp(), {"hidden": ["1", "3.weight"]})
     assert parts == {"hidden": ["1", "3.weight"], "rest": ["3.bias", "5.weight", "5.bias"]}

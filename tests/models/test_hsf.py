@@ -161,6 +161,7 @@ def test_log_prob_is_a_density_of_the_latents_whatever_their_spread():
 
 def test_sampling_goes_back_through_the_flow():
     model = make(0, 1, **NO_NOISE)
+    model.density.by_flow.update({0, 1})
     drawn = model.sample(9, 1, generator=torch.Generator().manual_seed(0))
     assert drawn.shape == (9, 3)
     z0 = model.flow.sample(9, generator=torch.Generator().manual_seed(0))
@@ -172,6 +173,7 @@ def test_samples_of_written_flows_belong_to_their_tasks():
     # Each task with a flow and a whitening of its own; z0 of a sample is likely under its task.
     model = HypernetSDEFlow(3, latent_dim=2)
     model.hypernetwork.begin([0, 1])
+    model.density.by_flow.update({0, 1})
     for task, centre in ((0, -50.0), (1, 50.0)):
         model.whitening.set_task(task, centre + torch.randn(100, 2))
     decoded = []
@@ -213,6 +215,9 @@ def test_it_moves_to_another_dtype_with_what_is_written():
     x = torch.randn(5, 3, dtype=torch.float64)
     assert model(x, 0).dtype == torch.float64
     model.hypernetwork.begin([1])
+    for task in (0, 1):
+        model.density.fit_task(task, torch.randn(50, 24, dtype=torch.float64))
+    assert model.log_prob(x, 0).dtype == torch.float64
     assert model.sample(4, torch.tensor([0, 1, 1, 0])).dtype == torch.float64
 
 
