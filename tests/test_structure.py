@@ -56,6 +56,7 @@ WINGS = {
         {"tasks", "sde", "flow"},
         {"hypernetworks", "baselines"},
         {"written"},
+        {"output"},
         {"conditional", "hsf"},
     ],
     "experiments": [{"learners"}, {"runs"}, {"report"}, {"commands"}],

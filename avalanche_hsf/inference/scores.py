@@ -105,8 +105,7 @@ class JointScore(ReconstructionScore):
 
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         out = model.forward_with_latents(x, labels)
-        u, log_det = model.flow_of(out.z0, out.written)
-        log_p = model.flow.base.log_prob(u) + log_det
+        log_p = model.log_prob_of(out.z0, out.written)
         return self.of(out.reconstruction, x) + self.weight * log_p
 
 

@@ -3,7 +3,7 @@
 from avalanche_hsf.models.baselines.mlp import MLPAutoencoder
 from avalanche_hsf.models.conditional import TaskConditional
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
-from avalanche_hsf.models.hsf import GENERATED, HSFOutput, HypernetSDEFlow
+from avalanche_hsf.models.hsf import GENERATED, HypernetSDEFlow
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.hypernetworks.chunked import ChunkedHyperNetwork
 from avalanche_hsf.models.hypernetworks.delta import DeltaHyperNetwork
@@ -13,6 +13,7 @@ from avalanche_hsf.models.hypernetworks.mlp import MLPHyperNetwork
 from avalanche_hsf.models.hypernetworks.paper import HyperNetwork
 from avalanche_hsf.models.hypernetworks.registry import HYPERNETWORKS
 from avalanche_hsf.models.noise import SeededNoise
+from avalanche_hsf.models.output import HSFOutput
 from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.tasks.call import call_per_task
 from avalanche_hsf.models.tasks.class_mask import ClassMask

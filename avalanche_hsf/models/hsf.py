@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from avalanche_hsf.checks import (
 from avalanche_hsf.models.flow import ManifoldNormalizingFlow
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.noise import SeededNoise
+from avalanche_hsf.models.output import HSFOutput
 from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.density import TaskDensity
@@ -39,22 +40,6 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
 
 GENTLE_SDE: Mapping[str, Any] = {"diffusion_scale": 0.1, "diffusion_bias": -5.0, "drift_gain": 0.1}
 """Options of an SDE that starts close to the identity."""
-
-
-class HSFOutput(NamedTuple):
-    """What one pass through `HypernetSDEFlow` computes, for a batch of n samples.
-
-    Attributes:
-        reconstruction: In the shape of x; with an `output_dim`, `n x output_dim` instead.
-        z0: The encoder's output, `n x latent_dim`.
-        z_T: z0 after the first SDE, `n x latent_dim`.
-        written: The weights of the pass, which further methods take in place of task labels.
-    """
-
-    reconstruction: Tensor
-    z0: Tensor
-    z_T: Tensor
-    written: Written
 
 
 class HypernetSDEFlow(TaskWritten):
@@ -239,8 +224,11 @@ class HypernetSDEFlow(TaskWritten):
         the latent z0, not over x: the encoder is not invertible, so equation (2) of the paper,
         which calls it log p(x), lacks the encoder's volume term. ValueError if it was never fitted.
         """
-        z0 = self.encode(x, task)
-        written = self.write(task, len(z0), "flow.")
+        return self.log_prob_of(self.encode(x, task), task)
+
+    def log_prob_of(self, z0: Tensor, task_labels: Labels) -> Tensor:
+        """`log_prob` of latents, `n x latent_dim`."""
+        written = self.write(task_labels, len(z0), "flow.")
 
         def by_flow() -> Tensor:
             u, log_det = self.flow_of(z0, written)
@@ -297,8 +285,5 @@ class HypernetSDEFlow(TaskWritten):
 
     def _solve(self, block: str, written: Written, z: Tensor) -> Tensor:
         sde: Any = self.get_submodule(block)
-        if self.noise.silent:
-            noise = z.new_zeros(1, 1, 1).expand(len(z), sde.n_steps, sde.dim)
-        else:
-            noise = sde.draw_noise(len(z), self._generator)
+        noise = sde.draw_noise(len(z), self._generator, silent=self.noise.silent)
         return self.run(block, written, z, noise)

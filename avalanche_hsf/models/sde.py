@@ -82,9 +82,16 @@ class NeuralSDE(nn.Module):
                     check_finite("diffusion_bias", diffusion_bias)
                 )
 
-    def draw_noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """The xi of n paths: a `n x n_steps x dim` tensor of independent N(0, 1)."""
+    def draw_noise(
+        self, n: int, generator: torch.Generator | None = None, *, silent: bool = False
+    ) -> Tensor:
+        """The xi of n paths: a `n x n_steps x dim` tensor of independent N(0, 1), or silent: of 0.
+
+        Without noise a path follows the drift alone, and nothing is drawn.
+        """
         like = _linears(self.drift)[0].weight
+        if silent:
+            return like.new_zeros(()).expand(n, self.n_steps, self.dim)
         steps = torch.randn(
             self.n_steps, n, self.dim, generator=generator, device=like.device, dtype=like.dtype
         )

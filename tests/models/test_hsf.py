@@ -277,7 +277,7 @@ def test_the_mlp_names_a_wrong_width():
         (
             {"hypernetwork": "x"},
             ValueError,
-            "unknown hypernetwork 'x'; choose from paper, mlp, isolated, delta",
+            "unknown hypernetwork 'x'; choose from paper, mlp, chunked, isolated, delta",
         ),
     ],
 )

@@ -84,7 +84,7 @@ def run():
 
 
 def test_a_stream_without_labels_is_learned_without_forgetting(run):
-    benchmark, plugin, _, _, accuracy = run
+    _, plugin, _, _, accuracy = run
     assert plugin.recognizer.tasks == [0, 1, 2]
     assert accuracy > 0.85  # a learner that forgets has a third
 

@@ -155,8 +155,8 @@ def tune(
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The configuration of each learner with the lowest final mean error on the tuning seed.
 
-    In three stages, each for all learners together: every optimizer and learning rate of the problem,
-    with the middle of the learner's own strengths; with the best of them, its other strengths;
+    In three stages, each for all learners together: every optimizer and learning rate of the
+    problem, with the middle of the learner's own strengths; with the best of them, its other ones;
     with the best of these, on a problem with few samples, those of `REGULARIZED`. A learner that
     runs as its name says has one candidate in each.
 
