@@ -7,7 +7,12 @@ from functools import partial
 from typing import Any
 
 from avalanche_hsf.experiments.learners.base import Learner, Setting, regularizers
-from avalanche_hsf.training import PRESETS, DiffusionFloorPlugin, HSFStrategy, make_protections
+from avalanche_hsf.training import (
+    PRESETS,
+    DetachedLikelihoodPlugin,
+    DiffusionFloorPlugin,
+    HSFStrategy,
+)
 from avalanche_hsf.training.hyperparameters import arguments_for
 
 FLOOR = 0.1
@@ -38,20 +43,19 @@ def _build(
     model_options = {"latent_dim": setting.problem.latent_dim, "hypernetwork_options": options}
     changes = arguments_for(preset, varied or {})
     floors = [DiffusionFloorPlugin(floor)] if floor else []
-    protections = dict(PRESETS[preset].all_protections)
-    if "DetachedLikelihoodPlugin" in protections:
-        # Reconstructions are compared, which need no density of the latents.
-        protections["DetachedLikelihoodPlugin"] = {"n_vectors": 0}
-    return HSFStrategy.from_preset(
+    strategy = HSFStrategy.from_preset(
         preset,
         input_dim=setting.input_dim,
         seed=setting.seed,
         model_options=model_options | changes.pop("model_options", {}),
         plugins=[*plugins, *floors, *regularizers(**(regularized or {}))],
-        protections=make_protections(protections),
         **changes,
         **(setting.arguments | common),
     )
+    for plugin in strategy.plugins:
+        if isinstance(plugin, DetachedLikelihoodPlugin):
+            plugin.n_vectors = 0  # reconstructions are compared, which need no density
+    return strategy
 
 
 def _learner(preset: str, about: str, group: str = "", **options: Any) -> Learner:
