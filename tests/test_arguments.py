@@ -19,6 +19,7 @@ from avalanche_hsf.training.hyperparameters import arguments_for
 
 STREAM = benchmarks.SyntheticManifolds(4).train_stream
 SMALL = {"hidden_dim": 4, "latent_dim": 2, "flow_hidden_dim": 4, "sde_hidden_dim": 4}
+GENERATOR = models.HypernetSDEFlow(3, seed=0, **SMALL)
 
 
 def initial():
@@ -107,6 +108,7 @@ CALLS = {
     "error_on": (analysis.error_on, {"experience": STREAM[0]}),
     "loss_on": (analysis.loss_on, {"experience": STREAM[0]}),
     **{name: (getattr(training, name), {}) for name in training.plugins.__all__},
+    "GeneratedReplayPlugin": (training.GeneratedReplayPlugin, {"generator": GENERATOR}),
     "CheckpointPlugin": (checkpoints.CheckpointPlugin, {"folder": "checkpoints"}),
     "resume": (checkpoints.resume, {"strategy": None, "checkpoint": None}),
     "save": (checkpoints.save, {"strategy": None, "folder": None}),

@@ -69,6 +69,7 @@ from avalanche_hsf.training import (
     CosineRestartPlugin,
     FreezeEmbeddingsPlugin,
     FreezeSharedPlugin,
+    GeneratedReplayPlugin,
     HSFStrategy,
     InMemoryLoadingPlugin,
     OutputRegularizerPlugin,
@@ -750,6 +751,23 @@ def test_freeze_shared_online():
         strategy.train(experience)
         moved.append((experience.task_label, not torch.equal(shared, before)))
     assert set(moved) == {(0, True), (1, False)}  # all parts of the first task train it
+
+
+def test_generated_replay_plugin():
+    stream = SplitDigits(5, shuffle=False, test_size=0.65, return_task_id=False).train_stream
+    kept = []
+    for with_replay in (False, True):
+        torch.manual_seed(0)
+        hsf = HSFStrategy.from_preset(input_dim=64, seed=0, train_epochs=40, evaluator=None)
+        replay = GeneratedReplayPlugin(hsf.model, hsf, new_task="experience", seed=0)
+        model = network()
+        strategy = strategy_of(model, *([replay] if with_replay else []))
+        for experience in stream[:2]:
+            strategy.train(experience)
+        x, y, _ = columns(stream[0])
+        kept.append(float((model.eval()(x).argmax(dim=1) == y).float().mean()))
+    assert kept[0] < 0.1
+    assert kept[1] > 0.8
 
 
 @pytest.mark.parametrize("kind", HOLD_OLD_TASKS)

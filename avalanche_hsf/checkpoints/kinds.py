@@ -10,7 +10,8 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Iterator, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from pathlib import PurePath
 from typing import Any
 
@@ -113,6 +114,17 @@ def has_a_position(value: Any) -> bool:
     return isinstance(value, Iterator) and not isinstance(value, ITERATORS)
 
 
+def by_name(plugins: Iterable[Any]) -> dict[str, Any]:
+    """Plugins by class and number."""
+    counts: Counter[str] = Counter()
+    named = {}
+    for plugin in plugins:
+        name = type(plugin).__name__
+        counts[name] += 1
+        named[name if counts[name] == 1 else f"{name} {counts[name]}"] = plugin
+    return named
+
+
 def address_of(value: Any) -> str:
     """Module and name of a class or function."""
     return f"{value.__module__}:{value.__qualname__}"
@@ -143,6 +155,8 @@ def attributes_of(value: Any, root: Any = None) -> dict[str, Any] | None:
         own = {name: v for name, v in own.items() if name not in (*_OF_A_PASS, JOINT)}
         if value is root:
             own.pop("plugins", None)
+        elif "plugins" in own:  # by name: some change their places when a training begins
+            own["plugins"] = by_name(value.plugins)
     if isinstance(value, EvaluationPlugin):
         own.pop("loggers")
     if isinstance(value, AGEMPlugin):

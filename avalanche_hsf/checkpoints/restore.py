@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.training.templates.base import BaseTemplate
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -285,6 +286,8 @@ class Restore(RestoreValues):
 
 def _set(value: Any, name: str, attribute: Any) -> None:
     """Past any property and `__setattr__`: no code of the class runs."""
+    if isinstance(value, BaseTemplate) and name == "plugins":  # see `attributes_of`
+        attribute = list(attribute.values())
     if isinstance(getattr(type(value), name, None), types.MemberDescriptorType):  # a slot
         object.__setattr__(value, name, attribute)
     else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
 
+from avalanche_hsf.checkpoints.kinds import by_name
 from avalanche_hsf.checkpoints.stream import Known
 
 
@@ -24,11 +24,4 @@ class Watcher(SupervisedPlugin):
 
 def kept_plugins(strategy: Any) -> dict[str, Any]:
     """All other plugins, by class and number."""
-    counts: Counter[str] = Counter()
-    plugins = {}
-    for plugin in strategy.plugins:
-        if not isinstance(plugin, Watcher):
-            name = type(plugin).__name__
-            counts[name] += 1
-            plugins[name if counts[name] == 1 else f"{name} {counts[name]}"] = plugin
-    return plugins
+    return by_name(plugin for plugin in strategy.plugins if not isinstance(plugin, Watcher))

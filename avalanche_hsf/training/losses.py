@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from avalanche_hsf.checks import check_int, check_non_negative
 
@@ -52,6 +53,29 @@ def separation(current: Tensor, others: Tensor) -> Tensor:
     """
     distance = torch.linalg.vector_norm(current.unsqueeze(1) - others.unsqueeze(0), dim=2)
     return torch.exp(-distance).sum()
+
+
+def distillation(scores: Tensor, target: Tensor, temperature: float = 2.0) -> Tensor:
+    r"""T^2 * mean over n of KL(softmax(target / T) || softmax(scores / T)), in nats, at least 0.
+
+    Classes that only `scores` has, such as those of a later task, have probability 0 in the target,
+    and so has a class whose target is -inf.
+
+    Source: Hinton et al. 2015, https://arxiv.org/abs/1503.02531
+
+    Args:
+        scores: Of classes, `n x c`.
+        target: `n x b` with b at most c.
+        temperature: T, above 0.
+
+    Example:
+        >>> distillation(torch.zeros(2, 3), torch.zeros(2, 3))
+        tensor(0.)
+    """
+    p = (target / temperature).softmax(dim=1)
+    p = functional.pad(p, (0, scores.shape[1] - p.shape[1]))
+    log_q = (scores / temperature).log_softmax(dim=1)
+    return temperature**2 * functional.kl_div(log_q, p, reduction="batchmean")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from avalanche_hsf.training.plugins.divergence import DivergencePlugin
 from avalanche_hsf.training.plugins.embedding_table import EmbeddingTablePlugin
 from avalanche_hsf.training.plugins.freeze_embeddings import FreezeEmbeddingsPlugin
 from avalanche_hsf.training.plugins.freeze_shared import FreezeSharedPlugin
+from avalanche_hsf.training.plugins.generated_replay import GeneratedReplayPlugin
 from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
 from avalanche_hsf.training.plugins.input_noise import InputNoisePlugin
 from avalanche_hsf.training.plugins.latent_replay import LatentReplayPlugin
@@ -28,6 +29,7 @@ __all__ = [
     "EmbeddingTablePlugin",
     "FreezeEmbeddingsPlugin",
     "FreezeSharedPlugin",
+    "GeneratedReplayPlugin",
     "InMemoryLoadingPlugin",
     "InputNoisePlugin",
     "LatentReplayPlugin",

@@ -13,6 +13,11 @@ from avalanche_hsf._private import relabelled
 from avalanche_hsf.checks import check_bool, check_choice, check_int, shown
 from avalanche_hsf.inference import ClassIncremental, TaskRecognizer
 from avalanche_hsf.models.tasks.module import TaskModule
+from avalanche_hsf.training.plugins._companion import (
+    check_companion,
+    check_one_owner,
+    train_companion,
+)
 
 NEW_TASKS = ("label", "experience", "novelty")
 """What opens a task, see `TaskInferencePlugin`."""
@@ -72,13 +77,9 @@ class TaskInferencePlugin(SupervisedPlugin):
         super().__init__()
         if not isinstance(recognizer, TaskRecognizer):
             raise TypeError(f"recognizer must be a TaskRecognizer, got {shown(recognizer)}")
-        if strategy is not None and getattr(strategy, "model", None) is not recognizer.model:
-            raise ValueError(
-                "strategy must be the one that trains the recognizer's model: "
-                "TaskInferencePlugin(TaskRecognizer(strategy.model), strategy)"
-            )
         self.recognizer = recognizer
-        self.strategy = strategy
+        cure = "TaskInferencePlugin(TaskRecognizer(strategy.model), strategy)"
+        self.strategy = check_companion(strategy, recognizer.model, "recognizer's model", cure)
         self.new_task = check_choice("new_task", new_task, NEW_TASKS)
         self.soft = check_bool("soft", soft)
         self.n_samples = check_int("n_samples", n_samples, at_least=2)
@@ -120,10 +121,13 @@ class TaskInferencePlugin(SupervisedPlugin):
         deviation = float(self.recognizer.deviations(x)[:, tasks.index(label)].mean())
         return label if deviation > self.NEW else max(tasks) + 1
 
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """ValueError if another plugin would train the recognizer's model too."""
+        check_one_owner(self, strategy)
+
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Trains the recognizer on the experience and calibrates it."""
-        if self.strategy is not None:
-            self.strategy.train(strategy.experience, eval_streams=[])
+        train_companion(self.strategy, strategy.experience)
         self.recognizer.to(strategy.device)
         for label in strategy.experience.task_labels:
             self.recognizer.calibrate(int(label), self._samples(strategy.experience, int(label)))

@@ -1,0 +1,47 @@
+"""A strategy that is trained beside another one, by a plugin of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.training.templates import SupervisedTemplate
+
+from avalanche_hsf.checks import shown
+
+
+def check_companion(strategy: object, model: Any, what: str, cure: str) -> Any:
+    """The companion; None: its model is trained elsewhere, or by another plugin.
+
+    Raises:
+        TypeError: It is no strategy.
+        ValueError: It trains another model.
+    """
+    if strategy is not None and not isinstance(strategy, SupervisedTemplate):
+        raise TypeError(f"strategy must be an Avalanche strategy or None, got {shown(strategy)}")
+    if strategy is not None and strategy.model is not model:
+        raise ValueError(f"strategy must be the one that trains the {what}: {cure}")
+    return strategy
+
+
+def check_one_owner(plugin: Any, strategy: Any) -> None:
+    """ValueError if two plugins of a strategy would each train the same companion."""
+    for other in strategy.plugins:
+        if other is plugin or plugin.strategy is None:
+            continue
+        if getattr(other, "strategy", None) is plugin.strategy:
+            raise ValueError(
+                f"{type(plugin).__name__} and {type(other).__name__} would both train the same "
+                "strategy: give one of them strategy=None"
+            )
+
+
+def train_companion(companion: SupervisedTemplate | None, experience: Any) -> None:
+    """Trains it on an experience, by its own loop.
+
+    Its loader shuffles by torch's global generator, which is put back: what is trained beside a
+    learner moves none of the learner's own draws.
+    """
+    if companion is not None:
+        with torch.random.fork_rng(devices=[]):
+            companion.train(experience, eval_streams=[])
