@@ -135,6 +135,8 @@ class AgreementScore(ReconstructionScore):
         weight: Of the reconstruction, at least 0.
     """
 
+    classifier: TaskModule
+
     def __init__(self, classifier: TaskModule, weight: float = 1.0) -> None:
         super().__init__()
         self.weight = check_non_negative("weight", weight)
@@ -177,11 +179,14 @@ class PrototypeScore(Score):
 
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         tasks, group = labels.unique(return_inverse=True)
-        for task in tasks.tolist():
-            check_has(task, self.labels, "prototype")
-        rows = [self.labels.index(task) for task in tasks.tolist()]
+        rows = self._rows(tasks.tolist())
         distance = (x - self.means[rows].to(x)[group]).flatten(1).square().mean(dim=1)
         return -(distance + TINY).log()
+
+    def _rows(self, tasks: list[int]) -> list[int]:
+        for task in tasks:
+            check_has(task, self.labels, "prototype")
+        return [self.labels.index(task) for task in tasks]
 
     def get_extra_state(self) -> list[int]:
         return list(self.labels)
