@@ -13,6 +13,7 @@ from avalanche_hsf._private import relabelled
 from avalanche_hsf.checks import check_bool, check_choice, check_int, shown
 from avalanche_hsf.inference import ClassIncremental, TaskRecognizer
 from avalanche_hsf.models.tasks.module import TaskModule
+from avalanche_hsf.training.plugins.commit import CommitPlugin
 
 NEW_TASKS = ("label", "experience", "novelty")
 """What opens a task, see `TaskInferencePlugin`."""
@@ -79,6 +80,9 @@ class TaskInferencePlugin(SupervisedPlugin):
             )
         self.recognizer = recognizer
         self.strategy = strategy
+        for plugin in getattr(strategy, "plugins", ()):
+            if isinstance(plugin, CommitPlugin):
+                plugin.before_training(strategy)  # now: a checkpoint expects the order of training
         self.new_task = check_choice("new_task", new_task, NEW_TASKS)
         self.soft = check_bool("soft", soft)
         self.n_samples = check_int("n_samples", n_samples, at_least=2)
