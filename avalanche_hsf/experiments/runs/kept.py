@@ -13,7 +13,7 @@ from avalanche.benchmarks import CLExperience
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.logging import BaseLogger
 from avalanche.models import NCMClassifier
-from avalanche.training import StreamingLDA
+from avalanche.training import DER, StreamingLDA
 from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, GEMPlugin, RWalkPlugin
 from avalanche.training.storage_policy import ReservoirSamplingBuffer
 from avalanche.training.templates import BaseSGDTemplate
@@ -79,6 +79,7 @@ SCRATCH: Mapping[type, frozenset[str]] = {
     HSFStrategy: frozenset({"mb_latents", "loss_terms"}),
     GEMPlugin: frozenset({"G"}),
     AGEMPlugin: frozenset({"reference_gradients"}),
+    DER: frozenset({"batch_logits", "replay_loader"}),
     StreamingLDA: frozenset({"Lambda"}),  # the inverse of Sigma
     # Class means that the classifier has too, as one tensor.
     ICaRLExemplars: frozenset({"class_means"}),
