@@ -165,7 +165,10 @@ def test_the_command_end_to_end(tmp_path, capsys):
     ("words", "message"),
     [
         (["--benchmark", "svhn"], "unknown benchmark 'svhn'; choose from synthetic"),
-        (["--benchmark", "digits", "--strategies", "hsf"], "unknown learner 'hsf' (did you mean ids-hsf?); choose from"),
+        (
+            ["--benchmark", "digits", "--strategies", "hsf"],
+            "unknown learner 'hsf' (did you mean ids-hsf?); choose from",
+        ),
         (["--benchmark", "digits", "--strategies", "LwF"], "LwF is not compared"),
         (["--benchmark", "digits", "--seeds", "1,100"], "the tuning seed 100 is among the seeds"),
         ([], "--benchmark"),
