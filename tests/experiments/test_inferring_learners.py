@@ -155,7 +155,7 @@ def test_icarl_says_which_streams_it_is_for(data_root):
         learn("permuted-mnist-10-domain", "net-icarl", epochs=1)
 
 
-@pytest.mark.parametrize("name", ["ids-hsf", "ids-pca", "net-icarl", "net-der"])
+@pytest.mark.parametrize("name", ["ids-hsf", "ids-pca", "net-slda", "net-icarl", "net-der"])
 def test_a_run_goes_on_from_its_checkpoint(name, data_root, tmp_path, monkeypatch):
     results = ResultsFile(tmp_path, checkpoint_every=1e-6)
     learner = LEARNERS[name]
