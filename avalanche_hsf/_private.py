@@ -11,6 +11,7 @@ from typing import Any
 
 from avalanche.benchmarks.scenarios.dataset_scenario import DatasetExperience
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
+from avalanche.training.supervised.icarl import _ICaRLPlugin
 from avalanche.training.utils import _at_task_boundary
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors
@@ -136,6 +137,10 @@ def hold_pruned_weights(module: Any) -> None:
     The layer registers its hook once, and a copy of its parameter lacks it.
     """
     module.wrappee.weight.register_hook(module._remove_gradient_hook)
+
+
+ICaRLExemplars = _ICaRLPlugin
+"""What chooses and keeps the exemplars of Avalanche's ICaRL, which makes it itself."""
 
 
 def vacate(layer: nn.Module, name: str, stand_in: Tensor) -> None:

@@ -40,6 +40,7 @@ BELOW = {
         "checkpoints",
         "benchmarks",
         "models",
+        "inference",
         "evaluation",
         "training",
         "analysis",

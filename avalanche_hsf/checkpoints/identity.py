@@ -33,7 +33,10 @@ def identity_of(strategy: Any) -> dict[str, Any]:
         "strategy": address_of(type(strategy)),
         "model": _shapes(strategy.model),
         "optimizer": address_of(type(optimizer)),
-        **{f"optimizer's {name}": repr(v) for name, v in sorted(optimizer.defaults.items())},
+        **{
+            f"optimizer's {name}": repr(v)
+            for name, v in sorted(getattr(optimizer, "defaults", {}).items())
+        },
         **{name: getattr(strategy, name, None) for name in _FIXED},
         "plugins": sorted(kept_plugins(strategy)),
         "metrics": [_name(metric) for metric in strategy.evaluator.metrics],

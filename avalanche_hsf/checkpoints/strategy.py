@@ -129,7 +129,8 @@ def put_state(strategy: Any, state: State, known: Known | None = None) -> bool:
         setattr(strategy, name, restore.put(node, MISSING, name))
     watchers = [plugin for plugin in strategy.plugins if isinstance(plugin, Watcher)]
     strategy.plugins = [*watchers, *(plugins[key] for key in content["plugins"])]
-    _move_states(strategy.optimizer)
+    if strategy.optimizer is not None:  # as in StreamingLDA
+        _move_states(strategy.optimizer)
     for plugin in strategy.plugins:
         if isinstance(plugin, AGEMPlugin) and plugin.buffers:
             _load_memory(plugin)

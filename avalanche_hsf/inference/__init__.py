@@ -11,6 +11,7 @@ from avalanche_hsf.inference.scores import (
     ReconstructionScore,
     Score,
 )
+from avalanche_hsf.inference.subspace import SubspaceScore
 
 __all__ = [
     "AgreementScore",
@@ -21,5 +22,6 @@ __all__ = [
     "PrototypeScore",
     "ReconstructionScore",
     "Score",
+    "SubspaceScore",
     "TaskRecognizer",
 ]

@@ -178,11 +178,14 @@ class PrototypeScore(Score):
 
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         tasks, group = labels.unique(return_inverse=True)
-        for task in tasks.tolist():
-            check_has(task, self.labels, "prototype")
-        rows = [self.labels.index(task) for task in tasks.tolist()]
+        rows = self._rows(tasks.tolist())
         distance = (x - self.means[rows].to(x)[group]).flatten(1).square().mean(dim=1)
         return -(distance + TINY).log()
+
+    def _rows(self, tasks: list[int]) -> list[int]:
+        for task in tasks:
+            check_has(task, self.labels, "prototype")
+        return [self.labels.index(task) for task in tasks]
 
     def get_extra_state(self) -> list[int]:
         return list(self.labels)

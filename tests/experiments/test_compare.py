@@ -29,6 +29,8 @@ def made(learner, seed, mse, **fields):
         "floats_kept": 130,
         "floats_per_task": 15.0,
         "raw_samples": 0,
+        "bytes_kept": 520,
+        "bytes_per_task": 60.0,
     } | fields
     return Run.from_matrix(R, learner=learner, seed=seed, **fields)
 
@@ -108,7 +110,10 @@ def test_what_the_tables_say():
     assert ours[8] == "" and 0 < float(replay[8]) < 0.05  # two pairs
     assert list(costs.rows[0][1:5]) == ["15", "0", "130", "100"]
     assert costs.rows[1][2] == "50"
-    assert costs.rows[0][6] == "as named"
+    assert list(costs.rows[0][5:7]) == ["60", "520"]
+    assert costs.rows[0][8] == "as named"
+    older = [made("hsf-isolated", 0, 1e-6, bytes_kept=None, bytes_per_task=None)]
+    assert list(tables(SYNTHETIC, Runs(older))[1].rows[0][4:7]) == ["100", "-", "-"]
 
 
 def test_a_learner_trained_once_has_no_forgetting():
@@ -160,7 +165,10 @@ def test_the_command_end_to_end(tmp_path, capsys):
     ("words", "message"),
     [
         (["--benchmark", "svhn"], "unknown benchmark 'svhn'; choose from synthetic"),
-        (["--benchmark", "digits", "--strategies", "hsf"], "unknown learner 'hsf'; choose from"),
+        (
+            ["--benchmark", "digits", "--strategies", "hsf"],
+            "unknown learner 'hsf' (did you mean ids-hsf?); choose from",
+        ),
         (["--benchmark", "digits", "--strategies", "LwF"], "LwF is not compared"),
         (["--benchmark", "digits", "--seeds", "1,100"], "the tuning seed 100 is among the seeds"),
         ([], "--benchmark"),

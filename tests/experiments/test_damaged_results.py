@@ -52,6 +52,8 @@ DAMAGED = {
     "a run twice": lambda content: content["runs"].append(content["runs"][0]),
     "a table more": lambda content: content.update(more=[]),
     "a field more": changed("more", 1),
+    "bytes: negative": changed("bytes_kept", -1),
+    "bytes: a text": changed("bytes_per_task", "many"),
     "a learner and a strategy": changed("strategy", "mlp-paper"),
     "matrix: of one row less": lambda content: content["runs"][1]["error_matrix"].pop(),
     "matrix: of one cell less": lambda content: content["runs"][1]["error_matrix"][2].pop(),

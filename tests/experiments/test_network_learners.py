@@ -21,7 +21,11 @@ from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import TaskConditional
 
-NETWORK_LEARNERS = [name for name, learner in LEARNERS.items() if not learner.autoencodes]
+NETWORK_LEARNERS = [
+    name
+    for name, learner in LEARNERS.items()
+    if not learner.autoencodes and learner.group != "class-incremental"
+]
 CONFIGURATION = {"optimizer": "AdamW", "lr": 2e-3}
 
 

@@ -133,6 +133,8 @@ def test_the_results_file(tmp_path):
         "floats_kept",
         "floats_per_task",
         "raw_samples",
+        "bytes_kept",
+        "bytes_per_task",
         "network",
         "inputs",
         "findings",

@@ -24,6 +24,7 @@ NOTES = (
     "floats per task: what a further task adds to what is kept (numbers of 4 bytes; fewer bits "
     "count by their size), or the memory divided by the tasks. What a network has from the start, "
     "such as inputs or heads for all tasks, counts in floats kept alone.",
+    "bytes: the same in bytes, with raw images as the 8 bits a pixel that they are stored in.",
     "parameters: numbers in the model, frozen parts and fixed random bases included.",
     "seeds: those of the row; a run that diverged or failed is counted here and in nothing else.",
     "configuration: chosen on the tuning seed, or as the learner's name says.",
@@ -54,7 +55,8 @@ def tables(problem: Problem, runs: Runs) -> list[Table]:
 
     def means(field: str) -> list[str]:
         values = [[getattr(run, field) for run in group] for group in groups]
-        return [f"{_mean(each):,.0f}" if each else "-" for each in values]
+        # Older files know no bytes.
+        return [f"{_mean(v):,.0f}" if v and None not in v else "-" for v in values]
 
     worst = [[run.mean_and_worst_forgetting[1] for run in group] for group in groups]
     errors = {
@@ -77,6 +79,8 @@ def tables(problem: Problem, runs: Runs) -> list[Table]:
         "raw samples": means("raw_samples"),
         "floats kept": means("floats_kept"),
         "parameters": means("n_parameters"),
+        "bytes per task": means("bytes_per_task"),
+        "bytes kept": means("bytes_kept"),
         "seconds": intervals(lambda run: run.seconds, ".0f"),
         "configuration": [_configuration(group) for group in finished.values()],
     }
@@ -118,6 +122,8 @@ def _row(run: Run) -> dict[str, Any]:
         "floats_per_task": run.floats_per_task,
         "raw_samples": run.raw_samples,
         "floats_kept": run.floats_kept,
+        "bytes_per_task": run.bytes_per_task,
+        "bytes_kept": run.bytes_kept,
         "n_parameters": run.n_parameters,
         "seconds": round(run.seconds, 2),
         "diverged": run.diverged,

@@ -18,14 +18,14 @@ from avalanche_hsf.experiments.runs.results import ResultsFile
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     group: tuple(name for name, learner in LEARNERS.items() if learner.group == group)
-    for group in ("presets", "frontier", "peers", "networks")
+    for group in ("presets", "frontier", "peers", "networks", "class-incremental")
 }
 """Names that stand for several learners."""
 
 OF_AUTOENCODERS = ("hsf-isolated", "presets", "peers")
 OF_NETWORKS = ("hn-isolated", "networks")
-UNTOLD = tuple(name for name in GROUPS["networks"] if not LEARNERS[name].ours)
-"""Those that do without the task; ours have nothing to write other weights for."""
+UNTOLD = ("ids-hsf", *(name for name in GROUPS["networks"] if not LEARNERS[name].ours))
+"""Ours infers the task, the others do without; ours of `networks` want to be told."""
 SEEDS = (1, 2, 3, 4, 5)
 TUNING_SEED = 100
 

@@ -21,5 +21,6 @@ def find_methods() -> dict[str, Learner]:
 
 LEARNERS: dict[str, Learner] = find_methods()
 """hsf-*: a Hypernet-SDE-Flow; mlp-*: an MLP autoencoder, mlp-task-*: one that is told the task;
-hn-*: the stream's network in a `TaskConditional`; net-*: that network with a head for each task.
+hn-*: the stream's network in a `TaskConditional`; ids-*: the same, the task inferred; net-*: that
+network with a head for each task that is told.
 See `Learner.about`."""

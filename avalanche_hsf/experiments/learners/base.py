@@ -48,6 +48,10 @@ class Problem:
         memory: Raw samples in all that learners with a memory of samples may keep.
         memory_per_task: Further ones for each task of the stream.
         rates: Learning rates that are searched, by optimizer.
+        memory_bytes: Bytes in all, networks included, that replay of any kind may keep instead: as
+            many as `ids-hsf` keeps in the end; 0: the samples count.
+        bytes_per_input: Bytes that a number of a raw sample takes where it is stored, 1 for images
+            of 8 bits, whatever it is in a minibatch.
         optimizers: Those that are searched. SOAP's eigenbases of matrices as wide as a CNN's last
             would take longer than all the rest.
         tuned_on: Name of the problem on which configurations are chosen; "": this one.
@@ -74,6 +78,8 @@ class Problem:
     memory: int = 200
     memory_per_task: int = 0
     rates: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: RATES)
+    memory_bytes: int = 0
+    bytes_per_input: int = 4
     optimizers: tuple[str, ...] = ("AdamW",)
     tuned_on: str = ""
     few_samples: bool = False
@@ -136,6 +142,30 @@ class Setting:
     def memory(self) -> int:
         """Raw samples in all that a learner with a memory of samples may keep."""
         return self.problem.memory + self.problem.memory_per_task * self.n_tasks
+
+    def memory_beside(self, *networks: nn.Module, per_sample: int = 0) -> int:
+        """Raw samples that a learner may keep beside its networks.
+
+        So many that it keeps `Problem.memory_bytes` in all; `memory` where there is no such limit.
+
+        Args:
+            networks: All that it keeps to the end, copies of former ones too.
+            per_sample: Bytes that it keeps of each sample besides the sample itself.
+
+        Raises:
+            ValueError: The networks take all the bytes.
+        """
+        limit = self.problem.memory_bytes
+        if not limit:
+            return self.memory
+        kept = sum(t.nbytes for network in networks for t in network.state_dict().values())
+        n = (limit - kept) // (self.problem.bytes_per_input * self.input_dim + per_sample)
+        if n < 1:
+            raise ValueError(
+                f"memory_bytes of {self.problem.name} is {limit:,}, of which the networks take "
+                f"{kept:,}, so that no sample fits: raise memory_bytes, or make the network smaller"
+            )
+        return n
 
     def make_network(self) -> nn.Module:
         """The network of one task."""

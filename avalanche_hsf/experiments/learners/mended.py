@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
+import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.models.packnet import PackNetModel, WeightAndBiasPackNetModule
 from avalanche.training.plugins import SynapticIntelligencePlugin
+from torch import Tensor
 
-from avalanche_hsf._private import hold_pruned_weights
+from avalanche_hsf._private import ICaRLExemplars, hold_pruned_weights
 
 
 class PerSampleImportance(SupervisedPlugin):
@@ -73,3 +76,41 @@ class PackNetWithoutClasses(PackNetModel):
         for module in self.modules():
             if isinstance(module, WeightAndBiasPackNetModule):
                 hold_pruned_weights(module)
+
+
+class AllExemplars(ICaRLExemplars):
+    """The exemplars of iCaRL, as many as its memory holds.
+
+    In 0.6 herding ends after 1,000 steps, so no class has more exemplars, and steps that choose a
+    sample for the second time are lost. Here each step takes the best of those that are left, and
+    a class with fewer samples than its share has all of them.
+    """
+
+    @torch.no_grad()
+    def construct_exemplar_set(self, strategy: Any) -> None:
+        dataset = strategy.experience.dataset.eval()
+        targets = torch.as_tensor(list(dataset.targets))
+        share = self.memory_size
+        if self.fixed_memory:
+            share = ceil(share / len(self.observed_classes))
+        for c in sorted(set(targets.tolist())):
+            rows = (targets == c).nonzero().flatten().tolist()
+            x = torch.stack([dataset[i][0] for i in rows]).to(strategy.device)
+            features = torch.cat([strategy.model.feature_extractor(part) for part in x.split(1024)])
+            chosen = _herded(torch.nn.functional.normalize(features, dim=1), min(share, len(x)))
+            self.x_memory.append(x[chosen])
+            self.y_memory.append([c] * len(chosen))
+            self.order.append(torch.arange(1.0, len(chosen) + 1))
+
+
+def _herded(features: Tensor, n: int) -> Tensor:
+    """Rows in the order in which their mean comes closest to the mean of all."""
+    mean = features.mean(dim=0)
+    wanted, left = mean.clone(), torch.ones(len(features), dtype=torch.bool)
+    chosen = []
+    for _ in range(n):
+        best = int((features @ wanted).masked_fill(~left, -torch.inf).argmax())
+        left[best] = False
+        chosen.append(best)
+        wanted += mean - features[best]
+    return torch.tensor(chosen)

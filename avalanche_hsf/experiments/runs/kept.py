@@ -12,6 +12,8 @@ import torch
 from avalanche.benchmarks import CLExperience
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.logging import BaseLogger
+from avalanche.models import NCMClassifier
+from avalanche.training import DER, StreamingLDA
 from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin, GEMPlugin, RWalkPlugin
 from avalanche.training.storage_policy import ReservoirSamplingBuffer
 from avalanche.training.templates import BaseSGDTemplate
@@ -19,8 +21,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from avalanche_hsf._private import ICaRLExemplars
 from avalanche_hsf.checkpoints.watcher import Watcher
-from avalanche_hsf.training import HSFStrategy, LatentReplayPlugin, RawReplayPlugin
+from avalanche_hsf.training import (
+    HSFStrategy,
+    LatentReplayPlugin,
+    RawReplayPlugin,
+    TaskInferencePlugin,
+)
 
 BYTES_PER_FLOAT = 4
 
@@ -41,11 +49,23 @@ def floats_kept(strategy: Any) -> int:
     return -(-_Kept(strategy).n_bytes() // BYTES_PER_FLOAT)
 
 
+def bytes_kept(strategy: Any, bytes_per_input: int = BYTES_PER_FLOAT) -> int:
+    """As `floats_kept`, in bytes, with raw samples at the size that they are stored in.
+
+    Args:
+        strategy: An Avalanche strategy.
+        bytes_per_input: Bytes of a number of a raw sample, at least 1: 1 for images of 8 bits,
+            which a learner need not keep as the floats that it is given.
+    """
+    kept = _Kept(strategy)
+    return kept.n_bytes() - kept.n_bytes_saved(bytes_per_input)
+
+
 def raw_samples_kept(strategy: Any) -> int:
     """Distinct training inputs that an Avalanche strategy keeps between two calls of `train`.
 
     They are the items of Avalanche data sets (replay buffers, accumulated data) and the rows of
-    tensors in attributes whose name ends in `_x`, such as GEM's memory.
+    tensors in attributes whose name ends in `_x`, such as GEM's memory, or is iCaRL's `x_memory`.
     """
     return len(_Kept(strategy).samples)
 
@@ -59,6 +79,12 @@ SCRATCH: Mapping[type, frozenset[str]] = {
     HSFStrategy: frozenset({"mb_latents", "loss_terms"}),
     GEMPlugin: frozenset({"G"}),
     AGEMPlugin: frozenset({"reference_gradients"}),
+    DER: frozenset({"batch_logits", "replay_loader"}),
+    StreamingLDA: frozenset({"Lambda"}),  # the inverse of Sigma
+    # Class means that the classifier has too, as one tensor.
+    ICaRLExemplars: frozenset({"class_means"}),
+    NCMClassifier: frozenset({"class_means_dict"}),
+    TaskInferencePlugin: frozenset({"inferred", "_given"}),
     RWalkPlugin: frozenset(
         {"checkpoint_params", "checkpoint_loss", "checkpoint_scores", "iter_params", "iter_grad"}
     ),
@@ -79,6 +105,8 @@ class _Kept:
     def __init__(self, strategy: Any) -> None:
         self.samples: set[tuple[str, int]] = set()
         self._intervals: dict[str, list[tuple[int, int]]] = {}
+        # Of raw samples among them, by the size of a number.
+        self._inputs: dict[tuple[str, int], list[tuple[int, int]]] = {}
         # Holds items that a data set makes on the fly, or addresses would be given out twice.
         self._alive: list[Any] = []
         seen: set[int] = set()
@@ -87,8 +115,9 @@ class _Kept:
             name, value = todo.pop()
             if isinstance(value, Tensor):
                 self._add(value)
-                if name.endswith("_x") and value.dim() > 0:
+                if (name.endswith("_x") or name == "x_memory") and value.dim() > 0:
                     self.samples.update(_address(row) for row in value)
+                    self._add_input(value)
             elif isinstance(value, np.ndarray):
                 self._add_interval("cpu", value.__array_interface__["data"][0], value.nbytes)
             elif isinstance(value, AvalancheDataset):
@@ -99,19 +128,24 @@ class _Kept:
 
     def n_bytes(self) -> int:
         """Bytes of the union of all intervals."""
-        total = 0
-        for intervals in self._intervals.values():
-            end = 0
-            for start, stop in sorted(intervals):
-                total += max(0, stop - max(start, end))
-                end = max(end, stop)
-        return total
+        return sum(map(_length, self._intervals.values()))
+
+    def n_bytes_saved(self, bytes_per_input: int) -> int:
+        """Bytes that raw samples take less if a number of theirs takes so many."""
+        return sum(
+            _length(intervals) // size * max(0, size - bytes_per_input)
+            for (_, size), intervals in self._inputs.items()
+        )
 
     def _add(self, tensor: Tensor) -> None:
         if tensor.numel() > 0:
-            dims = zip(tensor.shape, tensor.stride(), strict=True)
-            extent = 1 + sum((n - 1) * step for n, step in dims)
-            self._add_interval(*_address(tensor), extent * tensor.element_size())
+            device, start = _address(tensor)
+            self._add_interval(device, start, _extent(tensor))
+
+    def _add_input(self, tensor: Tensor) -> None:
+        device, start = _address(tensor)
+        of_size = self._inputs.setdefault((device, tensor.element_size()), [])
+        of_size.append((start, start + _extent(tensor)))
 
     def _add_interval(self, device: str, start: int, n_bytes: int) -> None:
         self._intervals.setdefault(device, []).append((start, start + n_bytes))
@@ -121,8 +155,24 @@ class _Kept:
             item = dataset[i]
             self._alive.append(item)
             self.samples.add(_address(item[0]))
+            self._add_input(item[0])
             for tensor in filter(torch.is_tensor, item):
                 self._add(tensor)
+
+
+def _extent(tensor: Tensor) -> int:
+    """Bytes from the first to the last number of a tensor."""
+    dims = zip(tensor.shape, tensor.stride(), strict=True)
+    return (1 + sum((n - 1) * step for n, step in dims)) * tensor.element_size()
+
+
+def _length(intervals: list[tuple[int, int]]) -> int:
+    """Of the union of intervals."""
+    total = end = 0
+    for start, stop in sorted(intervals):
+        total += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return total
 
 
 def _address(tensor: Tensor) -> tuple[str, int]:

@@ -69,6 +69,7 @@ _SPLIT: dict[str, Any] = {
     "mb_size": 128,
     "epochs": 21,  # of about 94 minibatches: the published 2,000 iterations
     "rates": {"AdamW": (1e-3,)},  # as published, for all alike
+    "bytes_per_input": 1,
 }
 _PERMUTED: dict[str, Any] = {
     "make_network": permuted_mlp,
@@ -77,7 +78,10 @@ _PERMUTED: dict[str, Any] = {
     "epochs": 11,  # of 469 minibatches: the published 5,000 iterations
     "rates": {"AdamW": (1e-3,)},
     "data": ("MNIST",),
+    "bytes_per_input": 1,
 }
+SPLIT_BYTES, PERMUTED_BYTES = 26_201_832, 122_397_152
+"""What `ids-hsf` keeps in the end where no task is told, and so what replay may keep there."""
 
 
 def _with_validation(
@@ -157,6 +161,7 @@ _PROBLEMS = (
             partial(_fixed, make, shuffle=False, return_task_id=told),
             f"{data}, classes 0 and 1, then 2 and 3, ..., an MLP, {given}",
             told=told,
+            memory_bytes=0 if told else SPLIT_BYTES,
             data=(data,),
             **_SPLIT,
         )
@@ -172,6 +177,7 @@ _PROBLEMS = (
             partial(_drawn, PermutedMNIST, padding=2, return_task_id=told),
             f"MNIST in ten orders of its pixels, others with each seed, an MLP, {given}",
             told=told,
+            memory_bytes=0 if told else PERMUTED_BYTES,
             **_PERMUTED,
         )
     ),

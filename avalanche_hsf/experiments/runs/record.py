@@ -60,6 +60,9 @@ class Run:
         floats_per_task: What each task after the first added to that, on average; or, where it is
             more, what is kept beside the model, such as a memory, divided by all tasks.
         raw_samples: Raw samples kept at the end.
+        bytes_kept: What the learner keeps at the end in bytes, raw samples at the size that the
+            problem says, see `bytes_kept`; None in older files.
+        bytes_per_task: `floats_per_task` in such bytes; None in older files.
         network: Name of the network that replaced the problem's own; "": none did.
         inputs: Digest of everything the numbers depend on; "" for runs of older files.
         findings: What `avalanche-hsf diagnose` measured, see `commands.diagnose`; else empty.
@@ -81,6 +84,8 @@ class Run:
     floats_kept: int
     floats_per_task: float
     raw_samples: int
+    bytes_kept: int | None = None
+    bytes_per_task: float | None = None
     network: str = ""
     inputs: str = ""
     findings: dict[str, Any] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
-from avalanche_hsf.experiments.runs.kept import floats_kept, raw_samples_kept
+from avalanche_hsf.experiments.runs.kept import bytes_kept, floats_kept, raw_samples_kept
 from avalanche_hsf.experiments.runs.problems import setting_for
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.unfinished import Unfinished
@@ -94,7 +94,7 @@ def run(
         common = {"evaluator": evaluator, "plugins": watchers}
         strategy = builder.build(setting, **configuration, eval_mb_size=1024, **common)
         _check_strategy(strategy, matrix)
-        kept, n_trained = account.kept, 0
+        kept, in_bytes, n_trained = account.kept, account.in_bytes, 0
         if unfinished is not None:
             n_trained = unfinished.resume(strategy, stream)
         whole = stream.train_stream
@@ -103,6 +103,7 @@ def run(
                 strategy.train(part, **loading)
                 strategy.eval(stream.test_stream)
                 kept.append(floats_kept(strategy))
+                in_bytes.append(bytes_kept(strategy, problem.bytes_per_input))
                 _check_errors(matrix.result()[-1], n_tasks if builder.jointly else len(kept))
             error_of_mean_path = _mse_of_mean_path(strategy.model, stream)
         except DivergedError as error:
@@ -115,7 +116,8 @@ def run(
         R[first : first + len(kept)] = matrix.result()[: len(kept)]
     else:
         kept.append(floats_kept(strategy))
-    n_later = max(len(kept) - 1, 1)
+        in_bytes.append(bytes_kept(strategy, problem.bytes_per_input))
+    of_model = sum(value.nbytes for value in state if isinstance(value, Tensor))
     return Run.from_matrix(
         R,
         benchmark=problem.name,
@@ -127,8 +129,10 @@ def run(
         seconds=account.seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
-        floats_per_task=max((kept[-1] - kept[0]) / n_later, (kept[-1] - n_parameters) / n_tasks),
+        floats_per_task=_per_task(kept, n_parameters, n_tasks),
         raw_samples=raw_samples_kept(strategy),
+        bytes_kept=in_bytes[-1],
+        bytes_per_task=_per_task(in_bytes, of_model, n_tasks),
         diverged=diverged,
     )
 
@@ -157,6 +161,12 @@ def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
         )
 
 
+def _per_task(kept: Sequence[int], of_model: int, n_tasks: int) -> float:
+    """What a task adds, or its share of what is kept beside the model, where that is more."""
+    n_later = max(len(kept) - 1, 1)
+    return max((kept[-1] - kept[0]) / n_later, (kept[-1] - of_model) / n_tasks)
+
+
 def _check_errors(errors: Tensor, n_seen: int) -> None:
     """Raises DivergedError unless the errors on all tasks seen are finite."""
     for task, error in enumerate(errors[:n_seen].tolist()):
@@ -180,11 +190,12 @@ def _mse_of_mean_path(model: nn.Module, stream: CLScenario) -> float | None:
 
 
 class _Account(SupervisedPlugin):
-    """What a run needs of all its attempts: floats kept after each task, and the time."""
+    """What a run needs of all its attempts: what was kept after each task, and the time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.kept: list[int] = []
+        self.in_bytes: list[int] = []
         self._before = 0.0
         self._start = time.perf_counter()
 
@@ -193,10 +204,11 @@ class _Account(SupervisedPlugin):
         return self._before + time.perf_counter() - self._start
 
     def state_dict(self) -> dict[str, Any]:
-        return {"kept": list(self.kept), "seconds": self.seconds}
+        kept = {"kept": list(self.kept), "in_bytes": list(self.in_bytes)}
+        return {**kept, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.kept[:] = state["kept"]
+        self.kept[:], self.in_bytes[:] = state["kept"], state["in_bytes"]
         self._before, self._start = state["seconds"], time.perf_counter()
 
 

@@ -111,7 +111,8 @@ def _check(where: str, run: Run) -> None:
     square = all(len(row) == n_tasks for row in run.error_matrix)
     if n_tasks == 0 or not square or len(run.forgetting) != n_tasks:
         raise ValueError(f"{where}: error_matrix and forgetting are not of one number of tasks")
-    counts = (run.seed, run.epochs, run.n_parameters, run.floats_kept, run.raw_samples)
+    counts = [run.seed, run.epochs, run.n_parameters, run.floats_kept, run.raw_samples]
+    counts.append(run.bytes_kept or 0)
     if not all(0 <= count < _LARGEST for count in counts):
         raise ValueError(f"{where}: a count is negative or too large")
     if any(math.isinf(getattr(run, name)) for name in _FLOATS):

@@ -96,8 +96,8 @@ def _target_of(strategy: Any) -> list[Tensor]:
 
 
 def _gradients(strategy: Any) -> list[Tensor]:
-    """Those that the optimizer's step would follow."""
-    groups = strategy.optimizer.param_groups
+    """Those that the optimizer's step would follow; none without one, as in `StreamingLDA`."""
+    groups = strategy.optimizer.param_groups if strategy.optimizer is not None else ()
     return [g for group in groups for p in group["params"] if (g := p.grad) is not None]
 
 

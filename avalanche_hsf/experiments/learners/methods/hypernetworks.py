@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from avalanche.core import SupervisedPlugin
 from avalanche.training import Naive
 
 from avalanche_hsf.experiments.learners.base import Learner, Setting
@@ -19,24 +21,43 @@ from avalanche_hsf.training import (
 )
 
 
-def _build(setting: Setting, *, preset: str, options: Any, **arguments: Any) -> Any:
+def in_task_conditional(
+    setting: Setting,
+    *,
+    preset: str,
+    options: Any,
+    masking: bool | None = None,
+    further: Callable[[TaskConditional], Iterable[SupervisedPlugin]] | None = None,
+    **arguments: Any,
+) -> Any:
+    """The network under a preset's hypernetwork and protections.
+
+    Args:
+        setting: What the learner is built for.
+        preset: The name.
+        options: Of the hypernetwork, in place of the preset's.
+        masking: Whether a task has scores of its own classes alone. Default: as the peers' heads.
+        further: Makes plugins for the model.
+        **arguments: Of `make_strategy`.
+    """
     kind = PRESETS[preset].hypernetwork
     model = TaskConditional(
         setting.make_network(),
         hypernetwork=kind["hypernetwork"],
         hypernetwork_options={**kind["hypernetwork_options"], **options},
-        masking=setting.problem.has_heads,  # as the peers' heads
+        masking=setting.problem.has_heads if masking is None else masking,
         seed=setting.seed,
     )
     protections = dict(PRESETS[preset].protections)
     protections.pop("CosineRestartPlugin", None)  # which every learner has here
-    return make_strategy(Naive, setting, model, last=make_protections(protections), **arguments)
+    last = [*make_protections(protections), *(further(model) if further else ())]
+    return make_strategy(Naive, setting, model, last=last, **arguments)
 
 
 def _learner(preset: str, about: str, **options: Any) -> Learner:
     """A preset's hypernetwork and protections; the learning rate is searched as for all."""
     return Learner(
-        partial(_build, preset=preset, options=options),
+        partial(in_task_conditional, preset=preset, options=options),
         f"{about}, around the stream's network",
         regularized=False,
         group="networks",

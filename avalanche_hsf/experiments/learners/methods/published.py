@@ -5,7 +5,7 @@ https://arxiv.org/abs/1906.00695
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -67,10 +67,17 @@ def _adam(parameters: Iterable[nn.Parameter], name: str, lr: float) -> Optimizer
     return AdamW(parameters, lr=lr, weight_decay=0.0, fused=True)
 
 
-def _in_chunks(setting: Setting, *, weight: float, **arguments: Any) -> Any:
+def in_chunks(
+    setting: Setting,
+    *,
+    weight: float,
+    further: Callable[[TaskConditional], Iterable[SupervisedPlugin]] | None = None,
+    **arguments: Any,
+) -> Any:
     """At the size of their network for Split MNIST, their hypernetwork.
 
-    In smaller ones embeddings shrink along, or they would be most of the hypernetwork.
+    In smaller ones embeddings shrink along, or they would be most of the hypernetwork. `further`
+    makes plugins for the model.
     """
     network = setting.make_network()
     n_weights = sum(p.numel() for p in network.parameters())
@@ -88,7 +95,7 @@ def _in_chunks(setting: Setting, *, weight: float, **arguments: Any) -> Any:
         setting,
         model,
         make_optimizer=_adam,
-        last=[*protections, _FreshOptimizer()],
+        last=[*protections, _FreshOptimizer(), *(further(model) if further else ())],
         **arguments,
     )
 
@@ -97,7 +104,7 @@ LEARNERS = {
     "hn-published": _learner(0.005, "von Oswald et al. 2020, as published for polynomials"),
     "hn-published-unprotected": _learner(0.0, "the same without its output regularizer"),
     "hn-chunked": Learner(
-        _in_chunks,
+        in_chunks,
         "von Oswald et al. 2020 in chunks, with fewer weights than the stream's network",
         grid("weight", 0.001, 0.01, 0.1),
         optimizers=("AdamW",),

@@ -13,7 +13,8 @@ from avalanche_hsf.experiments.learners.forms import make_strategy, on_both
 
 def _replay(setting: Setting, model: nn.Module, **arguments: Any) -> Any:
     # The memory is divided among the tasks seen so far. With full batches all of it is in each.
-    return make_strategy(Replay, setting, model, mem_size=setting.memory, **arguments)
+    mem_size = setting.memory_beside(model)
+    return make_strategy(Replay, setting, model, mem_size=mem_size, **arguments)
 
 
 LEARNERS = on_both("replay", _replay, "Replay")

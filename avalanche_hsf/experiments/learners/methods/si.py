@@ -14,7 +14,8 @@ from avalanche_hsf.experiments.learners.mended import SynapticIntelligenceOnCPU
 
 def _si(setting: Setting, model: nn.Module, *, si_lambda: float, **arguments: Any) -> Any:
     # Heads belong to one task each; those not in training have no gradient, and it raises on them.
-    plugin = SynapticIntelligenceOnCPU(si_lambda, excluded_parameters=["*classifier*"])
+    heads = ["*classifier*"] if setting.problem.has_heads else []
+    plugin = SynapticIntelligenceOnCPU(si_lambda, excluded_parameters=heads)
     return make_strategy(Naive, setting, model, last=[plugin], **arguments)
 
 
