@@ -95,7 +95,7 @@ class JointScore(ReconstructionScore):
         weight: Of the log likelihood, in units of the first score per nat, at least 0.
     """
 
-    def __init__(self, weight: float = 0.03, *, relative: bool = True) -> None:
+    def __init__(self, weight: float = 0.01, *, relative: bool = True) -> None:
         super().__init__(relative=relative)
         self.weight = check_non_negative("weight", weight)
 

@@ -49,12 +49,15 @@ class Problem:
         memory_per_task: Further ones for each task of the stream.
         rates: Learning rates that are searched, by optimizer.
         memory_bytes: Bytes in all, networks included, that replay of any kind may keep instead: as
-            many as `ids-hsf` keeps in the end; 0: the samples count.
+            many as `ids-hsf-compact` keeps in the end; 0: the samples count.
+        more_memory_bytes: As many as `ids-hsf` keeps.
         bytes_per_input: Bytes that a number of a raw sample takes where it is stored, 1 for images
             of 8 bits, whatever it is in a minibatch.
         optimizers: Those that are searched. SOAP's eigenbases of matrices as wide as a CNN's last
             would take longer than all the rest.
         tuned_on: Name of the problem on which configurations are chosen; "": this one.
+        noise: Standard deviation of the noise on training inputs, for all learners alike.
+        weight_decay: Of the optimizers, likewise.
         few_samples: Whether learners overfit, so that `REGULARIZED` is worth a try.
         told: Whether learners are told the task. Where they are not, all task labels are the same,
             and a classifier has one head for all classes.
@@ -79,9 +82,12 @@ class Problem:
     memory_per_task: int = 0
     rates: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: RATES)
     memory_bytes: int = 0
+    more_memory_bytes: int = 0
     bytes_per_input: int = 4
     optimizers: tuple[str, ...] = ("AdamW",)
     tuned_on: str = ""
+    noise: float = 0.0
+    weight_decay: float = 1e-2
     few_samples: bool = False
     told: bool = True
     data: tuple[str, ...] = ()
@@ -143,7 +149,7 @@ class Setting:
         """Raw samples in all that a learner with a memory of samples may keep."""
         return self.problem.memory + self.problem.memory_per_task * self.n_tasks
 
-    def memory_beside(self, *networks: nn.Module, per_sample: int = 0) -> int:
+    def memory_beside(self, *networks: nn.Module, per_sample: int = 0, more: bool = False) -> int:
         """Raw samples that a learner may keep beside its networks.
 
         So many that it keeps `Problem.memory_bytes` in all; `memory` where there is no such limit.
@@ -151,11 +157,12 @@ class Setting:
         Args:
             networks: All that it keeps to the end, copies of former ones too.
             per_sample: Bytes that it keeps of each sample besides the sample itself.
+            more: `Problem.more_memory_bytes` instead.
 
         Raises:
             ValueError: The networks take all the bytes.
         """
-        limit = self.problem.memory_bytes
+        limit = self.problem.more_memory_bytes if more else self.problem.memory_bytes
         if not limit:
             return self.memory
         kept = sum(t.nbytes for network in networks for t in network.state_dict().values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from avalanche.models import as_multitask
@@ -25,9 +26,11 @@ def grid(name: str, *values: float) -> Grid:
     return tuple({name: value} for value in values)
 
 
-def optimizer_for(parameters: Iterable[nn.Parameter], name: str, lr: float) -> Optimizer:
+def optimizer_for(
+    parameters: Iterable[nn.Parameter], name: str, lr: float, weight_decay: float = 1e-2
+) -> Optimizer:
     """The optimizer that a search names."""
-    options: dict[str, Any] = {"name": name, "lr": lr, "betas": (0.9, 0.95), "weight_decay": 1e-2}
+    options = {"name": name, "lr": lr, "betas": (0.9, 0.95), "weight_decay": weight_decay}
     # The same numbers as the other implementations, faster; SOAP as in our own presets.
     extra: dict[str, Any] = {"AdamW": {"fused": True}, "SOAP": {"precondition_frequency": 2}}
     return make_optimizer(parameters, {**options, **extra[name]})
@@ -40,7 +43,7 @@ def make_strategy(
     *,
     lr: float,
     optimizer: str = "AdamW",
-    make_optimizer: Callable[[Iterable[nn.Parameter], str, float], Optimizer] = optimizer_for,
+    make_optimizer: Callable[..., Optimizer] | None = None,
     plugins: Iterable[Any] | None = None,
     first: Iterable[Any] = (),
     last: Iterable[Any] = (),
@@ -50,7 +53,10 @@ def make_strategy(
     """A strategy with what all have in common; `first` and `last` stand around the plugins."""
     # A list of its own: Avalanche's strategies append to the one they are given.
     all_plugins = [*first, *(plugins or ()), CosineRestartPlugin(), *last]
-    all_plugins += [*regularizers(**(regularized or {})), InMemoryLoadingPlugin()]
+    of_inputs = {"noise": setting.problem.noise} if regularized is None else regularized
+    all_plugins += [*regularizers(**of_inputs), InMemoryLoadingPlugin()]
+    if make_optimizer is None:
+        make_optimizer = partial(optimizer_for, weight_decay=setting.problem.weight_decay)
     return strategy(
         model=model,
         optimizer=make_optimizer(model.parameters(), optimizer, lr),

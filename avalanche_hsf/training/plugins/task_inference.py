@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from avalanche.core import SupervisedPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor
 
@@ -18,12 +17,14 @@ from avalanche_hsf.training.plugins._companion import (
     check_one_owner,
     train_companion,
 )
+from avalanche_hsf.training.plugins.base import Protection
+from avalanche_hsf.training.plugins.commit import CommitPlugin
 
 NEW_TASKS = ("label", "experience", "novelty")
 """What opens a task, see `TaskInferencePlugin`."""
 
 
-class TaskInferencePlugin(SupervisedPlugin):
+class TaskInferencePlugin(Protection):
     """Replaces task labels by inferred ones whenever the strategy evaluates.
 
     For any supervised strategy whose model has weights for each task. The recognizer's strategy
@@ -86,6 +87,15 @@ class TaskInferencePlugin(SupervisedPlugin):
         self.inferred: Tensor | None = None
         self._given: Tensor | None = None
 
+    def before_training(self, strategy: Any, **kwargs: Any) -> None:
+        """Goes behind a `CommitPlugin`: what is calibrated is what is kept."""
+        plugins = list(strategy.plugins)
+        here = plugins.index(self)
+        commits = [i for i, plugin in enumerate(plugins) if isinstance(plugin, CommitPlugin)]
+        if commits and commits[-1] > here:
+            plugins.insert(commits[-1], plugins.pop(here))
+            strategy.plugins = plugins  # a new list: the old one is being gone through
+
     def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
         """Gives the experience the label of its task.
 
@@ -123,6 +133,7 @@ class TaskInferencePlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """ValueError if another plugin would train the recognizer's model too."""
+        super().before_training_exp(strategy, **kwargs)
         check_one_owner(self, strategy)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:

@@ -34,7 +34,7 @@ RECOGNIZER: Mapping[str, Any] = {"hidden_dim": 400, "latent_dim": 16}
 RECOGNIZER_OPTIMIZER: Mapping[str, Any] = {
     **{"name": "AdamW", "lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 1e-2, "fused": True}
 }
-COMPACT: Mapping[str, Any] = {"adapter": "core", "size": 4000, "bits": 12}
+COMPACT: Mapping[str, Any] = {"adapter": "low-rank", "size": 32, "bits": 8}
 """A task's change of the first task's weights, in `ids-hsf-compact`, of both networks."""
 AUTOENCODER = (400, 400, 16)
 """Widths of the autoencoder's encoder; its decoder mirrors them."""
