@@ -11,7 +11,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.learners import Learner, Problem
-from avalanche_hsf.experiments.report import Report, Table, plot_frontier
+from avalanche_hsf.experiments.report import (
+    Report,
+    Table,
+    plot_accuracy_over_stream,
+    plot_frontier,
+)
 from avalanche_hsf.experiments.report.tables import finite, interval, p_against, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.run import N_PATHS
@@ -33,8 +38,10 @@ NOTES = (
 
 
 def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Report:
-    """The tables, a line per run for other programs, and the figure of the frontier."""
+    """The tables, a line per run for other programs, and figures of frontier and stream."""
     figures = {"frontier.png": frontier(problem, learners, runs)}
+    if problem.classifies and (stream := over_stream(runs)) is not None:
+        figures["stream.png"] = stream
     files = {"comparison.csv": csv_text(runs)}
     made = tables(problem, runs)
     return Report("comparison", made, NOTES, figures, files, runs.failures, runs.diverged)
@@ -144,6 +151,16 @@ def frontier(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> F
     title = f"{runs[0].benchmark}: what retention costs"
     ours = [name for name in by_learner if learners[name].ours]
     return plot_frontier(points, title=title, measure=problem.measure, ours=ours)
+
+
+def over_stream(runs: Runs) -> Figure | None:
+    """Accuracy after each task, of learners that were trained on one after the other."""
+    by_learner = Runs(finite(runs)).by("learner")
+    matrices = {name: [run.matrix for run in group] for name, group in by_learner.items()}
+    one_by_one = {
+        name: group for name, group in matrices.items() if bool(group[0][:, 0].isfinite().all())
+    }
+    return plot_accuracy_over_stream(one_by_one) if one_by_one else None
 
 
 def _error_of_mean_path(run: Run) -> float:

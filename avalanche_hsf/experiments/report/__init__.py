@@ -2,6 +2,7 @@
 
 from avalanche_hsf.experiments.report.curves import plot_curves, plot_shares
 from avalanche_hsf.experiments.report.figures import (
+    plot_accuracy_over_stream,
     plot_frontier,
     plot_mse_matrices,
     plot_task_over_stream,
@@ -16,6 +17,7 @@ __all__ = [
     "Table",
     "mean_and_interval",
     "paired_p",
+    "plot_accuracy_over_stream",
     "plot_curves",
     "plot_frontier",
     "plot_mse_matrices",

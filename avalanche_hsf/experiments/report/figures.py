@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -71,6 +72,54 @@ def plot_task_over_stream(runs: Mapping[str, Sequence[Tensor]], task: int = 0) -
     panel.grid(True, which="major", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def plot_accuracy_over_stream(runs: Mapping[str, Sequence[Tensor]]) -> Figure:
+    """The mean accuracy on all tasks so far, in percent, after each of them.
+
+    Args:
+        runs: For each learner the matrices of its runs, `T x T` shares misclassified. Their mean
+            is drawn as a line, their range as a band, names at the end of the lines.
+    """
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    panel = figure.subplots()
+    ends = {}
+    for i, (name, matrices) in enumerate(runs.items()):
+        rows = range(len(matrices[0]))
+        curves = np.array([[100 * (1 - R[k, : k + 1].mean()) for k in rows] for R in matrices])
+        seen, color = np.arange(1, curves.shape[1] + 1), f"C{i % 10}"
+        panel.plot(seen, curves.mean(0), marker="o", markersize=4, color=color)
+        panel.fill_between(seen, curves.min(0), curves.max(0), color=color, alpha=0.2)
+        ends[name] = float(curves[:, -1].mean()), color
+    _write_names(panel, seen[-1], ends)
+    panel.set(
+        xlabel="tasks learned",
+        ylabel="accuracy on all of them, %",
+        xticks=seen,
+        title=f"mean and range, {max(map(len, runs.values()))} seeds",
+    )
+    panel.grid(True, which="major", alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _write_names(panel: Axes, x: float, ends: Mapping[str, tuple[float, str]]) -> None:
+    """Names at the ends of lines, the lower ones moved down where they would overlap."""
+    low, high = panel.get_ylim()
+    step, above = (high - low) / 24, np.inf
+    for name, (y, color) in sorted(ends.items(), key=lambda end: -end[1][0]):
+        above = min(y, above - step)
+        text = f"{name} {y:.1f}"
+        panel.annotate(
+            text,
+            (x, above),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            color=color,
+            fontsize=8,
+            annotation_clip=False,
+        )
 
 
 def plot_frontier(
