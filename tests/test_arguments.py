@@ -13,7 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from avalanche_hsf import analysis, benchmarks, checkpoints, evaluation, models, training
+from avalanche_hsf import (
+    analysis,
+    benchmarks,
+    checkpoints,
+    evaluation,
+    inference,
+    models,
+    training,
+)
 from avalanche_hsf.cli import _parsers
 from avalanche_hsf.training.hyperparameters import arguments_for
 
@@ -108,6 +116,17 @@ CALLS = {
     "error_on": (analysis.error_on, {"experience": STREAM[0]}),
     "loss_on": (analysis.loss_on, {"experience": STREAM[0]}),
     **{name: (getattr(training, name), {}) for name in training.plugins.__all__},
+    "TaskInferencePlugin": (
+        training.TaskInferencePlugin,
+        {"recognizer": inference.TaskRecognizer(GENERATOR)},
+    ),
+    **{name: (getattr(inference, name), {}) for name in inference.__all__ if "Score" in name},
+    "AgreementScore": (inference.AgreementScore, {"classifier": GENERATOR}),
+    "TaskRecognizer": (inference.TaskRecognizer, {"model": GENERATOR}),
+    "ClassIncremental": (
+        inference.ClassIncremental,
+        {"recognizer": inference.TaskRecognizer(GENERATOR), "classifier": GENERATOR},
+    ),
     "GeneratedReplayPlugin": (training.GeneratedReplayPlugin, {"generator": GENERATOR}),
     "CheckpointPlugin": (checkpoints.CheckpointPlugin, {"folder": "checkpoints"}),
     "resume": (checkpoints.resume, {"strategy": None, "checkpoint": None}),

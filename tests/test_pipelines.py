@@ -62,7 +62,8 @@ from torch.utils.data import Dataset, default_collate
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.checkpoints import resume, save
 from avalanche_hsf.divergence import DivergedError
-from avalanche_hsf.evaluation import mse_metrics
+from avalanche_hsf.evaluation import ErrorRateMatrix, mse_metrics
+from avalanche_hsf.inference import TaskRecognizer
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import (
     CommitPlugin,
@@ -73,6 +74,7 @@ from avalanche_hsf.training import (
     HSFStrategy,
     InMemoryLoadingPlugin,
     OutputRegularizerPlugin,
+    TaskInferencePlugin,
     WarmStartPlugin,
 )
 
@@ -768,6 +770,47 @@ def test_generated_replay_plugin():
         kept.append(float((model.eval()(x).argmax(dim=1) == y).float().mean()))
     assert kept[0] < 0.1
     assert kept[1] > 0.8
+
+
+def _inferring(new_task, of=Naive):
+    torch.manual_seed(0)
+    hsf = HSFStrategy.from_preset(
+        input_dim=64, seed=0, train_mb_size=48, train_epochs=30, evaluator=None
+    )
+    inference = TaskInferencePlugin(TaskRecognizer(hsf.model), hsf, new_task=new_task)
+    matrix = ErrorRateMatrix()
+    strategy = strategy_of(
+        conditional(masking=True),
+        CommitPlugin(),
+        inference,
+        of=of,
+        evaluator=EvaluationPlugin(matrix, loggers=[]),
+    )
+    return strategy, inference, matrix
+
+
+@pytest.mark.parametrize("of", [Naive, Replay])
+def test_task_inference_plugin(of):
+    benchmark = SplitDigits(5, shuffle=False, return_task_id=False)
+    strategy, _, matrix = _inferring("experience", of)
+    for experience in benchmark.train_stream[:3]:
+        strategy.train(experience, eval_streams=[])
+        strategy.eval(benchmark.test_stream[:3])
+    errors = matrix.result()
+    assert errors[2].mean() < 0.15
+    assert errors[0, 2] > 0.8  # of classes that it has not seen
+
+
+def test_task_inference_jointly():
+    benchmark = SplitDigits(5, shuffle=False)
+    strategy, inference, matrix = _inferring("label", JointTraining)
+    strategy.train(benchmark.train_stream[:2], eval_streams=[])
+    strategy.eval(benchmark.test_stream[:2])
+    assert inference.recognizer.tasks == [0, 1]
+    assert matrix.result()[0].mean() < 0.1
+    strategy, *_ = _inferring("experience", JointTraining)
+    with pytest.raises(ValueError, match="JointTraining shows plugins"):
+        strategy.train(benchmark.train_stream[:2])
 
 
 @pytest.mark.parametrize("kind", HOLD_OLD_TASKS)

@@ -25,7 +25,7 @@ class TaskCalibration(nn.Module):
 
     Example:
         >>> calibration = TaskCalibration()
-        >>> calibration.note(3, torch.tensor([[1.0], [2.0], [3.0]]), column=0)
+        >>> calibration.note(3, torch.tensor([[1.0], [2.0], [3.0]]), [3])
         >>> calibration.standardized(torch.tensor([[4.0]]), [3])
         tensor([[2.4495]])
     """
@@ -43,22 +43,29 @@ class TaskCalibration(nn.Module):
         return list(self.of_task)
 
     @torch.no_grad()
-    def note(self, label: int, scores: Tensor, column: int) -> None:
+    def note(
+        self, label: int, scores: Tensor, tasks: list[int], *, standardized: bool = False
+    ) -> None:
         """Takes in a task.
 
         Args:
             label: The task.
-            scores: Of its training samples under each task known, `n x k`.
-            column: Which of the k is the task itself.
+            scores: Of its training samples under each task known, itself included, `n x k`.
+            tasks: These k.
+            standardized: Whether the sharpness is that of standardized scores.
         """
+        column = tasks.index(label)
         own = scores[:, column].double()
         values = {
             "mean": own.mean(),
             "std": own.std(correction=0).clamp(min=1e-6),
             "quantiles": torch.quantile(own, own.new_tensor(SHARES)),
-            "sharpness": own.new_tensor(_sharpest(scores.double(), column)),
+            "sharpness": own.new_tensor(1.0),
         }
         self.of_task[label] = holding({name: v.to(self.like) for name, v in values.items()})
+        if standardized:
+            scores = self.standardized(scores, tasks)
+        self.of_task[label].sharpness.fill_(_sharpest(scores.double(), column))
 
     def standardized(self, scores: Tensor, tasks: list[int]) -> Tensor:
         """Scores, `n x k`, in standard deviations from the mean of each task's own samples."""

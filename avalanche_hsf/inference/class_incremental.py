@@ -74,8 +74,11 @@ class ClassIncremental(nn.Module):
 
     def predict_log_proba(self, x: Tensor, *, group_size: int = 1) -> Tensor:
         """log p(y | x), `n x n_classes`."""
+        return self.mixed(x, self.recognizer.task_probabilities(x, group_size=group_size))
+
+    def mixed(self, x: Tensor, p: Tensor) -> Tensor:
+        """log p(y | x), where the tasks' probabilities are p, `n x k` as the recognizer's."""
         check_same_tasks(self.recognizer, self.classifier)
-        p = self.recognizer.task_probabilities(x, group_size=group_size)
         tasks = self.recognizer.tasks
         with evaluating(self.classifier):
             if not self.soft:

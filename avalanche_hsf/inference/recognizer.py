@@ -119,7 +119,8 @@ class TaskRecognizer(nn.Module):
             if score is not None:
                 score.note(task, x)
         tasks = list(dict.fromkeys([*self.tasks, task]))
-        self.calibration.note(task, self._asked(self.score, x, tasks), tasks.index(task))
+        scores = self._asked(self.score, x, tasks)
+        self.calibration.note(task, scores, tasks, standardized=self.calibrated)
 
     def scores(self, x: Tensor, group_size: int = 1) -> Tensor:
         """How well each task explains each sample: `n x k`, columns as in `tasks`.
@@ -169,7 +170,7 @@ class TaskRecognizer(nn.Module):
 
         b is learned from training samples when tasks are calibrated, see `TaskCalibration`.
         """
-        s = _grouped(self._raw(x, self._known()), group_size)
+        s = self.scores(x, group_size)
         return (self.calibration.sharpness(self.tasks) * s).softmax(dim=1)
 
     def share_below(self, x: Tensor, *, group_size: int = 1) -> Tensor:

@@ -139,6 +139,11 @@ class AgreementScore(ReconstructionScore):
     def __init__(self, classifier: TaskModule, weight: float = 1.0) -> None:
         super().__init__()
         self.weight = check_non_negative("weight", weight)
+        if not isinstance(classifier, TaskModule):
+            raise TypeError(
+                "classifier must have weights for each task, as a TaskConditional, got "
+                f"{type(classifier).__name__}"
+            )
         # Not a child module: whoever owns the classifier saves and trains it.
         self.__dict__["classifier"] = classifier
 

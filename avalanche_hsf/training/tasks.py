@@ -11,12 +11,14 @@ from avalanche_hsf._private import experiences_in_training
 
 def current_tasks(strategy: Any) -> set[int]:
     """The labels of the tasks in training."""
-    labels: set[int] = set()
-    for experience in experiences_in_training(strategy):
-        # The parts that `split_online_stream` makes of an experience have lost its `task_labels`.
-        uniques = experience.dataset.targets_task_labels.uniques
-        labels.update(map(int, getattr(experience, "task_labels", uniques)))
-    return labels
+    return set().union(*map(tasks_of, experiences_in_training(strategy)))
+
+
+def tasks_of(experience: Any) -> set[int]:
+    """The labels of an experience's tasks."""
+    # The parts that `split_online_stream` makes of an experience have lost its `task_labels`.
+    uniques = experience.dataset.targets_task_labels.uniques
+    return set(map(int, getattr(experience, "task_labels", uniques)))
 
 
 def is_whole(experience: Any) -> bool:

@@ -50,7 +50,7 @@ def test_who_they_are():
 
 @pytest.mark.parametrize("name", LEARNERS_HERE)
 def test_each_runs_and_forgets_less_than_naive(name):
-    made = learn(UNTOLD, name)
+    made = learn(replace(UNTOLD, memory=1000), name)
     assert not made.diverged and all(map(math.isfinite, made.error_matrix[-1]))
     assert made.final_mean_error < 0.75  # naive: 0.8, of two of ten classes known
     assert made.bytes_kept > made.bytes_per_task > 0
@@ -86,13 +86,15 @@ def test_bytes_by_hand():
     ("name", "limit", "beside", "per_sample"),
     [
         ("net-replay", 100_000, 4 * NETWORK, PIXELS),
+        ("net-replay-more", 100_000, 4 * NETWORK, PIXELS),
         ("net-der", 100_000, 4 * NETWORK, PIXELS + 4 * 10),
         # With a former network, and class means of 512 features in each.
         ("net-icarl", 170_000, 2 * 4 * (NETWORK + 10 * 512), PIXELS + 4),
     ],
 )
 def test_memories_fill_the_bytes_that_they_may_keep(name, limit, beside, per_sample):
-    problem = replace(UNTOLD, memory_bytes=limit, bytes_per_input=1)
+    field = "more_memory_bytes" if name.endswith("more") else "memory_bytes"
+    problem = replace(UNTOLD, **{field: limit}, bytes_per_input=1)
     made = learn(problem, name, epochs=1)
     assert made.bytes_kept == pytest.approx(limit, rel=0.01)
     assert made.bytes_kept == pytest.approx(beside + per_sample * made.raw_samples, abs=100)
@@ -173,8 +175,9 @@ def test_streams_that_do_not_fit():
 
 
 def test_icarl_says_which_streams_it_is_for(data_root):
+    problem = replace(BENCHMARKS["permuted-mnist-10-domain"], memory_bytes=0)
     with pytest.raises(ValueError, match="classes of their own"):
-        learn("permuted-mnist-10-domain", "net-icarl", epochs=1)
+        learn(problem, "net-icarl", epochs=1)
 
 
 @pytest.mark.parametrize("name", ["ids-hsf", "ids-pca", "net-slda", "net-icarl", "net-der"])

@@ -8,7 +8,7 @@ import torch
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor
 
-from avalanche_hsf._private import relabelled
+from avalanche_hsf._private import experiences_in_training, relabelled
 from avalanche_hsf.checks import check_bool, check_choice, check_int, shown
 from avalanche_hsf.inference import ClassIncremental, TaskRecognizer
 from avalanche_hsf.models.tasks.module import TaskModule
@@ -19,6 +19,7 @@ from avalanche_hsf.training.plugins._companion import (
 )
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.plugins.commit import CommitPlugin
+from avalanche_hsf.training.tasks import tasks_of
 
 NEW_TASKS = ("label", "experience", "novelty")
 """What opens a task, see `TaskInferencePlugin`."""
@@ -64,7 +65,7 @@ class TaskInferencePlugin(Protection):
     NEW = -1.0
     """Novelty: in the mean the samples of an experience score so many deviations too low."""
 
-    transient = ("inferred", "_given")
+    transient = ("inferred", "_given", "_p")
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class TaskInferencePlugin(Protection):
         self.n_samples = check_int("n_samples", n_samples, at_least=2)
         self.inferred: Tensor | None = None
         self._given: Tensor | None = None
+        self._p: Tensor | None = None
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
         """Goes behind a `CommitPlugin`: what is calibrated is what is kept."""
@@ -110,6 +112,11 @@ class TaskInferencePlugin(Protection):
             )
         experience = strategy.experience
         known = self.recognizer.tasks
+        if self.new_task != "label" and len(experiences_in_training(strategy)) > 1:
+            raise ValueError(
+                "JointTraining shows plugins its first experience alone, so the others cannot be "
+                'given labels: apply task_incremental_benchmark and leave new_task at "label"'
+            )
         if self.new_task == "label":
             if known == [0] and list(experience.task_labels) == [0]:
                 raise ValueError(
@@ -138,23 +145,26 @@ class TaskInferencePlugin(Protection):
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Trains the recognizer on the experience and calibrates it."""
-        train_companion(self.strategy, strategy.experience)
         self.recognizer.to(strategy.device)
-        for label in strategy.experience.task_labels:
-            self.recognizer.calibrate(int(label), self._samples(strategy.experience, int(label)))
+        for experience in experiences_in_training(strategy):
+            train_companion(self.strategy, experience)
+            for label in sorted(tasks_of(experience)):
+                self.recognizer.calibrate(label, self._samples(experience, label))
 
     def before_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
-        self._given, self.inferred = strategy.mbatch[-1], None
+        self._given, self.inferred, self._p = strategy.mbatch[-1], None, None
         if not self.recognizer.tasks:
             return
-        self.inferred = self.recognizer.infer_tasks(strategy.mb_x)
-        strategy.mbatch[-1] = self.inferred
+        self._p = self.recognizer.task_probabilities(strategy.mb_x)
+        tasks = torch.tensor(self.recognizer.tasks, device=self._p.device)
+        strategy.mbatch[-1] = self.inferred = tasks[self._p.argmax(dim=1)]
 
     def after_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         strategy.mbatch[-1] = self._given
-        if self.soft and self.inferred is not None:
+        classifies = not strategy.mb_y.is_floating_point()
+        if self.soft and classifies and self._p is not None:
             both = ClassIncremental(self.recognizer, strategy.model)
-            strategy.mb_output = both(strategy.mb_x)
+            strategy.mb_output = both.mixed(strategy.mb_x, self._p)
 
     def _samples(self, experience: Any, label: int | None = None) -> Tensor:
         """At most `n_samples` samples of an experience, evenly spread."""
