@@ -46,7 +46,8 @@ def main(
     panels = figure.subplots(5, 2 * SHOWN + 1)
     model.eval()
     for task, (experience, row) in enumerate(zip(benchmark.train_stream, panels, strict=True)):
-        real = torch.stack([experience.dataset[i][0] for i in range(SHOWN)])
+        every = len(experience.dataset) // SHOWN
+        real = torch.stack([experience.dataset[i * every][0] for i in range(SHOWN)])
         drawn = model.sample(SHOWN, task).view(-1, *x.shape).clamp(0, 1)
         densities[f"log p, task {task}"] = float(model.log_prob(real, task).mean())
         images = [*real, None, *drawn]

@@ -30,7 +30,7 @@ def test_example(path):
 
 def test_the_pipelines_in_the_readme(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    hsf, any_network, resumed, of_their_own, faster = re.findall(
+    hsf, any_network, no_labels, resumed, of_their_own, faster = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
     assert "train_epochs=300" in hsf
@@ -43,6 +43,10 @@ def test_the_pipelines_in_the_readme(tmp_path, monkeypatch):
     (accuracy,) = (v for k, v in names["metrics"].items() if "Top1_Acc_Stream" in k)
     assert accuracy > 0.8
     assert names["metrics"]["StreamForgetting/eval_phase/test_stream"] == 0
+    names = {}
+    exec(no_labels.replace("train_epochs=40", "train_epochs=8"), names)
+    (accuracy,) = (v for k, v in names["metrics"].items() if "Top1_Acc_Stream" in k)
+    assert accuracy > 0.6  # Naive: 0.2
     once, again = {}, {}
     exec(resumed.replace("train_epochs=30", "train_epochs=3"), once)
     exec(resumed.replace("train_epochs=30", "train_epochs=3"), again)
