@@ -125,7 +125,7 @@ class TaskInferencePlugin(Protection):
                     "back"
                 )
             return
-        label = len(known)
+        label = max(known, default=-1) + 1
         if self.new_task == "novelty" and known:
             label = self.task_of(experience)
         strategy.experience = relabelled(experience, label)
