@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
@@ -38,6 +39,8 @@ COMPACT: Mapping[str, Any] = {"adapter": "low-rank", "size": 32, "bits": 8}
 """A task's change of the first task's weights, in `ids-hsf-compact`, of both networks."""
 AUTOENCODER = (400, 400, 16)
 """Widths of the autoencoder's encoder; its decoder mirrors them."""
+RECOGNIZER_STEPS = 2100
+"""Steps after which a recognizer is trained no further, in whole epochs: those of Split MNIST."""
 N_SAMPLES = 20_000
 """Of each task that its principal directions are taken from."""
 
@@ -58,6 +61,11 @@ def _plugin(setting: Setting, *arguments: Any, **options: Any) -> TaskInferenceP
     return TaskInferencePlugin(*arguments, new_task=new_task, **options)
 
 
+def _epochs(setting: Setting) -> int:
+    steps = ceil(setting.n_samples / setting.mb_size)  # of an epoch
+    return min(setting.epochs, max(1, round(RECOGNIZER_STEPS / steps)))
+
+
 def _flow(
     setting: Setting, model: nn.Module, preset: str, options: Mapping[str, Any]
 ) -> TaskInferencePlugin:
@@ -69,7 +77,7 @@ def _flow(
         model_options={**RECOGNIZER, "hypernetwork_options": {**of_preset, **options}},
         optimizer_options=dict(RECOGNIZER_OPTIMIZER),
         train_mb_size=setting.mb_size,
-        train_epochs=setting.epochs,
+        train_epochs=_epochs(setting),
         evaluator=None,
     )
     return _plugin(setting, TaskRecognizer(strategy.model), strategy)
@@ -91,7 +99,7 @@ def _autoencoder(setting: Setting, model: nn.Module) -> TaskInferencePlugin:
         optimizer=optimizer_for(gates.parameters(), "AdamW", RECOGNIZER_OPTIMIZER["lr"]),
         criterion=nn.MSELoss(),
         train_mb_size=setting.mb_size,
-        train_epochs=setting.epochs,
+        train_epochs=_epochs(setting),
         plugins=[*make_protections(PRESETS["isolated"].protections), InMemoryLoadingPlugin()],
         evaluator=None,
     )
