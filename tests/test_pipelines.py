@@ -775,7 +775,7 @@ def test_generated_replay_plugin():
 def _inferring(new_task, of=Naive):
     torch.manual_seed(0)
     hsf = HSFStrategy.from_preset(
-        input_dim=64, seed=0, train_mb_size=48, train_epochs=30, evaluator=None
+        input_dim=64, seed=0, train_mb_size=48, train_epochs=12, evaluator=None
     )
     inference = TaskInferencePlugin(TaskRecognizer(hsf.model), hsf, new_task=new_task)
     matrix = ErrorRateMatrix()
@@ -789,16 +789,15 @@ def _inferring(new_task, of=Naive):
     return strategy, inference, matrix
 
 
-@pytest.mark.parametrize("of", [Naive, Replay])
-def test_task_inference_plugin(of):
+def test_task_inference_plugin():
     benchmark = SplitDigits(5, shuffle=False, return_task_id=False)
-    strategy, _, matrix = _inferring("experience", of)
-    for experience in benchmark.train_stream[:3]:
+    strategy, _, matrix = _inferring("experience", Replay)
+    for experience in benchmark.train_stream[:2]:
         strategy.train(experience, eval_streams=[])
-        strategy.eval(benchmark.test_stream[:3])
+        strategy.eval(benchmark.test_stream[:2])
     errors = matrix.result()
-    assert errors[2].mean() < 0.15
-    assert errors[0, 2] > 0.8  # of classes that it has not seen
+    assert errors[1].mean() < 0.15
+    assert errors[0, 1] > 0.8  # of classes that it has not seen
 
 
 def test_task_inference_jointly():

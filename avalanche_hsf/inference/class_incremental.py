@@ -26,8 +26,9 @@ class ClassIncremental(nn.Module):
         soft: False decides for a task first: p(y | x) = p(y | x, argmax_t p(t | x)).
 
     Example:
+        >>> from avalanche_hsf.inference import ReconstructionScore
         >>> from avalanche_hsf.models import HypernetSDEFlow, TaskConditional
-        >>> recognizer = TaskRecognizer(HypernetSDEFlow(4, seed=0))
+        >>> recognizer = TaskRecognizer(HypernetSDEFlow(4, seed=0), ReconstructionScore())
         >>> classifier = TaskConditional(nn.Linear(4, 6), seed=0)
         >>> for model in (recognizer.model, classifier):
         ...     model.hypernetwork.add_task(0)

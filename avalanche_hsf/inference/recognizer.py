@@ -44,7 +44,7 @@ class TaskRecognizer(nn.Module):
 
     Example:
         >>> model = HypernetSDEFlow(input_dim=4, seed=0)
-        >>> recognizer = TaskRecognizer(model)
+        >>> recognizer = TaskRecognizer(model, ReconstructionScore())
         >>> model.hypernetwork.add_task(7)
         >>> recognizer.calibrate(7, torch.rand(20, 4))
         >>> recognizer.infer_tasks(torch.rand(3, 4))

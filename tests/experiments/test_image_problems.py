@@ -74,9 +74,9 @@ def test_error_rates_with_and_without_the_task(data_root):
         for name in ("split-mnist", "split-mnist-class")
     }
     learned, last = (made["split-mnist"].matrix[k] for k in (0, -1))
-    assert learned[0] == 0 and last.max() < 0.5
+    assert learned[0] < 0.2 and last.max() < 0.5
     without = made["split-mnist-class"].matrix
-    assert without[-1, -1] == 0 and without[-1, :-1].min() == 1  # the last classes took it all
+    assert without[-1, -1] < 0.2 and without[-1, :-1].min() > 0.9  # the last classes took it all
 
 
 def test_of_ours_one_that_infers_the_task_is_compared_by_default_where_none_is_told(data_root):
@@ -148,7 +148,9 @@ def test_compare_in_python_says_what_is_missing(monkeypatch, tmp_path):
     assert not (tmp_path / "not-made").exists()
 
 
-@pytest.mark.parametrize("name", ["split-mnist", "permuted-mnist-10-domain"])
+@pytest.mark.parametrize(
+    "name", ["split-mnist", pytest.param("permuted-mnist-10-domain", marks=pytest.mark.slow)]
+)
 def test_a_run_with_a_memory_goes_on_from_its_checkpoint(name, data_root, tmp_path, monkeypatch):
     results = ResultsFile(tmp_path, checkpoint_every=1e-6)
     job = Job(name, "net-replay", 1, 1, RATE)

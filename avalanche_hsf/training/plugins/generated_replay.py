@@ -21,7 +21,6 @@ from avalanche_hsf.checks import (
     shown,
 )
 from avalanche_hsf.inference.evaluating import evaluating
-from avalanche_hsf.models import SeededNoise
 from avalanche_hsf.seeds import resolve_seed
 from avalanche_hsf.training.losses import distillation
 from avalanche_hsf.training.plugins._companion import (
@@ -187,13 +186,9 @@ class GeneratedReplayPlugin(Protection):
     def sample(self, tasks: Tensor, strategy: Any) -> Tensor:
         """Samples of the generator's tasks, in the shape of those of the minibatch."""
         model: Any = self._before if self.generator is strategy.model else self.generator
-        seeds = torch.randint(2**31, (2,), generator=self.draws).tolist()
-        device = next(model.parameters()).device
-        with evaluating(model):  # leaves the model's own noise as it was
-            for module in model.modules():
-                if isinstance(module, SeededNoise):
-                    module.generator(device).manual_seed(seeds[0])
-            draws = torch.Generator(device).manual_seed(seeds[1])
+        seed = int(torch.randint(2**31, (), generator=self.draws))
+        draws = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+        with evaluating(model):
             x = model.sample(len(tasks), tasks, generator=draws)
         shape = strategy.mb_x.shape[1:]
         if x[0].numel() != shape.numel():

@@ -165,6 +165,11 @@ class TaskInferencePlugin(Protection):
         if self.soft and classifies and self._p is not None:
             both = ClassIncremental(self.recognizer, strategy.model)
             strategy.mb_output = both.mixed(strategy.mb_x, self._p)
+        self._given = self._p = None
+
+    def after_eval(self, strategy: Any, **kwargs: Any) -> None:
+        """Lets the last minibatch go."""
+        self.inferred = None
 
     def _samples(self, experience: Any, label: int | None = None) -> Tensor:
         """At most `n_samples` samples of an experience, evenly spread."""

@@ -133,10 +133,10 @@ def weights(model):
 @pytest.mark.parametrize("targets", ["soft", "hard"])
 def test_a_learner_that_is_told_no_task_forgets_far_less(targets):
     torch.manual_seed(1)
-    without = train(learner(epochs=6))
+    without = train(learner(epochs=10))
     torch.manual_seed(1)
     plugin = replay(targets=targets)
-    with_it = train(learner(plugin, epochs=6))
+    with_it = train(learner(plugin, epochs=10))
     old = [[accuracy(m, e) for e in BLIND.test_stream[:2]] for m in (without, with_it)]
     assert max(old[0]) < 0.1
     assert min(old[1]) > 0.7
