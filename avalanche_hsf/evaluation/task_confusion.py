@@ -23,9 +23,12 @@ class TaskConfusion(PluginMetric[Tensor]):
         plugin: The `TaskInferencePlugin` of the strategy.
 
     Example:
-        >>> from avalanche_hsf.training import TaskInferencePlugin  # doctest: +SKIP
-        >>> plugin = TaskInferencePlugin(recognizer)  # doctest: +SKIP
-        >>> evaluator = EvaluationPlugin(TaskConfusion(plugin))  # doctest: +SKIP
+        >>> from avalanche_hsf.inference import TaskRecognizer
+        >>> from avalanche_hsf.models import HypernetSDEFlow
+        >>> from avalanche_hsf.training import TaskInferencePlugin
+        >>> plugin = TaskInferencePlugin(TaskRecognizer(HypernetSDEFlow(64)))
+        >>> TaskConfusion(plugin).result().shape  # nothing was evaluated yet
+        torch.Size([0, 0])
     """
 
     def __init__(self, plugin: Any) -> None:

@@ -23,7 +23,7 @@ LEARNERS = {
         _der,
         "DER++, on the stream's network with one head",
         # Its paper's are from 0.1 to 1; the smallest did best on Split MNIST, and so smaller ones.
-        grid("alpha", 0.03, 0.1, 0.3),
+        grid("alpha", 0.01, 0.03, 0.1),
         optimizers=("AdamW",),
         regularized=False,
         group="class-incremental",
