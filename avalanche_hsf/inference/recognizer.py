@@ -135,17 +135,12 @@ class TaskRecognizer(nn.Module):
         Raises:
             ValueError: No task was calibrated yet, or samples do not fit.
         """
-        tasks = self._known()
-        if self.calibrated:
-            return self.deviations(x, group_size)
-        return _grouped(self._raw(x, tasks), group_size)
+        return _grouped(self._compared(self._raw(x, self._known())), group_size)
 
     def deviations(self, x: Tensor, group_size: int = 1) -> Tensor:
         """Scores in standard deviations from the mean of each task's own training samples."""
-        return self._standardized(_grouped(self._raw(x, self._known()), group_size))
-
-    def _standardized(self, s: Tensor) -> Tensor:
-        return self.calibration.standardized(s, self.tasks)
+        raw = self._raw(x, self._known())
+        return _grouped(self.calibration.standardized(raw, self.tasks), group_size)
 
     def infer_tasks(
         self, x: Tensor, *, group_size: int = 1, unknown: float | None = None
@@ -158,11 +153,12 @@ class TaskRecognizer(nn.Module):
                 samples scored lower, in (0, .5): so many of a task's own samples are turned away.
                 None: never.
         """
-        tasks = torch.tensor(self._known(), device=x.device)
-        labels = tasks[self.scores(x, group_size).argmax(dim=1)]
+        raw = self._raw(x, self._known())
+        best = _grouped(self._compared(raw), group_size).argmax(dim=1)
+        labels = torch.tensor(self.tasks, device=x.device)[best]
         if unknown is not None:
             limit = check_share("unknown", unknown, at_most=0.5)
-            labels = labels.where(self.share_below(x, group_size=group_size) >= limit, -1)
+            labels = labels.where(self._share_below(raw, best, group_size) >= limit, -1)
         return labels
 
     def task_probabilities(self, x: Tensor, *, group_size: int = 1) -> Tensor:
@@ -175,11 +171,9 @@ class TaskRecognizer(nn.Module):
 
     def share_below(self, x: Tensor, *, group_size: int = 1) -> Tensor:
         """Which share of its best task's own training samples scored lower, at most .5; (n,)."""
-        tasks = self._known()
-        s = self._raw(x, tasks)
-        best = self.scores(x, group_size).argmax(dim=1, keepdim=True)
-        share = self.calibration.share_below(s, tasks).log()
-        return _grouped(share, group_size).gather(1, best)[:, 0].exp()
+        raw = self._raw(x, self._known())
+        best = _grouped(self._compared(raw), group_size).argmax(dim=1)
+        return self._share_below(raw, best, group_size)
 
     def novelty(self, x: Tensor, *, group_size: int = 1, relative: bool = False) -> Tensor:
         """How new each sample is, shape (n,); higher is newer, for ranking and AUROC.
@@ -194,11 +188,12 @@ class TaskRecognizer(nn.Module):
                 all about as well, be it easy or hard, so this ranks samples of a kind, new digits
                 among digits, better. Far from all tasks it means nothing.
         """
-        s = self.scores(x, group_size)
+        raw = self._raw(x, self._known())
+        s = _grouped(self._compared(raw), group_size)
         best, which = s.max(dim=1, keepdim=True)
         if not check_bool("relative", relative) or s.shape[1] == 1:
-            deviations = s if self.calibrated else self._standardized(s)
-            return -deviations.gather(1, which)[:, 0]
+            deviations = self.calibration.standardized(raw, self.tasks)
+            return -_grouped(deviations, group_size).gather(1, which)[:, 0]
         finite = s.isfinite()
         total = s.where(finite, 0.0).sum(dim=1, keepdim=True)
         others = (total - best) / (finite.sum(dim=1, keepdim=True) - 1).clamp(min=1)
@@ -215,6 +210,14 @@ class TaskRecognizer(nn.Module):
                 "with the task's training samples, as TaskInferencePlugin does"
             )
         return self.tasks
+
+    def _compared(self, raw: Tensor) -> Tensor:
+        """What tasks are compared by."""
+        return self.calibration.standardized(raw, self.tasks) if self.calibrated else raw
+
+    def _share_below(self, raw: Tensor, best: Tensor, group_size: int) -> Tensor:
+        logs = self.calibration.share_below(raw, self.tasks).log()
+        return _grouped(logs, group_size).gather(1, best.unsqueeze(1))[:, 0].exp()
 
     def _check_shape(self, x: Tensor) -> None:
         check_samples("x", x)
