@@ -16,8 +16,8 @@ from avalanche_hsf.checks import shown
 class TaskConfusion(PluginMetric[Tensor]):
     """C[i, j]: how many samples of evaluation experience i were taken for the j-th task learned.
 
-    Where each experience is a task and they are evaluated in the order they were learned, the
-    diagonal counts what was recognized. Emitted after each evaluation of a stream.
+    Where each experience is a task and they are trained in their order, the diagonal counts what
+    was recognized. Emitted after each evaluation of a stream.
 
     Args:
         plugin: The `TaskInferencePlugin` of the strategy.
@@ -53,9 +53,14 @@ class TaskConfusion(PluginMetric[Tensor]):
         return matrix
 
     def accuracy(self) -> float:
-        """The share of the last evaluation's samples whose task was recognized."""
-        matrix = self.result()
-        return float(matrix.diagonal().sum() / matrix.sum()) if len(matrix) else float("nan")
+        """The share of samples that were taken for the task which their experience was trained as.
+
+        Of experiences with the numbers of trained ones; NaN if none of them was evaluated.
+        """
+        trained = self._plugin.trained
+        counts = {key: n for key, n in self._counts.items() if key[0] in trained}
+        right = sum(n for (i, task), n in counts.items() if task in trained[i])
+        return right / sum(counts.values()) if counts else float("nan")
 
     def before_eval(self, strategy: Any) -> None:
         self.reset()

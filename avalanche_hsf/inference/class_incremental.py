@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_bool
 from avalanche_hsf.inference.evaluating import evaluating
-from avalanche_hsf.inference.recognizer import TaskRecognizer, check_same_tasks
+from avalanche_hsf.inference.recognizer import TaskRecognizer
 from avalanche_hsf.inference.scores import log_probabilities
 from avalanche_hsf.models.tasks.module import TaskModule
 
@@ -79,7 +79,7 @@ class ClassIncremental(nn.Module):
 
     def mixed(self, x: Tensor, p: Tensor) -> Tensor:
         """log p(y | x), where the tasks' probabilities are p, `n x k` as the recognizer's."""
-        check_same_tasks(self.recognizer, self.classifier)
+        _check_same_tasks(self.recognizer, self.classifier)
         tasks = self.recognizer.tasks
         with evaluating(self.classifier):
             if not self.soft:
@@ -88,3 +88,13 @@ class ClassIncremental(nn.Module):
             of_task = [log_probabilities("classifier", self.classifier(x, task)) for task in tasks]
         logs = torch.stack(of_task, dim=1) + p.clamp(min=1e-30).log().unsqueeze(2)
         return logs.logsumexp(dim=1)
+
+
+def _check_same_tasks(recognizer: TaskRecognizer, classifier: TaskModule) -> None:
+    """Raises ValueError unless a classifier knows all tasks that are recognized."""
+    missing = [task for task in recognizer.tasks if task not in classifier.tasks]
+    if missing:
+        raise ValueError(
+            f"the recognizer knows the tasks {recognizer.tasks}, the classifier "
+            f"{list(classifier.tasks)}: train both on the same stream"
+        )

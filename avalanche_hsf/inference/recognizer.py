@@ -122,6 +122,22 @@ class TaskRecognizer(nn.Module):
         scores = self._asked(self.score, x, tasks)
         self.calibration.note(task, scores, tasks, standardized=self.calibrated)
 
+    def try_on(self, x: Tensor, task: int) -> None:
+        """Raises what `calibrate` would raise, before the model was trained on the task.
+
+        Args:
+            x: Some samples, `n x *features`.
+            task: Their task.
+        """
+        check_samples("x", x)
+        if self.tasks:
+            self._check_shape(x)
+        labels = torch.full((len(x),), task, device=x.device)
+        with evaluating(self.model):
+            for score in (self.score, self.first):
+                if score is not None:
+                    score.try_on(self.model, x, labels)
+
     def scores(self, x: Tensor, group_size: int = 1) -> Tensor:
         """How well each task explains each sample: `n x k`, columns as in `tasks`.
 
@@ -135,11 +151,11 @@ class TaskRecognizer(nn.Module):
         Raises:
             ValueError: No task was calibrated yet, or samples do not fit.
         """
-        return _grouped(self._compared(self._raw(x, self._known())), group_size)
+        return _grouped(self._compared(self._raw(x, group_size)), group_size)
 
     def deviations(self, x: Tensor, group_size: int = 1) -> Tensor:
         """Scores in standard deviations from the mean of each task's own training samples."""
-        raw = self._raw(x, self._known())
+        raw = self._raw(x, group_size)
         return _grouped(self.calibration.standardized(raw, self.tasks), group_size)
 
     def infer_tasks(
@@ -151,14 +167,22 @@ class TaskRecognizer(nn.Module):
             x, group_size: As in `scores`.
             unknown: Answer "none of these" where less than this share of the task's own training
                 samples scored lower, in (0, .5): so many of a task's own samples are turned away.
-                None: never.
+                For single samples alone. None: never.
+
+        Raises:
+            ValueError: Also `unknown` for groups, whose scores spread less.
         """
-        raw = self._raw(x, self._known())
+        raw = self._raw(x, group_size)
         best = _grouped(self._compared(raw), group_size).argmax(dim=1)
         labels = torch.tensor(self.tasks, device=x.device)[best]
         if unknown is not None:
             limit = check_share("unknown", unknown, at_most=0.5)
-            labels = labels.where(self._share_below(raw, best, group_size) >= limit, -1)
+            if group_size > 1:
+                raise ValueError(
+                    "unknown is a share of single samples: leave group_size at 1, or rank groups "
+                    "by novelty(x, group_size=...)"
+                )
+            labels = labels.where(self._share_below(raw, best) >= limit, -1)
         return labels
 
     def task_probabilities(self, x: Tensor, *, group_size: int = 1) -> Tensor:
@@ -169,11 +193,10 @@ class TaskRecognizer(nn.Module):
         s = self.scores(x, group_size)
         return (self.calibration.sharpness(self.tasks) * s).softmax(dim=1)
 
-    def share_below(self, x: Tensor, *, group_size: int = 1) -> Tensor:
+    def share_below(self, x: Tensor) -> Tensor:
         """Which share of its best task's own training samples scored lower, at most .5; (n,)."""
-        raw = self._raw(x, self._known())
-        best = _grouped(self._compared(raw), group_size).argmax(dim=1)
-        return self._share_below(raw, best, group_size)
+        raw = self._raw(x)
+        return self._share_below(raw, self._compared(raw).argmax(dim=1))
 
     def novelty(self, x: Tensor, *, group_size: int = 1, relative: bool = False) -> Tensor:
         """How new each sample is, shape (n,); higher is newer, for ranking and AUROC.
@@ -187,11 +210,16 @@ class TaskRecognizer(nn.Module):
                 sample than the others do in the mean. A sample of none of them is explained by
                 all about as well, be it easy or hard, so this ranks samples of a kind, new digits
                 among digits, better. Far from all tasks it means nothing.
+
+        Raises:
+            ValueError: Also `relative` where a first stage leaves but one task.
         """
-        raw = self._raw(x, self._known())
+        if check_bool("relative", relative) and self.first is not None and self.keep < 2:
+            raise ValueError("relative needs other tasks to compare with: keep at least 2")
+        raw = self._raw(x, group_size)
         s = _grouped(self._compared(raw), group_size)
         best, which = s.max(dim=1, keepdim=True)
-        if not check_bool("relative", relative) or s.shape[1] == 1:
+        if not relative or s.shape[1] == 1:
             deviations = self.calibration.standardized(raw, self.tasks)
             return -_grouped(deviations, group_size).gather(1, which)[:, 0]
         finite = s.isfinite()
@@ -215,9 +243,9 @@ class TaskRecognizer(nn.Module):
         """What tasks are compared by."""
         return self.calibration.standardized(raw, self.tasks) if self.calibrated else raw
 
-    def _share_below(self, raw: Tensor, best: Tensor, group_size: int) -> Tensor:
-        logs = self.calibration.share_below(raw, self.tasks).log()
-        return _grouped(logs, group_size).gather(1, best.unsqueeze(1))[:, 0].exp()
+    def _share_below(self, raw: Tensor, best: Tensor) -> Tensor:
+        shares = self.calibration.share_below(raw, self.tasks)
+        return shares.gather(1, best.unsqueeze(1))[:, 0]
 
     def _check_shape(self, x: Tensor) -> None:
         check_samples("x", x)
@@ -233,11 +261,13 @@ class TaskRecognizer(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self._shape = tuple(state["shape"])
 
-    def _raw(self, x: Tensor, tasks: list[int]) -> Tensor:
+    def _raw(self, x: Tensor, group_size: int = 1) -> Tensor:
+        tasks = self._known()
         self._check_shape(x)
         if self.first is None or self.keep >= len(tasks):
             return self._asked(self.score, x, tasks)
-        best = self._asked(self.first, x, tasks).topk(self.keep, dim=1).indices
+        first = _grouped(self._asked(self.first, x, tasks), group_size)  # a group keeps the same
+        best = first.topk(self.keep, dim=1).indices
         labels = torch.tensor(tasks, device=x.device)[best]
         s = x.new_full((len(x), len(tasks)), -torch.inf)
         return s.scatter(1, best, self._of_labels(self.score, x, labels))
@@ -266,13 +296,3 @@ def _grouped(s: Tensor, size: int) -> Tensor:
     group = torch.arange(len(s), device=s.device) // size
     sums = s.new_zeros(int(group[-1]) + 1, s.shape[1]).index_add(0, group, s)
     return (sums / group.bincount().to(s).unsqueeze(1))[group]
-
-
-def check_same_tasks(recognizer: TaskRecognizer, classifier: Any) -> None:
-    """Raises ValueError unless a classifier knows all tasks that are recognized."""
-    missing = [task for task in recognizer.tasks if task not in classifier.tasks]
-    if missing:
-        raise ValueError(
-            f"the recognizer knows the tasks {recognizer.tasks}, the classifier "
-            f"{list(classifier.tasks)}: train both on the same stream"
-        )

@@ -29,6 +29,10 @@ class Score(nn.Module):
     def note(self, label: int, x: Tensor) -> None:
         """Takes what it keeps of a task from the task's training samples."""
 
+    def try_on(self, model: Any, x: Tensor, labels: Tensor) -> None:
+        """As `forward`, before a task is trained: raises what can be known by then."""
+        self(model, x, labels)
+
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         """Scores n rows, `n x *features`, each under the task of its label; shape (n,)."""
         raise NotImplementedError
@@ -83,6 +87,11 @@ class LikelihoodScore(Score):
     def check(self, model: nn.Module) -> None:
         _check_is_flow(self, model)
 
+    weighs = True
+
+    def try_on(self, model: Any, x: Tensor, labels: Tensor) -> None:
+        model.encode(x, labels)  # whose density is fitted in the end
+
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         out: Tensor = model.log_prob(x, labels)
         return out
@@ -103,7 +112,17 @@ class JointScore(ReconstructionScore):
         _check_is_flow(self, model)
         super().check(model)
 
+    @property
+    def weighs(self) -> bool:
+        """Whether it needs the density at all."""
+        return self.weight > 0
+
+    def try_on(self, model: Any, x: Tensor, labels: Tensor) -> None:
+        super().forward(model, x, labels)
+
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
+        if not self.weighs:
+            return super().forward(model, x, labels)
         out = model.forward_with_latents(x, labels)
         log_p = model.log_prob_of(out.z0, out.written)
         return self.of(out.reconstruction, x) + self.weight * log_p
@@ -118,8 +137,22 @@ class EntropyScore(Score):
     Source: von Oswald et al. 2020, https://arxiv.org/abs/1906.00695, "HNET+ENT".
     """
 
+    def check(self, model: nn.Module) -> None:
+        if isinstance(model, HypernetSDEFlow) and model.reconstructs:
+            raise TypeError(
+                "EntropyScore needs a classifier, this HypernetSDEFlow reconstructs its input: "
+                "give it an output_dim, or score it by JointScore or ReconstructionScore"
+            )
+
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
-        log_p = log_probabilities(type(self).__name__, model(x, labels))
+        out = model(x, labels)
+        if getattr(out, "shape", None) == x.shape and getattr(model, "mask", None) is None:
+            raise TypeError(
+                f"EntropyScore needs a classifier, but for x of shape {tuple(x.shape)} the model "
+                "gives the same shape, a reconstruction: score it by ReconstructionScore; make a "
+                "classifier of as many classes with masking=True"
+            )
+        log_p = log_probabilities(type(self).__name__, out)
         return (log_p.exp() * log_p).sum(dim=1)
 
 
@@ -146,6 +179,9 @@ class AgreementScore(ReconstructionScore):
             )
         # Not a child module: whoever owns the classifier saves and trains it.
         self.__dict__["classifier"] = classifier
+
+    def note(self, label: int, x: Tensor) -> None:
+        check_has(label, self.classifier.tasks, "classifier")
 
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         reconstruction = model(x, labels)
@@ -180,6 +216,9 @@ class PrototypeScore(Score):
         else:
             self.labels.append(label)
             self.means = torch.cat((self.means, mean)) if len(self.means) else mean
+
+    def try_on(self, model: Any, x: Tensor, labels: Tensor) -> None:
+        """Nothing to try: no model is asked."""
 
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         tasks, group = labels.unique(return_inverse=True)

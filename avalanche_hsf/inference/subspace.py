@@ -52,6 +52,9 @@ class SubspaceScore(PrototypeScore):
         else:
             self.directions = torch.cat((self.directions, found)) if len(self.directions) else found
 
+    def try_on(self, model: Any, x: Tensor, labels: Tensor) -> None:
+        """Nothing to try: no model is asked."""
+
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         tasks, group = labels.unique(return_inverse=True)
         rows = self._rows(tasks.tolist())

@@ -218,6 +218,46 @@ def test_agreement_is_highest_where_reconstructions_are_exact(trained):
     assert scores[:, 0].mean() > scores[:, 1:].mean()
 
 
+def _two_stage(trained, keep):
+    recognizer = TaskRecognizer(trained[0].model, first=PrototypeScore(), keep=keep)
+    for task in range(N_TASKS):
+        recognizer.calibrate(task, _samples(task))
+    return recognizer
+
+
+def test_a_group_is_left_the_same_tasks_by_the_first_stage(trained):
+    recognizer = _two_stage(trained, keep=1)
+    x = _samples(1)[:40]
+    assert recognizer.task_probabilities(x, group_size=20).isfinite().all()
+    assert recognizer.scores(x, 20).isfinite().sum(dim=1).eq(1).all()
+
+
+def test_a_share_of_samples_is_not_asked_of_groups(recognizer):
+    with pytest.raises(ValueError, match="leave group_size at 1"):
+        recognizer.infer_tasks(_samples(0), unknown=0.05, group_size=10)
+
+
+def test_nothing_to_compare_with(trained):
+    with pytest.raises(ValueError, match="keep at least 2"):
+        _two_stage(trained, keep=1).novelty(_samples(0), relative=True)
+    assert _two_stage(trained, keep=2).novelty(_samples(0), relative=True).isfinite().all()
+
+
+def test_what_reconstructs_has_no_entropy(trained):
+    with pytest.raises(TypeError, match="reconstructs its input"):
+        TaskRecognizer(trained[0].model, EntropyScore())
+    flat = TaskConditional(nn.Linear(3, 3), seed=0)
+    with pytest.raises(TypeError, match="masking=True"):
+        TaskRecognizer(flat, EntropyScore()).try_on(_samples(0)[:2], 0)
+
+
+def test_agreement_with_a_classifier_that_never_saw_the_task(trained):
+    recognizer = TaskRecognizer(trained[0].model, AgreementScore(_classifier(n_tasks=1)))
+    recognizer.calibrate(0, _samples(0))
+    with pytest.raises(ValueError, match="task 1 has no classifier"):
+        recognizer.calibrate(1, _samples(1))
+
+
 def test_asked_before_the_first_task():
     recognizer = TaskRecognizer(HypernetSDEFlow(3, seed=0))
     with pytest.raises(ValueError, match="knows no task yet"):

@@ -2,15 +2,16 @@
 
 import pytest
 import torch
+from avalanche.benchmarks import split_online_stream
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
 from avalanche_hsf.benchmarks import SplitDigits
-from avalanche_hsf.evaluation import TaskConfusion
+from avalanche_hsf.evaluation import ErrorRateMatrix, TaskConfusion
 from avalanche_hsf.inference import EntropyScore, ReconstructionScore, TaskRecognizer
-from avalanche_hsf.models import MLPAutoencoder, TaskConditional
+from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder, TaskConditional
 from avalanche_hsf.training import CommitPlugin, HSFStrategy, TaskInferencePlugin
 
 
@@ -41,7 +42,7 @@ class _Autoencoding(Naive):
         self.mbatch[1] = self.mbatch[0]
 
 
-def _strategy(plugins, metrics=()):
+def _strategy(plugins, metrics=(), **options):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 40), nn.ReLU(), nn.Linear(40, 10))
     model = TaskConditional(network, masking=True, seed=0)
@@ -54,6 +55,7 @@ def _strategy(plugins, metrics=()):
         eval_mb_size=100,
         plugins=[CommitPlugin(), *plugins],
         evaluator=EvaluationPlugin(accuracy_metrics(stream=True), *metrics, loggers=[]),
+        **options,
     )
 
 
@@ -148,6 +150,92 @@ def test_the_strategys_own_model_recognizes_by_its_entropy():
     for experience in benchmark.train_stream[:2]:
         strategy.train(experience, eval_streams=[])
     assert _accuracy(strategy, benchmark.test_stream[:2]) > 0.6
+
+
+@pytest.mark.parametrize("eval_every", [0, 1])
+def test_a_periodic_evaluation_ends_with_the_task_that_was_learned(eval_every):
+    benchmark = _digits(return_task_id=False)
+    recognizer, companion = _recognizer()
+    matrix = ErrorRateMatrix()
+    plugin = TaskInferencePlugin(recognizer, companion, new_task="experience")
+    strategy = _strategy([plugin], [matrix], eval_every=eval_every)
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience, eval_streams=[benchmark.test_stream[:2]])
+    last = matrix.result()[1]
+    assert last.max() < 0.3
+    strategy.eval(benchmark.test_stream[:2])
+    assert torch.equal(matrix.result()[1], last)
+
+
+def test_tasks_are_counted_right_in_any_order():
+    benchmark = _digits(return_task_id=True)
+    recognizer, companion = _recognizer()
+    plugin = TaskInferencePlugin(recognizer, companion)
+    confusion = TaskConfusion(plugin)
+    strategy = _strategy([plugin], [confusion])
+    for i in (3, 1):
+        strategy.train(benchmark.train_stream[i], eval_streams=[])
+    strategy.eval(benchmark.test_stream)
+    assert confusion.accuracy() > 0.7
+    assert plugin.trained == {3: {3}, 1: {1}}
+
+
+def test_calibration_sees_all_of_an_experience():
+    benchmark = _digits(return_task_id=True)
+    recognizer, companion = _recognizer(epochs=1)
+    experience = benchmark.train_stream[0]
+    n = len(experience.dataset) - 1  # by class: one half is one digit
+    plugin = TaskInferencePlugin(recognizer, companion, n_samples=n)
+    last = torch.stack([experience.dataset[i][0] for i in range(n + 1)])[-20:]
+    drawn = plugin._samples(experience)
+    found = [any(torch.equal(x, y) for y in drawn) for x in last]
+    assert len(drawn) == n and sum(found) >= 18
+
+
+def _refused(plugin, match, **options):
+    strategy = _strategy([plugin], **options)
+    before = [p.detach().clone() for p in strategy.model.parameters()]
+    with pytest.raises((TypeError, ValueError), match=match):
+        strategy.train(_digits().train_stream[0], eval_streams=[])
+    assert strategy.clock.train_iterations == 0
+    after = list(strategy.model.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_what_cannot_be_recognized_by_is_refused_before_training():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    classifier = TaskConditional(network, seed=0)
+    trainer = Naive(
+        model=classifier,
+        optimizer=torch.optim.SGD(classifier.parameters(), 0.1),
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    _refused(TaskInferencePlugin(TaskRecognizer(classifier), trainer), "score a classifier by")
+    recognizer, _ = _recognizer(epochs=1)
+    _refused(TaskInferencePlugin(recognizer), "nobody trains")
+    other = HSFStrategy.from_preset(input_dim=5, evaluator=None)
+    _refused(TaskInferencePlugin(TaskRecognizer(other.model), other), "5 features")
+    model = HypernetSDEFlow(64, seed=0)
+    without = HSFStrategy(
+        model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), evaluator=None
+    )
+    _refused(TaskInferencePlugin(TaskRecognizer(model), without), "nothing fits one")
+
+
+def test_a_strategy_does_not_train_itself():
+    hsf = HSFStrategy.from_preset(input_dim=64, seed=0, train_epochs=1, evaluator=None)
+    hsf.plugins.append(TaskInferencePlugin(TaskRecognizer(hsf.model), hsf))
+    with pytest.raises(ValueError, match="give strategy=None"):
+        hsf.train(_digits().train_stream[0])
+
+
+def test_parts_of_an_online_experience_are_no_tasks():
+    benchmark = _digits(return_task_id=False)
+    recognizer, companion = _recognizer(epochs=1)
+    plugin = TaskInferencePlugin(recognizer, companion, new_task="experience")
+    parts = split_online_stream(benchmark.train_stream, experience_size=40)
+    with pytest.raises(ValueError, match="parts of an online experience"):
+        _strategy([plugin]).train(next(iter(parts)))
 
 
 def test_evaluation_before_the_first_task_goes_by_the_labels_given():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
 from avalanche.training.templates import SupervisedTemplate
+from torch import Tensor
 
 from avalanche_hsf.checks import shown
+from avalanche_hsf.training.tasks import is_whole
 
 
 def check_companion(strategy: object, model: Any, what: str, cure: str) -> Any:
@@ -25,7 +28,12 @@ def check_companion(strategy: object, model: Any, what: str, cure: str) -> Any:
 
 
 def check_one_owner(plugin: Any, strategy: Any) -> None:
-    """ValueError if two plugins of a strategy would each train the same companion."""
+    """ValueError if a companion is the strategy itself, or two plugins would each train it."""
+    if plugin.strategy is strategy:
+        raise ValueError(
+            f"{type(plugin).__name__} would train the strategy that it is a plugin of: for the "
+            "strategy's own model give strategy=None"
+        )
     for other in strategy.plugins:
         if other is plugin or plugin.strategy is None:
             continue
@@ -45,3 +53,22 @@ def train_companion(companion: SupervisedTemplate | None, experience: Any) -> No
     if companion is not None:
         with torch.random.fork_rng(devices=[]):
             companion.train(experience, eval_streams=[])
+
+
+def refuse_parts(experience: Any) -> None:
+    """ValueError for a part of an online experience, which would be numbered as one of its own."""
+    if not is_whole(experience):
+        raise ValueError(
+            "the parts of an online experience cannot be told from new tasks: give the stream "
+            'task labels (with_task_labels) and leave new_task at "label"'
+        )
+
+
+def classes_of(experience: Any) -> set[int]:
+    """The classes of an experience; none where targets are no classes."""
+    targets = getattr(experience.dataset, "targets", ())
+    return {int(y) for y in targets if isinstance(y, Integral) or _is_integer(y)}
+
+
+def _is_integer(y: Any) -> bool:
+    return isinstance(y, Tensor) and y.dim() == 0 and not y.is_floating_point()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from avalanche.training.plugins import EvaluationPlugin, EWCPlugin, RWalkPlugin
+from avalanche.training.plugins.clock import Clock
 from avalanche.training.templates.base_sgd import PeriodicEval
 
 from avalanche_hsf._private import ends_a_task
@@ -39,7 +40,7 @@ class CommitPlugin(Protection):
         late = [
             i
             for i, plugin in enumerate(plugins)
-            if not isinstance(plugin, (Protection, EvaluationPlugin, PeriodicEval))
+            if not isinstance(plugin, (Protection, EvaluationPlugin, PeriodicEval, Clock))
         ]
         here = plugins.index(self)
         if late and late[-1] > here:

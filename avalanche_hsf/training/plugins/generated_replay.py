@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -26,6 +25,8 @@ from avalanche_hsf.training.losses import distillation
 from avalanche_hsf.training.plugins._companion import (
     check_companion,
     check_one_owner,
+    classes_of,
+    refuse_parts,
     train_companion,
 )
 from avalanche_hsf.training.plugins.base import Protection
@@ -134,6 +135,7 @@ class GeneratedReplayPlugin(Protection):
         self._classes: set[int] = set()  # of finished tasks
         self._before: nn.Module | None = None  # the learner when the last experience ended
         self._reconstructs = False
+        self._target: Tensor | None = None  # of a sample of the stream
 
     def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
         """Copies the learner, before the model grows by the new experience."""
@@ -154,6 +156,9 @@ class GeneratedReplayPlugin(Protection):
             x, y = dataset[0][:2]
         same = isinstance(y, Tensor) and y.shape == x.shape and torch.equal(x, y)
         self._reconstructs = same or bool(getattr(strategy, "reconstructs", False))
+        self._target = None if same else torch.as_tensor(y)
+        if self.new_task == "experience":
+            refuse_parts(strategy.experience)
         self._check_size(x)
         self._check_tasks(strategy)
 
@@ -166,14 +171,16 @@ class GeneratedReplayPlugin(Protection):
         tasks = torch.tensor(labels)[order[torch.arange(n) % len(labels)]]
         x = self.sample(tasks, strategy)
         of_learner = torch.tensor([self.finished[int(task)] for task in tasks])
-        x, _, task_labels = unpacked(strategy, [x, x, of_learner])
+        # Unpacked as a minibatch of the stream, with a target of its kind, which is not used.
+        y = x if self._target is None else self._target.expand(n, *self._target.shape)
+        x, _, task_labels = unpacked(strategy, [x, y, of_learner])
         loss = self._loss(strategy, x, task_labels)
         if loss is not None:
             add_term(strategy, "generated", self.weight * len(labels) * loss)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Trains the generator on the experience and notes its tasks and their classes."""
-        self._before = None
+        self._before = self._target = None
         experience = strategy.experience
         number = len(self.finished)
         if self.new_task == "experience":
@@ -203,6 +210,11 @@ class GeneratedReplayPlugin(Protection):
         with torch.no_grad():
             target = avalanche_forward(self._before, x, task_labels)
         if strategy.mb_y.is_floating_point():
+            # Class scores with probabilities for targets; others are numbers, as the output is.
+            if isinstance(criterion, nn.BCEWithLogitsLoss):
+                target = target.sigmoid()
+            elif isinstance(criterion, nn.CrossEntropyLoss):
+                target = target.softmax(dim=1)
             return criterion(avalanche_forward(strategy.model, x, task_labels), target)
         if self.confidence is not None:
             sure = target.softmax(dim=1).amax(dim=1) >= self.confidence
@@ -243,12 +255,7 @@ class GeneratedReplayPlugin(Protection):
 
     def _classes_of(self, strategy: Any) -> set[int]:
         """The classes in training; none where targets are no classes."""
-        targets = () if self._reconstructs else getattr(strategy.experience.dataset, "targets", ())
-        return {int(y) for y in targets if isinstance(y, Integral) or _is_integer(y)}
-
-
-def _is_integer(y: Any) -> bool:
-    return isinstance(y, Tensor) and y.dim() == 0 and not y.is_floating_point()
+        return set() if self._reconstructs else classes_of(strategy.experience)
 
 
 def _other_size(size: int, shape: Any) -> str:

@@ -6,19 +6,28 @@ from typing import Any
 
 import torch
 from avalanche.training.templates import SupervisedTemplate
+from avalanche.training.templates.base_sgd import PeriodicEval
 from torch import Tensor
 
 from avalanche_hsf._private import experiences_in_training, relabelled
 from avalanche_hsf.checks import check_bool, check_choice, check_int, shown
-from avalanche_hsf.inference import ClassIncremental, TaskRecognizer
+from avalanche_hsf.inference import (
+    ClassIncremental,
+    JointScore,
+    LikelihoodScore,
+    TaskRecognizer,
+)
 from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.training.plugins._companion import (
     check_companion,
     check_one_owner,
+    classes_of,
+    refuse_parts,
     train_companion,
 )
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.plugins.commit import CommitPlugin
+from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
 from avalanche_hsf.training.tasks import tasks_of
 
 NEW_TASKS = ("label", "experience", "novelty")
@@ -50,6 +59,7 @@ class TaskInferencePlugin(Protection):
     Attributes:
         inferred: The tasks inferred for the minibatch in evaluation, shape (n,); None before the
             first task is known.
+        trained: The tasks of each experience that was trained, by its number.
 
     Raises:
         TypeError, ValueError: An argument has the wrong type or is out of its range.
@@ -88,14 +98,22 @@ class TaskInferencePlugin(Protection):
         self.inferred: Tensor | None = None
         self._given: Tensor | None = None
         self._p: Tensor | None = None
+        self._classes: set[int] = set()  # of the tasks so far
+        self.trained: dict[int, set[int]] = {}
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
-        """Goes behind a `CommitPlugin`: what is calibrated is what is kept."""
-        plugins = list(strategy.plugins)
-        here = plugins.index(self)
-        commits = [i for i, plugin in enumerate(plugins) if isinstance(plugin, CommitPlugin)]
-        if commits and commits[-1] > here:
-            plugins.insert(commits[-1], plugins.pop(here))
+        """Goes behind a `CommitPlugin`: what is calibrated is what is kept; evaluations come after.
+
+        What is evaluated within an experience, by `eval_every`, does not know its task yet.
+        """
+        before = [plugin for plugin in strategy.plugins if plugin is not self]
+        here = strategy.plugins.index(self)
+        commits = [i for i, plugin in enumerate(before) if isinstance(plugin, CommitPlugin)]
+        here = max(here, commits[-1] + 1) if commits else here
+        evaluations = [p for p in before[:here] if isinstance(p, PeriodicEval)]
+        first = [p for p in before[:here] if not isinstance(p, PeriodicEval)]
+        plugins = [*first, self, *evaluations, *before[here:]]
+        if plugins != list(strategy.plugins):
             strategy.plugins = plugins  # a new list: the old one is being gone through
 
     def before_train_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
@@ -118,13 +136,16 @@ class TaskInferencePlugin(Protection):
                 'given labels: apply task_incremental_benchmark and leave new_task at "label"'
             )
         if self.new_task == "label":
-            if known == [0] and list(experience.task_labels) == [0]:
+            classes = classes_of(experience)
+            if known == [0] and tasks_of(experience) == {0} and not classes <= self._classes:
                 raise ValueError(
-                    "a second experience has the task label 0: in a stream without task labels "
-                    'give TaskInferencePlugin new_task="experience", or "novelty" if tasks come '
-                    "back"
+                    "a second experience with other classes has the task label 0: in a stream "
+                    'without task labels give TaskInferencePlugin new_task="experience", or '
+                    '"novelty" if tasks come back'
                 )
+            self._classes |= classes
             return
+        refuse_parts(experience)
         label = max(known, default=-1) + 1
         if self.new_task == "novelty" and known:
             label = self.task_of(experience)
@@ -135,21 +156,58 @@ class TaskInferencePlugin(Protection):
         x = self._samples(experience)
         tasks = self.recognizer.tasks
         label = int(self.recognizer.infer_tasks(x, group_size=len(x))[0])
-        deviation = float(self.recognizer.deviations(x)[:, tasks.index(label)].mean())
+        deviation = float(self.recognizer.deviations(x, len(x))[0, tasks.index(label)])
         return label if deviation > self.NEW else max(tasks) + 1
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """ValueError if another plugin would train the recognizer's model too."""
+        """Checks, before any training, that there will be something to recognize tasks by.
+
+        Raises:
+            TypeError, ValueError: The score cannot ask the recognizer's model, or not on these
+                samples; nobody trains it, or two would.
+        """
         super().before_training_exp(strategy, **kwargs)
         check_one_owner(self, strategy)
+        for experience in experiences_in_training(strategy):
+            labels = sorted(tasks_of(experience))
+            self._check_trained(strategy, labels)
+            self.recognizer.try_on(self._samples(experience, labels[0], n=2), labels[0])
+
+    def _check_trained(self, strategy: Any, labels: list[int]) -> None:
+        model, recognizer = self.recognizer.model, type(self.recognizer.model).__name__
+        trainers = [strategy, *(getattr(plugin, "strategy", None) for plugin in strategy.plugins)]
+        trained = [trainer for trainer in trainers if getattr(trainer, "model", None) is model]
+        if not trained:
+            missing = [label for label in labels if label not in model.tasks]
+            if missing:
+                raise ValueError(
+                    f"nobody trains the recognizer's {recognizer} on task {missing[0]}: give "
+                    "TaskInferencePlugin the strategy that does, or train it before"
+                )
+            return
+        needs_density = isinstance(self.recognizer.score, (LikelihoodScore, JointScore))
+        if needs_density and self.recognizer.score.weighs and not any(map(_fits, trained)):
+            raise ValueError(
+                f"{type(self.recognizer.score).__name__} needs the density of each task, but "
+                "nothing fits one: add a DetachedLikelihoodPlugin to the strategy of the "
+                "recognizer's model, set its beta above 0, or score by ReconstructionScore"
+            )
+
+    def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
+        """Has a periodic evaluation come once more at the end, when the task can be recognized."""
+        for plugin in strategy.plugins:
+            if isinstance(plugin, PeriodicEval):
+                plugin.do_final = plugin.eval_every > -1
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Trains the recognizer on the experience and calibrates it."""
         self.recognizer.to(strategy.device)
         for experience in experiences_in_training(strategy):
             train_companion(self.strategy, experience)
-            for label in sorted(tasks_of(experience)):
+            labels = tasks_of(experience)
+            for label in sorted(labels):
                 self.recognizer.calibrate(label, self._samples(experience, label))
+            self.trained[experience.current_experience] = labels
 
     def before_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         self._given, self.inferred, self._p = strategy.mbatch[-1], None, None
@@ -171,14 +229,21 @@ class TaskInferencePlugin(Protection):
         """Lets the last minibatch go."""
         self.inferred = None
 
-    def _samples(self, experience: Any, label: int | None = None) -> Tensor:
-        """At most `n_samples` samples of an experience, evenly spread."""
+    def _samples(self, experience: Any, label: int | None = None, n: int | None = None) -> Tensor:
+        """At most n samples of an experience, `n_samples` by default, evenly spread."""
         dataset = experience.dataset.eval()
         rows = [
             i
             for i, task in enumerate(dataset.targets_task_labels)
             if label is None or int(task) == label
         ]
-        every = max(1, len(rows) // self.n_samples)
-        rows = rows[::every][: self.n_samples]
+        m = min(n or self.n_samples, len(rows))
+        rows = [rows[i * len(rows) // m] for i in range(m)]
         return torch.stack([dataset[i][0] for i in rows]).to(self.recognizer.device)
+
+
+def _fits(strategy: Any) -> bool:
+    """Whether a strategy fits a density of each task's latents."""
+    beta = getattr(strategy, "beta", None)
+    likelihoods = [p for p in strategy.plugins if isinstance(p, DetachedLikelihoodPlugin)]
+    return bool(getattr(beta, "scale", 0)) or any(p.weight > 0 for p in likelihoods)

@@ -395,3 +395,31 @@ def test_what_cannot_work_is_refused():
         train(learner(GeneratedReplayPlugin(copy.deepcopy(trained())), epochs=1), n=2)
     with pytest.raises(ValueError, match="is among the plugins twice"):
         train(learner(replay(), replay(), epochs=1), n=1)
+
+
+class OneHot(Naive):
+    """Class scores against probabilities of its own making."""
+
+    def _unpack_minibatch(self):
+        super()._unpack_minibatch()
+        self.mbatch[1] = nn.functional.one_hot(self.mbatch[1], 10).float()
+
+
+@pytest.mark.parametrize("criterion", [nn.BCEWithLogitsLoss(), nn.CrossEntropyLoss()])
+def test_targets_that_are_probabilities_stay_so(criterion):
+    watched = Terms()
+    torch.manual_seed(1)
+    model = network()
+    strategy = OneHot(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), 5e-3),
+        criterion=criterion,
+        train_mb_size=32,
+        train_epochs=10,
+        plugins=[replay(), watched],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    train(strategy)
+    values = [value for value in watched.values if value is not None]
+    assert min(values) >= 0
+    assert min(accuracy(model, e) for e in BLIND.test_stream[:2]) > 0.4
