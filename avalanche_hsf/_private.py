@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from avalanche.benchmarks.scenarios.dataset_scenario import DatasetExperience
+from avalanche.benchmarks.utils.classification_dataset import _TensorClassificationDataset
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from avalanche.training.supervised.icarl import _ICaRLPlugin
 from avalanche.training.utils import _at_task_boundary
@@ -28,6 +29,10 @@ def epoch_loader(loader: Any) -> DataLoader:
 def flat_data(dataset: Any) -> Any:
     """The `FlatData` under an `AvalancheDataset`."""
     return dataset._flat_data
+
+
+TensorsWithClasses = _TensorClassificationDataset
+"""What Avalanche's `tensors_benchmark` puts tensors into: the class is a number in a sample."""
 
 
 def parts_of(flat: Any) -> list[Any]:

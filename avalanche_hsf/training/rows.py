@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset, default_collate
 
 from avalanche_hsf._private import (
+    TensorsWithClasses,
     data_attributes_of,
     flat_data,
     group_of,
@@ -62,7 +63,7 @@ def _row_bytes(dataset: Any, group: str | None) -> float:
         if not all(map(_is_relabelling, transformations_of(dataset, group))):
             return inf
         return max((_row_bytes(part, group) for part in parts_of(dataset)), default=0.0)
-    if type(dataset) is TensorDataset:
+    if type(dataset) in (TensorDataset, TensorsWithClasses):
         return sum(t.nbytes for t in dataset.tensors) / max(len(dataset), 1)
     return dataset.row_bytes if type(dataset) is PermutedPixels else inf
 
@@ -78,7 +79,10 @@ def _read(dataset: Any, rows: Tensor, group: str | None) -> list[Column]:
         tensors = dataset.rows(rows)
     else:
         tensors = tuple(t.index_select(0, rows.to(t.device)) for t in dataset.tensors)
-    return [Column((t.dtype, t.shape[1:]), t) for t in tensors]
+    columns = [Column((t.dtype, t.shape[1:]), t) for t in tensors]
+    if isinstance(dataset, TensorsWithClasses):
+        columns[1] = _number(columns[1])
+    return columns
 
 
 def _read_flat(flat: Any, rows: Tensor, group: str | None) -> list[Column]:
@@ -152,6 +156,13 @@ def _is_relabelling(transformation: Any) -> bool:
 
 
 def _relabelled(column: Column, numbers: list[int]) -> Column:
-    if column.values.dim() != 1 or column.values.is_floating_point() or column.values.is_cuda:
+    return Column(int, torch.tensor(numbers)[_number(column).values])
+
+
+def _number(column: Column) -> Column:
+    """Whole numbers, one in each sample."""
+    values = column.values
+    is_whole = not values.is_floating_point() and not values.is_complex()
+    if values.dim() != 1 or not is_whole or values.dtype == torch.bool or values.is_cuda:
         raise NotRowsError
-    return Column(int, torch.tensor(numbers)[column.values.long()])
+    return Column(int, values.long())

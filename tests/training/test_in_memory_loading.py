@@ -4,11 +4,12 @@ import random
 
 import pytest
 import torch
-from avalanche.benchmarks import benchmark_from_datasets
+from avalanche.benchmarks import benchmark_from_datasets, tensors_benchmark
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_loader import GroupBalancedDataLoader
 from avalanche.core import SupervisedPlugin
 from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -124,3 +125,38 @@ def test_leaves_samples_alone_that_do_not_stack():
         mixed = loader(torch.zeros(5, 3), other)
         assert in_memory(mixed) is mixed
     assert in_memory(fits, max_bytes=10) is fits
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
+def test_a_stream_of_tensors_benchmark_is_read_at_once(dtype):
+    pairs = [(torch.randn(20, 1, 4, 4), (torch.arange(20) % 3).to(dtype)) for _ in range(2)]
+    stream = tensors_benchmark(train_tensors=pairs, test_tensors=pairs, task_labels=[0, 1])
+
+    def recorded(*plugins):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+        strategy = Naive(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), 0.1),
+            train_mb_size=8,
+            train_epochs=2,
+            plugins=plugins,
+            evaluator=EvaluationPlugin(loggers=[]),
+        )
+        for experience in stream.train_stream:
+            strategy.train(experience, eval_streams=[])
+
+    slow, fast = Recorder(), Recorder()
+    recorded(slow)
+    recorded(InMemoryLoadingPlugin(), fast)
+    assert fast.loaders == {"_InMemoryLoader"} != slow.loaders
+    assert fast.losses == slow.losses
+    for a, b in zip(fast.batches, slow.batches, strict=True):
+        assert all(x.dtype == y.dtype and torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_classes_that_are_no_whole_numbers_are_left_alone():
+    x, y = torch.randn(6, 2), torch.rand(6)
+    stream = tensors_benchmark(train_tensors=[(x, y)], test_tensors=[(x, y)], task_labels=[0])
+    loader = GroupBalancedDataLoader([stream.train_stream[0].dataset], batch_size=3)
+    assert in_memory(loader) is loader

@@ -130,7 +130,7 @@ def weights(model):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("targets", ["soft", "hard"])
+@pytest.mark.parametrize("targets", [pytest.param("soft", marks=pytest.mark.slow), "hard"])
 def test_a_learner_that_is_told_no_task_forgets_far_less(targets):
     torch.manual_seed(1)
     without = train(learner(epochs=10))
@@ -352,6 +352,7 @@ def beside(*plugins):
     return learner(plugin, *plugins, epochs=3)
 
 
+@pytest.mark.slow
 def test_stopped_within_an_experience_and_resumed_it_ends_the_same(tmp_path):
     whole = beside(Stop())
     train(whole)
