@@ -40,6 +40,7 @@ from avalanche_hsf.benchmarks import SplitFMNIST, SplitMNIST
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS
 from avalanche_hsf.experiments.runs.problems import setting_for
 from avalanche_hsf.inference import TaskRecognizer
+from avalanche_hsf.inference.evaluating import evaluating
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training import TaskInferencePlugin
 
@@ -81,8 +82,6 @@ def auroc(new: Tensor, known: Tensor) -> float:
 @torch.no_grad()
 def outputs(strategy: Any, recognizer: TaskRecognizer, x: Tensor, task: int) -> list[Tensor]:
     """Class scores and reconstructions, without noise."""
-    from avalanche_hsf.inference.evaluating import evaluating
-
     with evaluating(strategy.model), evaluating(recognizer.model):
         return [strategy.model(x, task), recognizer.model(x, task)]
 

@@ -21,7 +21,12 @@ class Score(nn.Module):
     """The base: `score(model, x, labels)` gives a number for each row under the task it names.
 
     A subclass defines `forward`. One that keeps something of each task takes it in `note`.
+
+    Attributes:
+        needs_density: Whether it asks for the density of a task's latents, fitted in training.
     """
+
+    needs_density: bool = False
 
     def check(self, model: nn.Module) -> None:
         """Raises TypeError if a model cannot be asked."""
@@ -84,10 +89,10 @@ class ReconstructionScore(Score):
 class LikelihoodScore(Score):
     """log p(z0) of a `HypernetSDEFlow`, in nats."""
 
+    needs_density = True
+
     def check(self, model: nn.Module) -> None:
         _check_is_flow(self, model)
-
-    weighs = True
 
     def try_on(self, model: Any, x: Tensor, labels: Tensor) -> None:
         model.encode(x, labels)  # whose density is fitted in the end
@@ -107,21 +112,17 @@ class JointScore(ReconstructionScore):
     def __init__(self, weight: float = 0.01, *, relative: bool = True) -> None:
         super().__init__(relative=relative)
         self.weight = check_non_negative("weight", weight)
+        self.needs_density = self.weight > 0
 
     def check(self, model: nn.Module) -> None:
         _check_is_flow(self, model)
         super().check(model)
 
-    @property
-    def weighs(self) -> bool:
-        """Whether it needs the density at all."""
-        return self.weight > 0
-
     def try_on(self, model: Any, x: Tensor, labels: Tensor) -> None:
         super().forward(model, x, labels)
 
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
-        if not self.weighs:
+        if not self.needs_density:
             return super().forward(model, x, labels)
         out = model.forward_with_latents(x, labels)
         log_p = model.log_prob_of(out.z0, out.written)

@@ -11,12 +11,7 @@ from torch import Tensor
 
 from avalanche_hsf._private import experiences_in_training, relabelled
 from avalanche_hsf.checks import check_bool, check_choice, check_int, shown
-from avalanche_hsf.inference import (
-    ClassIncremental,
-    JointScore,
-    LikelihoodScore,
-    TaskRecognizer,
-)
+from avalanche_hsf.inference import ClassIncremental, TaskRecognizer
 from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.training.plugins._companion import (
     check_companion,
@@ -174,21 +169,21 @@ class TaskInferencePlugin(Protection):
             self.recognizer.try_on(self._samples(experience, labels[0], n=2), labels[0])
 
     def _check_trained(self, strategy: Any, labels: list[int]) -> None:
-        model, recognizer = self.recognizer.model, type(self.recognizer.model).__name__
+        model = self.recognizer.model
         trainers = [strategy, *(getattr(plugin, "strategy", None) for plugin in strategy.plugins)]
         trained = [trainer for trainer in trainers if getattr(trainer, "model", None) is model]
         if not trained:
             missing = [label for label in labels if label not in model.tasks]
             if missing:
                 raise ValueError(
-                    f"nobody trains the recognizer's {recognizer} on task {missing[0]}: give "
-                    "TaskInferencePlugin the strategy that does, or train it before"
+                    f"nobody trains the recognizer's {type(model).__name__} on task {missing[0]}: "
+                    "give TaskInferencePlugin the strategy that does, or train it before"
                 )
             return
-        needs_density = isinstance(self.recognizer.score, (LikelihoodScore, JointScore))
-        if needs_density and self.recognizer.score.weighs and not any(map(_fits, trained)):
+        score = self.recognizer.score
+        if score.needs_density and not any(map(_fits, trained)):
             raise ValueError(
-                f"{type(self.recognizer.score).__name__} needs the density of each task, but "
+                f"{type(score).__name__} needs the density of each task, but "
                 "nothing fits one: add a DetachedLikelihoodPlugin to the strategy of the "
                 "recognizer's model, set its beta above 0, or score by ReconstructionScore"
             )
