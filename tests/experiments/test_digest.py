@@ -64,7 +64,7 @@ CHANGES = {
     "optimizer of the preset": preset(optimizer={**ISOLATED.optimizer, "lr": 0.01}),
     "model of the preset": preset(model={**ISOLATED.model, "encoder_steps": 5}),
     "hypernetwork of the preset": preset(
-        hypernetwork={**ISOLATED.hypernetwork, "hypernetwork_options": {"embedding_dim": 8}}
+        hypernetwork={**ISOLATED.hypernetwork, "hypernetwork_options": {"seed": 8}}
     ),
     "argument of a plugin": preset(
         protections={**ISOLATED.protections, "WarmStartPlugin": {"n_samples": 10}}

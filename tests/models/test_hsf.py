@@ -202,9 +202,9 @@ def test_the_seed_reaches_what_the_hypernetwork_draws():
     embeddings = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed + len(embeddings))
-        model = HypernetSDEFlow(3, seed=seed)
+        model = HypernetSDEFlow(3, hypernetwork="paper", seed=seed)
         model.hypernetwork.begin([0])
-        embeddings.append(model.hypernetwork.embeddings)
+        embeddings.append(model.hypernetwork.task_embedding([0]))
     first, second, third = embeddings
     assert torch.equal(first, second) and not torch.equal(first, third)
 
@@ -252,7 +252,11 @@ def test_the_mlp_names_a_wrong_width():
     [
         ({"hidden_dim": 0}, ValueError, "hidden_dim must be at least 1"),
         ({"latent_dim": 1}, ValueError, "latent_dim must be at least 2"),
-        ({"hypernetwork_options": {"embedding_dim": 0}}, ValueError, "embedding_dim"),
+        (
+            {"hypernetwork": "paper", "hypernetwork_options": {"embedding_dim": 0}},
+            ValueError,
+            "embedding_dim",
+        ),
         (
             {"hypernetwork": "paper", "hypernetwork_options": {"embedding_std": -0.1}},
             ValueError,

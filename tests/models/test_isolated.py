@@ -10,8 +10,8 @@ from avalanche_hsf.models import IsolatedHyperNetwork
 INITIAL = {"weight": torch.arange(12.0).view(4, 3), "bias": torch.ones(4)}
 
 
-def make(**options):
-    return IsolatedHyperNetwork(INITIAL, **{"seed": 0} | options)
+def make():
+    return IsolatedHyperNetwork(INITIAL)
 
 
 def theta(hypernetwork, task):
@@ -29,10 +29,6 @@ def learn(hypernetwork, task):
     return theta(hypernetwork, task)
 
 
-def distance(a, b):
-    return float((a - b).norm() / b.norm())
-
-
 def test_the_first_task_starts_at_the_initial_weights_and_the_next_at_the_last():
     hypernetwork = make()
     hypernetwork.begin([3])
@@ -41,37 +37,49 @@ def test_the_first_task_starts_at_the_initial_weights_and_the_next_at_the_last()
     learned = learn(hypernetwork, 3)
     hypernetwork.commit()
     hypernetwork.begin([1])
-    assert distance(theta(hypernetwork, 1), learned) < 1e-6
+    assert torch.equal(theta(hypernetwork, 1), learned)
 
 
-def test_forty_tasks_stay_put_while_capacity_grows():
+def test_forty_tasks_stay_put_to_the_bit():
     hypernetwork, learned = make(), {}
     for task in range(40):
-        draft = learn(hypernetwork, task)
-        before = {old: theta(hypernetwork, old) for old in learned}
-        hypernetwork.commit()
-        learned[task] = draft
-        assert distance(theta(hypernetwork, task), draft) < 1e-6
-        assert all(distance(theta(hypernetwork, old), w) < 1e-6 for old, w in before.items())
-    assert len(hypernetwork.features) + 1 == 40  # no row more than tasks
-    assert all(distance(theta(hypernetwork, task), w) < 1e-5 for task, w in learned.items())
-
-    # Retraining an old one moves only it.
-    before = {task: theta(hypernetwork, task) for task in learned}
-    for task in (0, 17, 39):
-        before[task] = learn(hypernetwork, task)
-        hypernetwork.commit()
-        assert len(hypernetwork.drafts) == 0
-        assert all(distance(theta(hypernetwork, each), w) < 1e-5 for each, w in before.items())
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_few_tasks_stay_put_whatever_is_drawn(seed):
-    hypernetwork, learned = make(seed=seed), {}
-    for task in range(5):
         learned[task] = learn(hypernetwork, task)
         hypernetwork.commit()
-    assert all(distance(theta(hypernetwork, task), w) < 1e-5 for task, w in learned.items())
+    assert all(torch.equal(theta(hypernetwork, task), w) for task, w in learned.items())
+    assert len(hypernetwork.rows) == 40  # no row more than tasks
+
+    # Retraining an old one moves only it.
+    for task in (0, 17, 39):
+        learned[task] = learn(hypernetwork, task)
+        hypernetwork.commit()
+        assert len(hypernetwork.drafts) == 0
+        assert all(torch.equal(theta(hypernetwork, each), w) for each, w in learned.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_old_tasks_are_kept_exactly_in_their_own_precision(dtype):
+    values = {name: value.to(dtype) for name, value in INITIAL.items()} | {"plain": torch.ones(2)}
+    hypernetwork, learned = IsolatedHyperNetwork(values), {}
+    for task in range(3):
+        learn(hypernetwork, task)
+        learned[task] = {name: w.clone() for name, w in hypernetwork([task]).items()}
+        hypernetwork.commit()
+    for task, kept in learned.items():
+        now = hypernetwork([task])
+        assert all(
+            torch.equal(now[name], w) and now[name].dtype == w.dtype for name, w in kept.items()
+        )
+
+
+def test_what_was_written_does_not_change_with_what_is_committed_later():
+    hypernetwork = make()
+    learn(hypernetwork, 0)
+    hypernetwork.commit()
+    written = hypernetwork([0])["weight"]
+    before = written.clone()
+    learn(hypernetwork, 0)
+    hypernetwork.commit()
+    assert torch.equal(written, before)
 
 
 def test_tasks_prepared_one_after_the_other_are_trained_together():
@@ -123,29 +131,18 @@ def test_a_task_that_diverged_does_not_spoil_the_others(value):
     hypernetwork.copy_task(0, 1)
     hypernetwork.commit()
     for task in (0, 1):
-        assert distance(theta(hypernetwork, task), learned) < 1e-6
+        assert torch.equal(theta(hypernetwork, task), learned)
 
 
-@pytest.mark.parametrize("bad", [{"embedding_dim": 0}, {"seed": -1}])
-def test_bad_arguments(bad):
-    with pytest.raises(ValueError, match="at least"):
-        make(**bad)
-
-
-def test_a_task_whose_weights_would_drown_the_others_is_not_taken_in():
-    hypernetwork = IsolatedHyperNetwork({"weight": torch.ones(8, 8)}, seed=0).train()
-    for label in range(3):
-        hypernetwork.begin([label])
-        hypernetwork([label])["weight"].sum().backward()
-    before = hypernetwork.eval()([0])["weight"].clone()
-    draft = hypernetwork.drafts[2]["weight"].data
-    draft.mul_(1e8)
-    with pytest.raises(ValueError, match=r"weights of task 2 are so large.*smaller learning rate"):
-        hypernetwork.commit()
-    assert torch.equal(hypernetwork([0])["weight"], before)
-    hypernetwork.copy_task(0, 2)
+def test_huge_weights_of_one_task_leave_the_others_alone():
+    hypernetwork = make()
+    learned = learn(hypernetwork, 0)
     hypernetwork.commit()
-    assert torch.allclose(hypernetwork([2])["weight"], before, atol=1e-5)
+    learn(hypernetwork, 1)
+    with torch.no_grad():
+        hypernetwork.drafts[1]["weight"].mul_(1e30)
+    hypernetwork.commit()
+    assert torch.equal(theta(hypernetwork, 0), learned)
 
 
 def test_a_mixed_batch_has_each_task_its_own_weights_and_the_draft_its_gradient():
@@ -156,17 +153,7 @@ def test_a_mixed_batch_has_each_task_its_own_weights_and_the_draft_its_gradient(
     alone = torch.stack([theta(hypernetwork, task) for task in (2, 0, 1, 9)])
     mixed = hypernetwork([2, 0, 1, 9])
     rows = torch.cat([w.flatten(1) for w in mixed.values()], dim=1)
-    torch.testing.assert_close(rows.detach(), alone, rtol=1e-6, atol=1e-6)
+    assert torch.equal(rows.detach(), alone)
     rows.sum(dim=1).mul(torch.tensor([1.0, 10.0, 100.0, 1000.0])).sum().backward()
     for parameter in hypernetwork.drafts[2].values():
         assert torch.equal(parameter.grad, torch.ones_like(parameter))
-
-
-def test_a_commit_in_blocks_is_the_same(monkeypatch):
-    whole, in_blocks = make(), make()
-    for hypernetwork, columns in ((whole, 4096), (in_blocks, 5)):
-        monkeypatch.setattr(IsolatedHyperNetwork, "BLOCK", columns)
-        for task in range(6):
-            learn(hypernetwork, task)
-        hypernetwork.commit()
-    torch.testing.assert_close(in_blocks.readout, whole.readout, rtol=0, atol=1e-6)
