@@ -28,7 +28,7 @@ from avalanche_hsf.checkpoints.strategy import state_of
 
 QUICK = [
     *STOCK,
-    *HSF,
+    *(name for name in HSF if name != "paper"),
     "isolated soap ",
     "delta adam replay",
     "isolated adam lwf",

@@ -97,6 +97,7 @@ def test_by_address_tuned_cached_resumed_and_in_other_processes(module, capsys):
     assert {run.key: run.error_matrix for run in ResultsFile("here").runs} == errors
 
 
+@pytest.mark.slow
 def test_on_a_cluster_elsewhere(module, tmp_path):
     with running({"a": tmp_path}) as (address, _, _):
         words = [*WORDS, "--strategies", "theirs:build", "--out", "out"]

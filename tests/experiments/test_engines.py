@@ -90,6 +90,7 @@ def test_a_run_that_fails_is_reported_and_does_not_lose_the_others(
     assert "failed: hsf-paper on synthetic, seed 3, {'varied': {'gamma': -1}}: ValueError" in error
 
 
+@pytest.mark.slow
 def test_the_run_of_a_worker_that_died_is_made_again(tmp_path, expected, processes):
     dying = Job("synthetic", "mlp-paper", 5, 2, {"mark": str(tmp_path / "mark")}, work=dies_once)
     made = make(ResultsFile(tmp_path), [dying, *JOBS], processes)

@@ -52,13 +52,13 @@ def test_who_they_are():
 def test_each_runs_and_forgets_less_than_naive(name):
     made = learn(replace(UNTOLD, memory=1000), name)
     assert not made.diverged and all(map(math.isfinite, made.error_matrix[-1]))
-    assert made.final_mean_error < 0.75  # naive: 0.8, of two of ten classes known
+    # Naive: 0.8, of two of ten classes known.
+    assert made.final_mean_error < (0.15 if name == "ids-hsf" else 0.75)
     assert made.bytes_kept > made.bytes_per_task > 0
 
 
-def test_ours_infers_the_task_far_better_than_naive_and_chance():
-    ours, naive = learn(UNTOLD, "ids-hsf"), learn(UNTOLD, "net-naive")
-    assert ours.final_mean_error < 0.15 and naive.final_mean_error > 0.7
+def test_naive_knows_little_more_than_the_last_classes():
+    assert learn(UNTOLD, "net-naive").final_mean_error > 0.7
 
 
 @pytest.mark.parametrize("name", ["ids-pca", "ids-entropy", "net-slda", "net-der"])

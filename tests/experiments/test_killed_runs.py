@@ -63,10 +63,6 @@ def goes_on(name, tmp_path, n_kills, seed=0):
     return n
 
 
-def test_a_killed_run_goes_on(tmp_path):
-    assert goes_on("hn-isolated", tmp_path, n_kills=1) == 1
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_killed_at_random_moments(name, tmp_path, record_property):

@@ -100,7 +100,7 @@ def test_what_a_preset_has(preset):
 
 @pytest.mark.usefixtures("small_runs")
 def test_the_command(tmp_path, capsys):
-    words = ["sweep", "--vary", "loss-terms", "--vary", "lr=0.001", "--seeds", "1,2"]
+    words = ["sweep", "--vary", "loss-terms", "--vary", "lr=0.001", "--seeds", "1"]
     words += ["--epochs", "1", "--checkpoint-every", "0", "--out", str(tmp_path)]
     assert main(words) == 0
     out = capsys.readouterr().out
@@ -108,9 +108,9 @@ def test_the_command(tmp_path, capsys):
     assert "| as it is" in (tmp_path / "sweep.md").read_text()
     assert (tmp_path / "sweep.png").stat().st_size > 10_000
     runs = ResultsFile(tmp_path).runs
-    assert len(runs) == 12 * 2
+    assert len(runs) == 12
     chosen = [json.loads(each.key.configuration) for each in runs]
-    assert chosen.count({"varied": {"beta": 0.0, "gamma": 0.0, "delta": 0.0}}) == 2
+    assert chosen.count({"varied": {"beta": 0.0, "gamma": 0.0, "delta": 0.0}}) == 1
     # A second time nothing is run.
     before = (tmp_path / "results.json").read_text()
     assert main(words) == 0
