@@ -73,9 +73,9 @@ CALLS = {
     **{
         kind: (make, {"initial": initial, "embedding_dim": 4})
         for kind, make in models.HYPERNETWORKS.items()
-        if kind != "delta"
+        if kind not in ("isolated", "delta")
     },
-    "delta": (models.HYPERNETWORKS["delta"], {"initial": initial}),
+    **{kind: (models.HYPERNETWORKS[kind], {"initial": initial}) for kind in ("isolated", "delta")},
     "HSFStrategy": (strategy, {**defaults_of(training.HSFStrategy.__init__), "evaluator": None}),
     "HSFStrategy.from_preset": (
         training.HSFStrategy.from_preset,

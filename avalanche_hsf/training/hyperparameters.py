@@ -52,9 +52,9 @@ def values_of(name: str) -> dict[str, float]:
         "solver_steps": preset.model["encoder_steps"],
         "diffusion_scale": preset.model["sde_options"].get("diffusion_scale", 1.0),
     }
-    if preset.hypernetwork["hypernetwork"] != "delta":
-        options = preset.hypernetwork["hypernetwork_options"]
-        values["embedding_dim"] = options.get("embedding_dim", 16)
+    options = preset.hypernetwork["hypernetwork_options"]
+    if "embedding_dim" in options:
+        values["embedding_dim"] = options["embedding_dim"]
     return values
 
 
