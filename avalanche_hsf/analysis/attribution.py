@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import factorial
 from typing import Any
@@ -37,6 +37,10 @@ class Attribution:
             may move on. They sum to the forgetting.
         shapley_error: Standard error of that mean; 0 where all orders were taken.
         n_evaluations: How often the model was evaluated.
+        interactions: The Shapley interaction index of each component c with each other one d: the
+            mean over orders of v(S + c + d) - v(S + c) - v(S + d) + v(S), where S moved on before
+            both, and c next to d. Negative: either alone does the harm of both; positive: it takes
+            both. Empty where orders were drawn, which do not evaluate what it needs.
     """
 
     before: float
@@ -46,6 +50,7 @@ class Attribution:
     shapley: dict[str, float]
     shapley_error: dict[str, float]
     n_evaluations: int
+    interactions: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def forgetting(self) -> float:
@@ -71,7 +76,8 @@ def attribute_forgetting(
     may destroy everything. The Shapley value shares the forgetting out all the same. Parameters
     are blamed, not functions: hidden units that swap places put blame on both of their layers.
 
-    Source: Shapley 1953; sampled as in Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004
+    Source: Shapley 1953; sampled as in Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004;
+    interactions of Grabisch and Roubens 1999, https://doi.org/10.1007/s001820050125
 
     Args:
         early: The model right after the task was learned.
@@ -112,9 +118,12 @@ def attribute_forgetting(
     recovered = {name: v(everything) - v(everything - {name}) for name in names}
     if len(names) <= exact_up_to:
         shapley, errors = _exact(names, v), dict.fromkeys(names, 0.0)
+        interactions = _interactions(names, v)
     else:
-        shapley, errors = _sampled(names, v, n_orders, seed)
-    return Attribution(v([]), v(everything), alone, recovered, shapley, errors, len(values))
+        (shapley, errors), interactions = _sampled(names, v, n_orders, seed), {}
+    return Attribution(
+        v([]), v(everything), alone, recovered, shapley, errors, len(values), interactions
+    )
 
 
 def attribute_run(
@@ -175,6 +184,23 @@ def _exact(names: list[str], v: Value) -> dict[str, float]:
             for chosen in combinations(others, size):
                 shapley[name] += weight * (v([*chosen, name]) - v(chosen))
     return shapley
+
+
+def _interactions(names: list[str], v: Value) -> dict[str, dict[str, float]]:
+    """The Shapley interaction index, Grabisch and Roubens 1999, of each pair."""
+    n = len(names)
+    found: dict[str, dict[str, float]] = {name: {} for name in names}
+    for pair in combinations(names, 2):
+        others = [component for component in names if component not in pair]
+        total = 0.0
+        for size in range(n - 1):
+            weight = factorial(size) * factorial(n - size - 2) / factorial(n - 1)
+            for chosen in combinations(others, size):
+                first, second = (v([*chosen, name]) for name in pair)
+                total += weight * (v([*chosen, *pair]) - first - second + v(chosen))
+        c, d = pair
+        found[c][d] = found[d][c] = total
+    return found
 
 
 def _sampled(

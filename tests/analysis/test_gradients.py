@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+from curvlinops import HessianLinearOperator
+from scipy.sparse.linalg import eigsh
 from torch import nn
 from torch.func import functional_call, hessian
 
@@ -81,3 +83,19 @@ def test_noise_is_the_same_at_every_call_and_the_model_as_it_was():
 def test_parameters_that_do_not_exist():
     with pytest.raises(ValueError, match=r"no trained parameter's name begins with.*weight"):
         sharpness(nn.Linear(1, 1), lambda m: m(x).mean(), parameters=["layer."])
+
+
+def test_sharpness_is_that_of_curvlinops():
+    dataset = SplitDigits(5, seed=0).train_stream[0].dataset
+    inputs = torch.stack([dataset[i][0] for i in range(100)]).double()
+    y = torch.tensor([dataset[i][1] for i in range(100)])
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, 10)).double()
+
+    def loss(model):
+        return nn.functional.cross_entropy(model(inputs), y)
+
+    parameters = list(model.parameters())
+    hessian = HessianLinearOperator(model, nn.CrossEntropyLoss(), parameters, [(inputs, y)])
+    (theirs,) = eigsh(hessian.to_scipy(), k=1, which="LA", return_eigenvectors=False)
+    assert sharpness(model, loss) == pytest.approx(float(theirs), rel=1e-3)
