@@ -36,6 +36,7 @@ class _Attribution(BaseModel):
     shapley: dict[str, float]
     shapley_error: dict[str, float]
     n_evaluations: int
+    interactions: dict[str, dict[str, float]] = {}  # not in files of 2026-11 and before
 
 
 class _Findings(BaseModel):
