@@ -19,7 +19,7 @@ from avalanche_hsf.evaluation.forgetting import (
     mse_bwt_metrics,
     mse_forgetting_metrics,
 )
-from avalanche_hsf.evaluation.matrix import ErrorMatrix, ErrorRateMatrix, MSEMatrix, forgetting
+from avalanche_hsf.evaluation.matrix import ErrorMatrix, ErrorRateMatrix, MSEMatrix
 from avalanche_hsf.evaluation.measures import Measure, Measurement
 from avalanche_hsf.evaluation.mse import (
     EpochMSE,
@@ -30,6 +30,14 @@ from avalanche_hsf.evaluation.mse import (
     mse_metrics,
 )
 from avalanche_hsf.evaluation.spans import measure_metrics
+from avalanche_hsf.evaluation.summaries import (
+    average_incremental_accuracy,
+    forgetting,
+    forward_transfer,
+    intransigence,
+    learning_accuracy,
+    worst_since_learned,
+)
 from avalanche_hsf.evaluation.task_confusion import TaskConfusion
 
 __all__ = [
@@ -53,14 +61,19 @@ __all__ = [
     "StreamMSEBWT",
     "StreamMSEForgetting",
     "TaskConfusion",
+    "average_incremental_accuracy",
     "default_evaluator",
     "forgetting",
+    "forward_transfer",
+    "intransigence",
+    "learning_accuracy",
     "measure_bwt_metrics",
     "measure_forgetting_metrics",
     "measure_metrics",
     "mse_bwt_metrics",
     "mse_forgetting_metrics",
     "mse_metrics",
+    "worst_since_learned",
 ]
 
 _MOVED = "avalanche_hsf.experiments.report"

@@ -1,4 +1,4 @@
-"""The matrix R[i, j] and forgetting."""
+"""The matrix R[i, j], as a metric."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from avalanche.evaluation.metric_results import MetricValue
 from avalanche.evaluation.metric_utils import phase_and_task, stream_type
 from torch import Tensor
 
-from avalanche_hsf.checks import check_bool, shown
 from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
+from avalanche_hsf.evaluation.summaries import forgetting
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
@@ -107,30 +107,3 @@ class ErrorRateMatrix(ErrorMatrix):
 
     def __init__(self) -> None:
         super().__init__(MisclassificationRate())
-
-
-def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
-    """F[j] = R[last, j] - R[j, j] per task, shape (T,), or its negative where higher is better.
-
-    Positive is worse; the last task's is 0.
-
-    Args:
-        matrix: R, a square `T x T` tensor; above the diagonal anything. Its i-th row must be
-            that of experience i: the stream was trained once, in order.
-        higher_is_better: False for errors, True for accuracies and the like.
-
-    Raises:
-        ValueError: The matrix is not square.
-
-    Example:
-        >>> forgetting(torch.tensor([[0.1, 9.0], [0.4, 0.2]]))
-        tensor([0.3000, 0.0000])
-    """
-    if not isinstance(matrix, Tensor) or matrix.layout != torch.strided:
-        raise TypeError(f"matrix must be a dense tensor, got {shown(matrix)}")
-    check_bool("higher_is_better", higher_is_better)
-    if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1]:
-        shape = tuple(matrix.shape)
-        raise ValueError(f"forgetting needs a row and a column of R per task, got shape {shape}")
-    last, learned = matrix[-1], matrix.diagonal()
-    return learned - last if higher_is_better else last - learned
