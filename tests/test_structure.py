@@ -30,6 +30,7 @@ BELOW = {
     },
     "checkpoints": {"_private", "checks", "divergence", "seeds", "models", "whole"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
+    "report": {"checks"},
     "experiments": {
         "_private",
         "checks",
@@ -44,6 +45,7 @@ BELOW = {
         "evaluation",
         "training",
         "analysis",
+        "report",
     },
     "options": set(),
     "orphans": set(),
@@ -60,7 +62,7 @@ WINGS = {
         {"output"},
         {"conditional", "hsf"},
     ],
-    "experiments": [{"learners"}, {"runs"}, {"report"}, {"commands"}],
+    "experiments": [{"learners"}, {"runs"}, {"commands"}],
 }
 # The one file that may name a library whose traps should stay in one place.
 ONLY = {

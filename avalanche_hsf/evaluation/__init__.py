@@ -76,7 +76,7 @@ __all__ = [
     "worst_since_learned",
 ]
 
-_MOVED = "avalanche_hsf.experiments.report"
+_MOVED = "avalanche_hsf.report"
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from avalanche_hsf.evaluation import (
     mse_forgetting_metrics,
     mse_metrics,
 )
-from avalanche_hsf.experiments.report import plot_mse_matrices, plot_task_over_stream
+from avalanche_hsf.report import plot_mse_matrices, plot_task_over_stream
 
 # After training experience i the model below puts out LEVELS[i] everywhere; samples are 0, so
 # R[i, j] = LEVELS[i]^2 for every j.

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from avalanche_hsf.experiments.report import mean_and_interval, paired_p
+from avalanche_hsf.report import mean_and_interval, paired_p
 
 
 def test_the_interval_is_students():

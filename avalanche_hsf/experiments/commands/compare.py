@@ -18,12 +18,12 @@ from avalanche_hsf.experiments.commands.comparison import (
     Learners,
     tune,
 )
-from avalanche_hsf.experiments.report import Report
 from avalanche_hsf.experiments.runs.doors import Named
 from avalanche_hsf.experiments.runs.engines import make_engine
 from avalanche_hsf.experiments.runs.jobs import Engine, make_all
 from avalanche_hsf.experiments.runs.record import Runs
 from avalanche_hsf.experiments.runs.results import CHECKPOINT_EVERY, ResultsFile
+from avalanche_hsf.report import Report
 
 
 def compare(

@@ -11,15 +11,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.learners import Learner, Problem
-from avalanche_hsf.experiments.report import (
+from avalanche_hsf.experiments.runs.groups import finite, p_against, seeds_of
+from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.experiments.runs.run import N_PATHS
+from avalanche_hsf.report import (
     Report,
     Table,
+    interval,
     plot_accuracy_over_stream,
     plot_frontier,
 )
-from avalanche_hsf.experiments.report.tables import finite, interval, p_against, seeds_of
-from avalanche_hsf.experiments.runs.record import Run, Runs
-from avalanche_hsf.experiments.runs.run import N_PATHS
 
 NOTES = (
     f"of {N_PATHS} paths' mean: the error of the mean of {N_PATHS} passes, of models with noise.",

@@ -25,13 +25,13 @@ from avalanche_hsf.analysis import (
 from avalanche_hsf.experiments.commands.comparison import check_fit
 from avalanche_hsf.experiments.commands.diagnose_report import diagnose_report, name_of
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
-from avalanche_hsf.experiments.report import Report
 from avalanche_hsf.experiments.runs.doors import find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.experiments.runs.run import run
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
+from avalanche_hsf.report import Report
 from avalanche_hsf.training.hyperparameters import check_values
 
 N_POINTS = 30

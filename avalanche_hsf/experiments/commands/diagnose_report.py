@@ -8,9 +8,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from avalanche_hsf.experiments.report import Report, Table, plot_curves, plot_shares
-from avalanche_hsf.experiments.report.tables import finite, interval, seeds_of
+from avalanche_hsf.experiments.runs.groups import finite, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.report import Report, Table, interval, plot_curves, plot_shares
 
 Curves = dict[str, list[tuple[float, float]]]
 

@@ -14,11 +14,11 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.report import Report, Table, plot_mse_matrices, plot_task_over_stream
-from avalanche_hsf.experiments.report.tables import finite, signed
+from avalanche_hsf.experiments.runs.groups import finite
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
+from avalanche_hsf.report import Report, Table, plot_mse_matrices, plot_task_over_stream, signed
 
 BENCHMARK = "synthetic"
 PAPER_EPOCHS = 300

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.commands.comparison import check_fit
 from avalanche_hsf.experiments.learners import LEARNERS
-from avalanche_hsf.experiments.report import Report, Table, plot_variations
-from avalanche_hsf.experiments.report.tables import finite, interval, p_against, seeds_of
 from avalanche_hsf.experiments.runs.doors import find_problem
+from avalanche_hsf.experiments.runs.groups import finite, p_against, seeds_of
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
+from avalanche_hsf.report import Report, Table, interval, plot_variations
 from avalanche_hsf.training import get_preset
 from avalanche_hsf.training.hyperparameters import (
     EPOCHS,

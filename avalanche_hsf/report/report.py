@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-from avalanche_hsf.experiments.report.tables import Table
+from avalanche_hsf.report.tables import Table
 
 DPI = 150
 

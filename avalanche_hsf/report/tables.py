@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from avalanche_hsf.experiments.report.statistics import mean_and_interval, paired_p
-from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.report.statistics import mean_and_interval
 
 
 @dataclass(frozen=True)
@@ -67,38 +66,6 @@ def interval(values: Sequence[float], form: str = "+.2g", width_form: str = ".1g
     if math.isnan(mean):
         return "-"
     return f"{mean:{form}}" + ("" if math.isnan(half_width) else f" ± {half_width:{width_form}}")
-
-
-def finite(runs: Sequence[Run]) -> list[Run]:
-    """The runs that did not diverge: what means, intervals and p are taken over."""
-    return [run for run in runs if not run.diverged]
-
-
-def seeds_of(runs: Sequence[Run], n_asked: int) -> str:
-    """How many seeds a row is of, and what became of the others.
-
-    Args:
-        runs: The finished runs of the row, those that diverged included.
-        n_asked: How many were asked for.
-
-    >>> seeds_of([], 2)
-    '0 of 2, 2 failed'
-    """
-    counts = {"diverged": len(runs) - len(finite(runs)), "failed": n_asked - len(runs)}
-    n = n_asked - sum(counts.values())
-    lost = [f"{count} {what}" for what, count in counts.items() if count]
-    return ", ".join([f"{n} of {n_asked}", *lost]) if lost else str(n)
-
-
-def p_against(first: Sequence[Run], group: Sequence[Run]) -> str:
-    """p of a paired test of two learners' final mean errors, over the seeds that both have.
-
-    Runs that diverged have none.
-    """
-    errors = {run.seed: run.final_mean_error for run in finite(group)}
-    pairs = [(r.final_mean_error, errors[r.seed]) for r in finite(first) if r.seed in errors]
-    p = paired_p([a for a, _ in pairs], [b for _, b in pairs])
-    return "-" if math.isnan(p) else f"{p:.1g}"
 
 
 def signed(value: float) -> str:
