@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from avalanche_hsf._private import flattened
+from avalanche_hsf._private.torch import flattened
 
 _SMALL = 2**16  # numbers up to which a copy is cheaper than a reduction of its own
 _HALF = (torch.float16, torch.bfloat16)

@@ -8,7 +8,7 @@ from itertools import chain
 
 from torch import Tensor, nn
 
-from avalanche_hsf._private import replace_part
+from avalanche_hsf._private.torch import replace_part
 from avalanche_hsf.checks import check_names, shown
 from avalanche_hsf.models import SeededNoise
 from avalanche_hsf.models.tasks.slots import EmptySlot

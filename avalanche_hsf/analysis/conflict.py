@@ -8,7 +8,7 @@ from typing import Any
 from avalanche.evaluation.metric_results import MetricValue
 from torch import Tensor
 
-from avalanche_hsf._private import criterion_of
+from avalanche_hsf._private.avalanche import criterion_of
 from avalanche_hsf.analysis.components import Components, check_components
 from avalanche_hsf.analysis.errors import Criterion, dataset_of
 from avalanche_hsf.analysis.gradients import Loss, gradient_conflict, loss_on

@@ -8,7 +8,7 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
-from avalanche_hsf._private import criterion_of
+from avalanche_hsf._private.avalanche import criterion_of
 from avalanche_hsf.models import TaskWeights
 
 

@@ -13,7 +13,7 @@ from avalanche.models import DynamicModule
 from torch import nn
 
 from avalanche_hsf import __version__
-from avalanche_hsf._private import own_parameters
+from avalanche_hsf._private.torch import own_parameters
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import address_of
 from avalanche_hsf.checkpoints.watcher import kept_plugins

@@ -28,7 +28,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Sampler, default_collate
 from tqdm import tqdm
 
-from avalanche_hsf._private import JOINT
+from avalanche_hsf._private.avalanche import JOINT
 
 SCALARS = (type(None), bool, int, str)
 NAMED = (types.FunctionType, types.BuiltinFunctionType, type)

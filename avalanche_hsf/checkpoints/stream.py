@@ -10,7 +10,7 @@ from typing import Any
 from avalanche.benchmarks import OnlineCLExperience
 from torch import Tensor
 
-from avalanche_hsf._private import first_given_to_train
+from avalanche_hsf._private.avalanche import first_given_to_train
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import NAMED, SCALARS, attributes_of
 

@@ -9,7 +9,7 @@ import numpy as np
 from avalanche.models import DynamicModule, MultiTaskModule
 from torch import Tensor, nn
 
-from avalanche_hsf._private import attributes_of
+from avalanche_hsf._private.torch import attributes_of
 from avalanche_hsf.checks import check_bool, check_mapping, check_names, shown
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.tasks.class_mask import ClassMask

@@ -15,7 +15,7 @@ from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
-from avalanche_hsf._private import epoch_loader
+from avalanche_hsf._private.avalanche import epoch_loader
 from avalanche_hsf.training.rows import bytes_of, stacked
 
 MAX_BYTES = 256 * 2**20

@@ -15,7 +15,7 @@ from avalanche.benchmarks.utils.transforms import TupleTransform
 from torch import Tensor
 from torch.utils.data import TensorDataset, default_collate
 
-from avalanche_hsf._private import (
+from avalanche_hsf._private.avalanche import (
     TensorsWithClasses,
     data_attributes_of,
     flat_data,

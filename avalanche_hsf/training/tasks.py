@@ -6,7 +6,7 @@ from typing import Any
 
 from avalanche.benchmarks import OnlineCLExperience
 
-from avalanche_hsf._private import experiences_in_training
+from avalanche_hsf._private.avalanche import experiences_in_training
 
 
 def current_tasks(strategy: Any) -> set[int]:

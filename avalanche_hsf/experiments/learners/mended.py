@@ -12,7 +12,7 @@ from avalanche.models.packnet import PackNetModel, WeightAndBiasPackNetModule
 from avalanche.training.plugins import SynapticIntelligencePlugin
 from torch import Tensor
 
-from avalanche_hsf._private import ICaRLExemplars, hold_pruned_weights
+from avalanche_hsf._private.avalanche import ICaRLExemplars, hold_pruned_weights
 
 
 class PerSampleImportance(SupervisedPlugin):

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from avalanche_hsf._private import ICaRLExemplars
+from avalanche_hsf._private.avalanche import ICaRLExemplars
 from avalanche_hsf.checkpoints.watcher import Watcher
 from avalanche_hsf.training import (
     HSFStrategy,

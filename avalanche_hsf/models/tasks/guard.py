@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf._private import at_end_of_backward
+from avalanche_hsf._private.torch import at_end_of_backward
 from avalanche_hsf.divergence import (
     OVERFLOW,
     DivergedError,

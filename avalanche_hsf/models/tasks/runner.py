@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf._private import attributes_of
+from avalanche_hsf._private.torch import attributes_of
 from avalanche_hsf.models.tasks.call import call_per_task, checked_rows
 from avalanche_hsf.models.tasks.examine import Weights, depends_on, runs_side_by_side
 from avalanche_hsf.models.tasks.groups import TaskGroups

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf._private import empty, fill, forget_flat_weights, vacate
+from avalanche_hsf._private.torch import empty, fill, forget_flat_weights, vacate
 
 
 class EmptySlot(Tensor):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf._private import attributes_of, buffers_of, own_parameters
+from avalanche_hsf._private.torch import attributes_of, buffers_of, own_parameters
 from avalanche_hsf.models.tasks.slots import EmptySlot
 
 GONE = object()

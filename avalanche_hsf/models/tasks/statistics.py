@@ -10,7 +10,7 @@ import torch
 from avalanche.models import DynamicModule
 from torch import Tensor, nn
 
-from avalanche_hsf._private import attributes_of
+from avalanche_hsf._private.torch import attributes_of
 from avalanche_hsf.checks import check_int, check_names, shown
 from avalanche_hsf.models.tasks.call import parameter_key
 from avalanche_hsf.models.tasks.nested import map_tensors

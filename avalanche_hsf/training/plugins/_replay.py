@@ -10,7 +10,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from torch import Tensor
 
-from avalanche_hsf._private import criterion_of
+from avalanche_hsf._private.avalanche import criterion_of
 from avalanche_hsf.checks import check_int, check_non_negative, check_size
 from avalanche_hsf.seeds import resolve_seed
 from avalanche_hsf.training.in_memory import Memory

@@ -9,7 +9,7 @@ from avalanche.training.plugins import EvaluationPlugin, EWCPlugin, RWalkPlugin
 from avalanche.training.plugins.clock import Clock
 from avalanche.training.templates.base_sgd import PeriodicEval
 
-from avalanche_hsf._private import ends_a_task
+from avalanche_hsf._private.avalanche import ends_a_task
 from avalanche_hsf.models import TaskWeights
 from avalanche_hsf.training.plugins.base import Protection
 

@@ -8,7 +8,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
-from avalanche_hsf._private import criterion_of
+from avalanche_hsf._private.avalanche import criterion_of
 from avalanche_hsf.divergence import (
     OVERFLOW,
     DivergedError,

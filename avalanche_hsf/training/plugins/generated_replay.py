@@ -10,7 +10,7 @@ from avalanche.models import avalanche_forward
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
-from avalanche_hsf._private import criterion_of, relabelled, unpacked
+from avalanche_hsf._private.avalanche import criterion_of, relabelled, unpacked
 from avalanche_hsf.checks import (
     check_choice,
     check_non_negative,

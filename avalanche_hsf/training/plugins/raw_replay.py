@@ -7,7 +7,7 @@ from typing import Any
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import avalanche_forward
 
-from avalanche_hsf._private import unpacked
+from avalanche_hsf._private.avalanche import unpacked
 from avalanche_hsf.training.plugins._replay import _Replay
 
 

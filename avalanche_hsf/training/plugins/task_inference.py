@@ -9,7 +9,7 @@ from avalanche.training.templates import SupervisedTemplate
 from avalanche.training.templates.base_sgd import PeriodicEval
 from torch import Tensor
 
-from avalanche_hsf._private import experiences_in_training, relabelled
+from avalanche_hsf._private.avalanche import experiences_in_training, relabelled
 from avalanche_hsf.checks import check_bool, check_choice, check_int, shown
 from avalanche_hsf.inference import ClassIncremental, TaskRecognizer
 from avalanche_hsf.models.tasks.module import TaskModule

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from avalanche_hsf._private import criterion_of, unpacked
+from avalanche_hsf._private.avalanche import criterion_of, unpacked
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import SeededNoise
 from avalanche_hsf.training.plugins.base import Protection

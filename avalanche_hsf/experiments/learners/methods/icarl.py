@@ -9,7 +9,7 @@ from avalanche.training import ICaRL
 from torch import nn
 from torch.optim import Optimizer
 
-from avalanche_hsf._private import ICaRLExemplars
+from avalanche_hsf._private.avalanche import ICaRLExemplars
 from avalanche_hsf.experiments.learners.base import Learner, Setting
 from avalanche_hsf.experiments.learners.forms import make_strategy
 from avalanche_hsf.experiments.learners.mended import AllExemplars
