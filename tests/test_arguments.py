@@ -113,8 +113,9 @@ CALLS = {
     "Drift": (analysis.Drift, {}),
     "GradientConflict": (analysis.GradientConflict, {"stream": STREAM}),
     "find_components": (analysis.find_components, {"model": linear}),
-    "error_on": (analysis.error_on, {"experience": STREAM[0]}),
-    "loss_on": (analysis.loss_on, {"experience": STREAM[0]}),
+    "error_on": (analysis.error_on, {"data": STREAM[0]}),
+    "errors_on": (analysis.errors_on, {"data": STREAM[0]}),
+    "loss_on": (analysis.loss_on, {"data": STREAM[0]}),
     **{name: (getattr(training, name), {}) for name in training.plugins.__all__},
     "TaskInferencePlugin": (
         training.TaskInferencePlugin,

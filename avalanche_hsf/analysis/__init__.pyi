@@ -3,7 +3,7 @@ from .barrier import loss_barrier, loss_on_line
 from .components import find_components
 from .conflict import GradientConflict
 from .drift import Drift
-from .errors import error_on
+from .errors import error_on, errors_on
 from .gradients import gradient_conflict, loss_on, sharpness
 from .loss_terms import LossTerms
 from .probe import linear_probe
@@ -19,6 +19,7 @@ __all__ = [
     "attribute_forgetting",
     "attribute_run",
     "error_on",
+    "errors_on",
     "find_components",
     "gradient_conflict",
     "linear_cka",

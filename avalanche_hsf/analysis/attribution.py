@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import factorial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avalanche_hsf.analysis.components import Components, Hybrid, find_components
-from avalanche_hsf.analysis.errors import error_on
+from avalanche_hsf.analysis.errors import errors_on
 from avalanche_hsf.analysis.recorder import ModelRecorderPlugin
+from avalanche_hsf.analysis.shapley import Value, exact, interactions, sampled
 from avalanche_hsf.checks import check_int
 
-Error = Callable[[nn.Module], float]
-Value = Callable[[Iterable[str]], float]
+Error = Callable[[nn.Module], "float | Tensor"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Attribution:
 
     v(S) is the error on the task of the model whose components S are as they are later, the
     others as they were right after the task; v of all minus v of none is the forgetting, positive
-    is worse.
+    is worse. Components that did not move have no share.
 
     Attributes:
         before: v(none), the error right after the task.
@@ -35,12 +35,17 @@ class Attribution:
         recovered: v(all) - v(all but c): the error won back if it alone is put back.
         shapley: Shapley value: the mean of its contribution over all orders in which components
             may move on. They sum to the forgetting.
-        shapley_error: Standard error of that mean; 0 where all orders were taken.
+        shapley_error: Its standard error, over the samples if the error was given for each, and
+            over the orders if they were drawn; 0 if neither.
         n_evaluations: How often the model was evaluated.
         interactions: The Shapley interaction index of each component c with each other one d: the
             mean over orders of v(S + c + d) - v(S + c) - v(S + d) + v(S), where S moved on before
             both, and c next to d. Negative: either alone does the harm of both; positive: it takes
             both. Empty where orders were drawn, which do not evaluate what it needs.
+        pairs: v({c, d}) - v(none) of the pairs that were evaluated.
+        n_samples: Samples whose errors were told apart; 1: none were.
+        forgetting_error: The standard error of the forgetting over samples; NaN for one.
+        share_error: That of each component's share in the forgetting, shapley / forgetting.
     """
 
     before: float
@@ -51,11 +56,21 @@ class Attribution:
     shapley_error: dict[str, float]
     n_evaluations: int
     interactions: dict[str, dict[str, float]] = field(default_factory=dict)
+    pairs: dict[str, dict[str, float]] = field(default_factory=dict)
+    n_samples: int = 1
+    forgetting_error: float = math.nan
+    share_error: dict[str, float] = field(default_factory=dict)
 
     @property
     def forgetting(self) -> float:
         """after - before; positive is worse."""
         return self.after - self.before
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """shapley / forgetting by component; they sum to 1. NaN if nothing was forgotten."""
+        total = self.forgetting
+        return {name: value / total if total else math.nan for name, value in self.shapley.items()}
 
 
 def attribute_forgetting(
@@ -82,7 +97,8 @@ def attribute_forgetting(
     Args:
         early: The model right after the task was learned.
         late: The same model later.
-        error: From a model to its error on the task, see `error_on`; the same for the same model.
+        error: From a model to its error on the task, see `errors_on` and `error_on`; the same for
+            the same model.
         components: See `find_components`.
         n_orders: Random orders drawn for more components, at least 2; each with its reverse.
         exact_up_to: Up to this many components, all orders are taken, at 2^k evaluations.
@@ -103,26 +119,57 @@ def attribute_forgetting(
     """
     check_int("n_orders", n_orders, at_least=2)
     parts = find_components(early, components)
-    names, everything = list(parts), frozenset(parts)
+    names = list(parts)
     hybrid = Hybrid(early, late, parts)
-    values: dict[frozenset[str], float] = {}
+    values: dict[frozenset[str], Tensor] = {}
 
-    def v(chosen: Iterable[str]) -> float:
+    def v(chosen: Iterable[str]) -> Tensor:
         key = frozenset(chosen)
         if key not in values:
-            values[key] = error(hybrid.with_late(key))
+            values[key] = _as_samples(error(hybrid.with_late(key)))
         return values[key]
 
-    _check_states(early, late, error, v, names)
-    alone = {name: v([name]) - v([]) for name in names}
-    recovered = {name: v(everything) - v(everything - {name}) for name in names}
-    if len(names) <= exact_up_to:
-        shapley, errors = _exact(names, v), dict.fromkeys(names, 0.0)
-        interactions = _interactions(names, v)
+    moved = [name for name in names if name not in hybrid.unmoved()]
+    try:
+        _check_states(early, late, error, v, moved)
+    except ValueError:
+        # What a module holds beside its state may have changed.
+        moved = names
+        _check_states(early, late, error, v, moved)
+    forgetting = v(moved) - v([])
+    is_exact = len(moved) <= exact_up_to
+    if is_exact:
+        by_sample, by_order = exact(moved, v), dict.fromkeys(moved, 0.0)
     else:
-        (shapley, errors), interactions = _sampled(names, v, n_orders, seed), {}
+        by_sample, by_order = sampled(moved, v, n_orders, seed)
+    alone = {name: v([name]) - v([]) for name in moved}
+    recovered = {name: v(moved) - v([m for m in moved if m != name]) for name in moved}
+    among = moved if is_exact else _opposed(alone, recovered)
+    pairs: dict[str, dict[str, float]] = {name: {} for name in among}
+    for c, d in combinations(among, 2):
+        pairs[c][d] = pairs[d][c] = float((v([c, d]) - v([])).mean())
+
+    def completed(by_name: Mapping[str, Any], value: Any = 0.0) -> dict[str, Any]:
+        return {name: by_name.get(name, value) for name in names}
+
+    def mean(by_name: Mapping[str, Tensor]) -> dict[str, float]:
+        return completed({name: float(samples.mean()) for name, samples in by_name.items()})
+
     return Attribution(
-        v([]), v(everything), alone, recovered, shapley, errors, len(values), interactions
+        before=float(v([]).mean()),
+        after=float(v(moved).mean()),
+        alone=mean(alone),
+        recovered=mean(recovered),
+        shapley=mean(by_sample),
+        shapley_error=completed(
+            {name: math.hypot(_error(by_sample[name]), by_order[name]) for name in moved}
+        ),
+        n_evaluations=len(values),
+        interactions=interactions(moved, v) if is_exact else {},
+        pairs=pairs,
+        n_samples=len(forgetting),
+        forgetting_error=_error(forgetting) if len(forgetting) > 1 else math.nan,
+        share_error=completed(_share_errors(by_sample, by_order, forgetting)),
     )
 
 
@@ -135,7 +182,7 @@ def attribute_run(
         recorder: The plugin that watched the run.
         experiences: Of the test stream, one for each recorded experience, in order.
         **options: Arguments of `attribute_forgetting`, or `criterion`, by default the strategy's,
-            and `n_passes` of `error_on`.
+            and `n_passes` of `errors_on`.
 
     Returns:
         One attribution per experience, from the state right after it to the last one.
@@ -153,9 +200,45 @@ def attribute_run(
         key: options.pop(key) for key in ("criterion", "n_passes") if key in options
     }
     return [
-        attribute_forgetting(early, late, error_on(experience, **error_options), **options)
+        attribute_forgetting(early, late, errors_on(experience, **error_options), **options)
         for early, experience in zip(recorder.models[:-1], experiences[:-1], strict=True)
     ]
+
+
+def _as_samples(error: float | Tensor) -> Tensor:
+    """One entry for each sample; one alone where the error is of all."""
+    return torch.as_tensor(error, dtype=torch.float64).detach().cpu().reshape(-1)
+
+
+def _error(samples: Tensor) -> float:
+    """The standard error of their mean; 0 for one, of which it is not known."""
+    return float(samples.std() / len(samples) ** 0.5) if len(samples) > 1 else 0.0
+
+
+def _share_errors(
+    by_sample: Mapping[str, Tensor], by_order: Mapping[str, float], forgetting: Tensor
+) -> dict[str, float]:
+    """The standard errors of ratios of means, by the delta method."""
+    total = float(forgetting.mean())
+    if not total:
+        return dict.fromkeys(by_sample, math.nan)
+    return {
+        name: math.hypot(
+            _error(samples - float(samples.mean()) / total * forgetting), by_order[name]
+        )
+        / abs(total)
+        for name, samples in by_sample.items()
+    }
+
+
+def _opposed(alone: Mapping[str, Tensor], recovered: Mapping[str, Tensor]) -> list[str]:
+    """The components that may cancel each other: harmful alone, needed later; six at most."""
+    harm = {
+        name: float(alone[name].mean())
+        for name in alone
+        if alone[name].mean() > 0 > recovered[name].mean()
+    }
+    return sorted(sorted(harm, key=lambda name: -harm[name])[:6], key=list(alone).index)
 
 
 def _check_states(
@@ -164,56 +247,14 @@ def _check_states(
     """Raises ValueError if components put together do not give the two models their errors."""
     for model, chosen, when in ((early, [], "earlier"), (late, components, "later")):
         whole = Hybrid(model, model, {}).with_late([])
-        expected, put_together = error(whole), v(chosen)
+        expected = float(_as_samples(error(whole)).mean())
+        put_together = float(v(chosen).mean())
+        if math.isnan(expected):
+            raise ValueError(f"the error of the model as it was {when} is NaN")
         if abs(expected - put_together) > 1e-5 * max(abs(expected), abs(put_together), 1e-12):
             raise ValueError(
                 f"the model as it was {when} has the error {expected:.6g}, put together from its "
                 f"components {put_together:.6g}: either it has a state that no component has, "
                 "which is no parameter or buffer (name the module that holds it as a component), "
-                "or the error is not the same at every call (see error_on)"
+                "or the error is not the same at every call (see errors_on)"
             )
-
-
-def _exact(names: list[str], v: Value) -> dict[str, float]:
-    n = len(names)
-    shapley = dict.fromkeys(names, 0.0)
-    for name in names:
-        others = [component for component in names if component != name]
-        for size in range(n):
-            weight = factorial(size) * factorial(n - size - 1) / factorial(n)
-            for chosen in combinations(others, size):
-                shapley[name] += weight * (v([*chosen, name]) - v(chosen))
-    return shapley
-
-
-def _interactions(names: list[str], v: Value) -> dict[str, dict[str, float]]:
-    """The Shapley interaction index, Grabisch and Roubens 1999, of each pair."""
-    n = len(names)
-    found: dict[str, dict[str, float]] = {name: {} for name in names}
-    for pair in combinations(names, 2):
-        others = [component for component in names if component not in pair]
-        total = 0.0
-        for size in range(n - 1):
-            weight = factorial(size) * factorial(n - size - 2) / factorial(n - 1)
-            for chosen in combinations(others, size):
-                first, second = (v([*chosen, name]) for name in pair)
-                total += weight * (v([*chosen, *pair]) - first - second + v(chosen))
-        c, d = pair
-        found[c][d] = found[d][c] = total
-    return found
-
-
-def _sampled(
-    names: list[str], v: Value, n_orders: int, seed: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    generator = torch.Generator().manual_seed(seed)
-    added = torch.zeros(n_orders, len(names), dtype=torch.float64)
-    for i in range(n_orders):
-        order = torch.randperm(len(names), generator=generator).tolist()
-        for direction in (order, order[::-1]):
-            for place, k in enumerate(direction):
-                before = [names[m] for m in direction[:place]]
-                added[i, k] += (v([*before, names[k]]) - v(before)) / 2
-    means, errors = added.mean(dim=0), added.std(dim=0) / n_orders**0.5
-    shapley, shapley_errors = (dict(zip(names, m.tolist(), strict=True)) for m in (means, errors))
-    return shapley, shapley_errors

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from avalanche_hsf._private.torch import replace_part
@@ -149,6 +151,14 @@ class Hybrid:
         self.early, self.late = deepcopy(early).eval(), deepcopy(late).eval()
         self.model = deepcopy(late).eval()
 
+    def unmoved(self) -> set[str]:
+        """The components whose state is the same in both, to the last bit."""
+        return {
+            component
+            for component, names in self.components.items()
+            if all(_is_same(_part(self.early, name), _part(self.late, name)) for name in names)
+        }
+
     def with_late(self, chosen: Collection[str]) -> nn.Module:
         """The model with these components as they are later, the others as they were.
 
@@ -163,6 +173,27 @@ class Hybrid:
                     raise ValueError(f"the later model lacks {name!r}: it was taken out")
         fix_noise(self.model)
         return self.model
+
+
+def _part(model: nn.Module, name: str) -> Any:
+    """A module, parameter or buffer by its name; None if the model lacks it."""
+    path, _, last = name.rpartition(".")
+    try:
+        return getattr(model.get_submodule(path), last, None)
+    except AttributeError:
+        return None
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    if isinstance(a, nn.Module) and isinstance(b, nn.Module):
+        return _is_same(a.state_dict(), b.state_dict())
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_is_same(a[key], b[key]) for key in a)
+    if isinstance(a, EmptySlot) or isinstance(b, EmptySlot):
+        return type(a) is type(b)
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b.to(a.device))
+    return type(a) is type(b) and bool(a == b)
 
 
 def _is_in(name: str, parts: Sequence[str]) -> bool:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from avalanche_hsf._private.avalanche import criterion_of
 from avalanche_hsf.analysis.components import Components, check_components
-from avalanche_hsf.analysis.errors import Criterion, dataset_of
+from avalanche_hsf.analysis.data import check_data
+from avalanche_hsf.analysis.errors import Criterion
 from avalanche_hsf.analysis.gradients import Loss, gradient_conflict, loss_on
 from avalanche_hsf.analysis.watch import WatchMetric
 from avalanche_hsf.checks import check_criterion_type, check_int, shown
@@ -46,7 +47,7 @@ class GradientConflict(WatchMetric):
         if not isinstance(stream, Iterable) or isinstance(stream, Tensor):
             raise TypeError(f"stream must be a stream of experiences, got {shown(stream)}")
         for experience in stream:
-            dataset_of(experience)
+            check_data(experience)
         self.components = components
         self._stream = stream
         self._n_samples = check_int("n_samples", n_samples, at_least=1)

@@ -12,7 +12,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
 from avalanche_hsf.analysis.components import Components, fix_noise, parameters_of
-from avalanche_hsf.analysis.errors import Criterion, dataset_of, loss_of
+from avalanche_hsf.analysis.data import Data, spread_over
+from avalanche_hsf.analysis.errors import Criterion, loss_of
 from avalanche_hsf.checks import check_criterion_type, check_int
 from avalanche_hsf.models import SeededNoise
 
@@ -20,12 +21,12 @@ Loss = Callable[[nn.Module], Tensor]
 
 
 def loss_on(
-    experience: Any, criterion: Criterion | None = None, *, n_samples: int = 512, n_passes: int = 1
+    data: Data, criterion: Criterion | None = None, *, n_samples: int = 512, n_passes: int = 1
 ) -> Loss:
-    """A model's loss on samples of an experience, as a tensor to differentiate.
+    """A model's loss on samples of a task, as a tensor to differentiate.
 
     Args:
-        experience, criterion, n_passes: See `error_on`.
+        data, criterion, n_passes: See `error_on`.
         n_samples: Samples at most, evenly spaced.
 
     Returns:
@@ -33,9 +34,7 @@ def loss_on(
         model and all generators as they were.
     """
     check_criterion_type("criterion", criterion)
-    dataset = dataset_of(experience)
-    every = max(1, len(dataset) // check_int("n_samples", n_samples, at_least=1))
-    minibatch = dataset.collate_fn([dataset[i] for i in range(0, len(dataset), every)][:n_samples])
+    minibatch = spread_over(data, check_int("n_samples", n_samples, at_least=1))
     check_int("n_passes", n_passes, at_least=1)
 
     def loss(model: nn.Module) -> Tensor:

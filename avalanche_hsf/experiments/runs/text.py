@@ -36,7 +36,12 @@ class _Attribution(BaseModel):
     shapley: dict[str, float]
     shapley_error: dict[str, float]
     n_evaluations: int
-    interactions: dict[str, dict[str, float]] = {}  # not in files of 2026-11 and before
+    # Not in files of 2026-11 and before:
+    interactions: dict[str, dict[str, float]] = {}
+    pairs: dict[str, dict[str, float]] = {}
+    n_samples: int = 1
+    forgetting_error: float = math.nan
+    share_error: dict[str, float] = {}
 
 
 class _Findings(BaseModel):
