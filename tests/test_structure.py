@@ -31,6 +31,7 @@ BELOW = {
     "checkpoints": {"_private", "checks", "divergence", "seeds", "models", "whole"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
     "report": {"checks"},
+    "forensics": {"_private", "checks", "analysis", "models", "report"},
     "experiments": {
         "_private",
         "checks",
@@ -46,6 +47,7 @@ BELOW = {
         "training",
         "analysis",
         "report",
+        "forensics",
     },
     "options": set(),
     "orphans": set(),

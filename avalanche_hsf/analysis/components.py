@@ -57,7 +57,7 @@ def find_components(model: nn.Module, components: Components | None = None) -> d
     if not named:
         raise ValueError(f"{type(model).__name__} has no parameters: nothing in it can forget")
     if components is None:
-        components = [name for name, child in model.named_children() if _has_state(child)]
+        components = [name for name, child in model.named_children() if has_state(child)]
     if not isinstance(components, Mapping):
         components = {name: [name] for name in components}
     owner = _owners(model, [name for name, _ in named], components)
@@ -92,8 +92,8 @@ def _owners(
                 f"unknown name {name!r}; the model's children are {children}, its parameters and "
                 f"buffers {tensors}"
             )
-        within = [tensor for tensor in tensors if _is_in(tensor, [name])]
-        if not within and "." in name and any(_is_in(slot, [name]) for slot in slots):
+        within = [tensor for tensor in tensors if is_in(tensor, [name])]
+        if not within and "." in name and any(is_in(slot, [name]) for slot in slots):
             raise ValueError(
                 f"the weights of {name} are written by a hypernetwork, and it holds none itself; "
                 f"choose from {', '.join(tensors)}"
@@ -124,7 +124,7 @@ def parameters_of(
     """The parameters of each component, by name; see `find_components`."""
     named = dict(model.named_parameters())
     return {
-        component: {name: p for name, p in named.items() if _is_in(name, parts)}
+        component: {name: p for name, p in named.items() if is_in(name, parts)}
         for component, parts in find_components(model, components).items()
     }
 
@@ -196,12 +196,12 @@ def _is_same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
 
 
-def _is_in(name: str, parts: Sequence[str]) -> bool:
+def is_in(name: str, parts: Sequence[str]) -> bool:
     """Whether a tensor of that name is one of the parts, or inside one."""
     return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
-def _has_state(module: nn.Module) -> bool:
+def has_state(module: nn.Module) -> bool:
     """Whether anything in it could move; a source of noise is no part of a model."""
     return any(t.numel() > 0 for t in chain(module.parameters(), module.buffers())) or any(
         type(part).get_extra_state is not nn.Module.get_extra_state

@@ -1,0 +1,266 @@
+"""What is found out about one task that a model learned, and then learned others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avalanche_hsf.analysis import (
+    Attribution,
+    attribute_forgetting,
+    errors_on,
+    find_components,
+    linear_cka,
+    linear_probe,
+    loss_barrier,
+    loss_on,
+    loss_on_line,
+    outputs_of,
+    sharpness,
+)
+from avalanche_hsf.analysis.components import Components, is_in
+from avalanche_hsf.analysis.data import Data, Minibatch, spread_over
+from avalanche_hsf.analysis.errors import Criterion, forward
+from avalanche_hsf.forensics.parts import (
+    STATISTICS,
+    choose_components,
+    is_embedding,
+    moved_tensors,
+    running_statistics,
+)
+
+N_PROBED = 500
+"""Samples at most that representations are compared and probed on."""
+
+
+@dataclass(frozen=True)
+class TaskFindings:
+    """How much of a task was forgotten, where, and in what way.
+
+    Attributes:
+        task: Its name.
+        attribution: Of the forgetting, in the loss, to the components.
+        kinds: What a component is, by its name: "head", the layer that gives out the scores;
+            "normalization statistics" or "embeddings", if nothing else in it moved; else "layer".
+        accuracy: In percent, before and after; None: the targets are no classes.
+        accuracy_error: Standard error of its change, over samples.
+        probe: Accuracy in percent of a linear classifier on the input of the head, before and
+            after; None: no classes, no head, or too few samples.
+        feature_change: 1 - CKA of the input of the head; NaN if unknown.
+        changes: 1 - CKA of the output of each layer that ran, in their order.
+        line: The error on the straight line between the two states; empty if there is none.
+        sharpness: Largest eigenvalue of the Hessian of the task's loss, before and after.
+        unknown: What could not be measured, and why, a line each.
+    """
+
+    task: str
+    attribution: Attribution
+    kinds: dict[str, str]
+    accuracy: tuple[float, float] | None = None
+    accuracy_error: float = math.nan
+    probe: tuple[float, float] | None = None
+    feature_change: float = math.nan
+    changes: dict[str, float] = field(default_factory=dict)
+    line: list[tuple[float, float]] = field(default_factory=list)
+    sharpness: tuple[float, float] | None = None
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def barrier(self) -> float:
+        """How far the error rises between the two states; NaN if unknown."""
+        return loss_barrier(self.line) if self.line else math.nan
+
+
+def examine(
+    early: nn.Module,
+    late: nn.Module,
+    data: Data,
+    *,
+    task: str = "task 0",
+    criterion: Criterion | None = None,
+    components: Components | None = None,
+    seed: int = 0,
+) -> TaskFindings:
+    """Finds out what two states of a model have to say of a task learned before the first.
+
+    Args:
+        early: The model right after the task was learned.
+        late: The same model later.
+        data: Samples of the task that it was not trained on, see `avalanche_hsf.analysis.data`.
+        task: Its name.
+        criterion: Of output and target. Default: the cross entropy, for class targets alone.
+        components: See `find_components`. Default: see `choose_components`.
+        seed: Of drawn orders and folds.
+
+    Raises:
+        TypeError, ValueError: As `attribute_forgetting`. What else cannot be measured is left out,
+            see `TaskFindings.unknown`.
+    """
+    parts = find_components(early, components) if components else choose_components(early)
+    error = errors_on(data, criterion)
+    attribution = attribute_forgetting(early, late, error, components=parts, seed=seed)
+    minibatch = spread_over(data, N_PROBED)
+    unknown: list[str] = []
+
+    def tried(what: str, measure: Callable[[], Any], otherwise: Any) -> Any:
+        try:
+            return measure()
+        except (RuntimeError, TypeError, ValueError, ArithmeticError) as reason:
+            unknown.append(f"{what}: {' '.join(str(reason).split())}")
+            return otherwise
+
+    hits = [tried("accuracy", partial(_hits, model, data), None) for model in (early, late)]
+    head = tried("head", lambda: _head(early, minibatch), None)
+    features = [
+        tried("features", partial(_inputs, model, head, minibatch), None) if head else None
+        for model in (early, late)
+    ]
+    loss = loss_on(data, criterion, n_samples=128)
+    return TaskFindings(
+        task=task,
+        attribution=attribution,
+        kinds=_kinds(early, late, parts, head),
+        probe=tried("probe", lambda: _probed(features, minibatch[1], seed), None),
+        feature_change=tried("features", lambda: _change(*features), math.nan),
+        changes=tried("layers", lambda: _changes(early, late, minibatch), {}),
+        line=tried(
+            "barrier",
+            lambda: loss_on_line(early, late, lambda model: float(error(model).mean())),
+            [],
+        ),
+        sharpness=tried("sharpness", lambda: (_sharp(early, loss), _sharp(late, loss)), None),
+        unknown=unknown,
+        **_accuracy(hits),
+    )
+
+
+def _kinds(
+    early: nn.Module, late: nn.Module, parts: Mapping[str, Sequence[str]], head: str | None
+) -> dict[str, str]:
+    statistics = running_statistics(early)
+    kinds = {}
+    for component, names in parts.items():
+        moved = moved_tensors(early, late, names)
+        kinds[component] = "layer"
+        if moved and set(moved) <= statistics:
+            kinds[component] = STATISTICS
+        elif moved and all(is_embedding(early, name) for name in moved):
+            kinds[component] = "embeddings"
+        elif moved and head and all(is_in(name, [head]) for name in moved):
+            kinds[component] = "head"
+    return kinds
+
+
+def _hits(model: nn.Module, data: Data) -> Tensor | None:
+    """Whether each sample is classified right; None if these are no classes."""
+
+    def wrong(output: Any, y: Any) -> Tensor:
+        return (output.argmax(dim=1) != y).double()
+
+    minibatch = spread_over(data, 1)
+    output, y = _forward(model, minibatch)
+    if not _are_classes(output, y):
+        return None
+    return 1 - errors_on(data, wrong)(model)
+
+
+def _are_classes(output: Any, y: Any) -> bool:
+    return (
+        isinstance(output, Tensor)
+        and isinstance(y, Tensor)
+        and not y.is_floating_point()
+        and y.dim() == 1
+        and output.dim() == 2
+    )
+
+
+def _accuracy(hits: Sequence[Tensor | None]) -> dict[str, Any]:
+    before, after = hits
+    if before is None or after is None:
+        return {}
+    lost = before - after
+    error = float(lost.std() / len(lost) ** 0.5) if len(lost) > 1 else math.nan
+    means = float(100 * before.mean()), float(100 * after.mean())
+    return {"accuracy": means, "accuracy_error": 100 * error}
+
+
+@torch.no_grad()
+def _forward(model: nn.Module, minibatch: Minibatch) -> tuple[Any, Any]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return forward(model.eval(), minibatch)
+
+
+def _head(model: nn.Module, minibatch: Minibatch) -> str | None:
+    """The layer with weights that ran last, if its output is the model's."""
+    output, y = _forward(model, minibatch)
+    if not _are_classes(output, y):
+        return None
+    ran = outputs_of(model, lambda m: _forward(m, minibatch))
+    own = {
+        name
+        for name, module in model.named_modules()
+        if any(True for _ in chain(module.parameters(recurse=False), module.buffers(recurse=False)))
+    }
+    last = [name for name in ran if name in own][-1:]
+    return last[0] if last else None
+
+
+def _inputs(model: nn.Module, layer: str, minibatch: Minibatch) -> Tensor:
+    """What a layer is given."""
+    seen: list[Tensor] = []
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen[:] = [part.detach() for part in inputs if isinstance(part, Tensor)][:1]
+
+    handle = model.get_submodule(layer).register_forward_pre_hook(hook)
+    try:
+        _forward(model, minibatch)
+    finally:
+        handle.remove()
+    if not seen or len(seen[0]) != len(minibatch[1]):
+        raise ValueError(f"{layer} is not given a row for each sample")
+    return seen[0]
+
+
+def _probed(features: Sequence[Tensor | None], y: Any, seed: int) -> tuple[float, float] | None:
+    before, after = features
+    if before is None or after is None:
+        return None
+    return (
+        100 * linear_probe(before, y, seed=seed),
+        100 * linear_probe(after, y, seed=seed),
+    )
+
+
+def _change(before: Tensor | None, after: Tensor | None) -> float:
+    if before is None or after is None:
+        return math.nan
+    return 1 - linear_cka(before, after)
+
+
+def _changes(early: nn.Module, late: nn.Module, minibatch: Minibatch) -> dict[str, float]:
+    before, after = (outputs_of(m, lambda m: _forward(m, minibatch)) for m in (early, late))
+    n = len(minibatch[1])
+    return {
+        name: 1 - linear_cka(before[name], after[name])
+        for name in before
+        if name in after and len(before[name]) == n
+    }
+
+
+def _sharp(model: nn.Module, loss: Any) -> float:
+    trained = {p: p.requires_grad for p in model.parameters()}
+    model.requires_grad_(True)  # protections may have frozen some
+    try:
+        return sharpness(model, loss, tolerance=1e-2)
+    finally:
+        for p, was in trained.items():
+            p.requires_grad_(was)

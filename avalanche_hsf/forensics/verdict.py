@@ -1,0 +1,234 @@
+"""The rules that turn findings into a sentence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from avalanche_hsf.analysis import Attribution
+from avalanche_hsf.forensics.findings import TaskFindings
+from avalanche_hsf.forensics.parts import STATISTICS
+
+FORGOTTEN_POINTS = 1.0
+"""Accuracy, in points, that must be lost for a task to count as forgotten."""
+FORGOTTEN_NATS = 0.1
+"""Of a classifier whose accuracy did not fall: the loss that must be added."""
+FORGOTTEN_SHARE = 0.1
+"""Of what is no classifier: the part of its error that must be added."""
+MOST = 0.5
+"""The share that makes one component the culprit, surely exceeded."""
+TOGETHER = 0.8
+"""The share that makes two components the culprits together."""
+INTACT_POINTS = 3.0
+"""Accuracy of the probe, in points, that intact features may lose."""
+TURNED = 0.1
+"""1 - CKA up to which features are the same but for a rotation, a shift or a scale."""
+UNCLEAR = 0.25
+"""Standard error of the largest share from which on the samples do not tell."""
+CANCELLED = 0.2
+"""The part of the harm done alone that may be left where two components cancel."""
+CERTAIN = 3.0
+"""Standard errors that make a change certain."""
+WIDTH = 1.96
+"""Standard errors on each side of an interval of 95 %."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of one task.
+
+    Attributes:
+        sentence: In words, with 95 % intervals.
+        culprits: The components that most of the forgetting comes from; () if there is none.
+        kind: "none": nothing was forgotten; "unclear": the samples do not tell; "spread": no
+            component stands out; "together": two do; else the one culprit is the "head", a
+            "layer", "normalization statistics" or "embeddings".
+        features: "intact", "turned" (the culprit is a layer, and they are the
+            same but for a rotation, shift or scale), "lost" or "unknown".
+        cancelling: Pairs of components that each would do harm alone, and do none together.
+        cure: What to try; "" if nothing follows.
+    """
+
+    sentence: str
+    culprits: tuple[str, ...] = ()
+    kind: str = "none"
+    features: str = "unknown"
+    cancelling: tuple[tuple[str, str], ...] = ()
+    cure: str = ""
+
+
+def give_verdict(findings: TaskFindings) -> Verdict:
+    """The verdict on one task.
+
+    A component is the culprit if more than half of the forgetting comes from it, by the whole
+    width of the 95 % interval of its Shapley share.
+    """
+    attribution, task = findings.attribution, findings.task
+    cancelling = _cancelling(attribution)
+    also = "".join(_of_pair(c, d, attribution) for c, d in cancelling)
+    if not _is_forgotten(findings):
+        return Verdict(_nothing(findings) + also, cancelling=cancelling)
+    shares = sorted(attribution.shares.items(), key=lambda item: -item[1])
+    (first, share), *others = shares
+    error = attribution.share_error[first] if attribution.n_samples > 1 else math.nan
+    lost, of_first = _what_was_lost(findings), _percent(share, error)
+    verdict = Verdict("", features=_features(findings), cancelling=cancelling)
+    if error > UNCLEAR:
+        sentence = (
+            f"{task} {lost}, but the samples do not tell which part forgot it: {first} has the "
+            f"largest share, {of_first}. Give more samples.{also}"
+        )
+        return replace(verdict, sentence=sentence, kind="unclear")
+    if not others or share - WIDTH * (0.0 if math.isnan(error) else error) > MOST:
+        kind = findings.kinds[first]
+        if kind == "layer" and verdict.features == "intact":
+            is_turned = findings.feature_change <= TURNED
+            verdict = replace(verdict, features="turned" if is_turned else "intact")
+        what, cure = _of_culprit(kind, verdict.features, findings)
+        sentence = f"{task} {lost}: {of_first} of it comes from {first}; {what}.{also}"
+        return replace(verdict, sentence=sentence, culprits=(first,), kind=kind, cure=cure)
+    second, next_share = others[0]
+    tail = f"{_said_of_features(findings, verdict.features)}.{also}"
+    if share + next_share >= TOGETHER and len(shares) > 2:
+        both = f"{first} ({of_first}) and {second} ({100 * next_share:.0f} %)"
+        sentence = f"{task} {lost}; it comes from {both} together{tail}"
+        culprits = first, second
+        return replace(
+            verdict, sentence=sentence, culprits=culprits, kind="together", cure=_CURES["shared"]
+        )
+    sentence = (
+        f"{task} {lost}; no single part forgot it: the largest share, {of_first}, is that of "
+        f"{first}, then {second} with {100 * next_share:.0f} %{tail}"
+    )
+    return replace(verdict, sentence=sentence, kind="spread", cure=_CURES["shared"])
+
+
+_CURES = {
+    "shared": "give each task weights of its own (TaskConditional), or rehearse old samples",
+    "head": "put the head back, or fit it to some old samples; the features can stay",
+    "turned": "fit a new head to some old samples, or put the layer back",
+    "layer": "put the layer back, or protect it: freeze it, or write it for each task",
+    STATISTICS: "keep running statistics for each task (TaskStatistics), or set them from some "
+    "old samples; no weight has to change",
+    "embeddings": "freeze the embeddings of finished tasks",
+}
+
+
+def _is_forgotten(findings: TaskFindings) -> bool:
+    attribution = findings.attribution
+    forgetting, error = attribution.forgetting, attribution.forgetting_error
+    is_certain = forgetting > CERTAIN * (0.0 if math.isnan(error) else error) and forgetting > 0
+    if findings.accuracy is None:
+        return is_certain and forgetting > FORGOTTEN_SHARE * abs(attribution.before)
+    before, after = findings.accuracy
+    spread = 0.0 if math.isnan(findings.accuracy_error) else findings.accuracy_error
+    lost_points = before - after >= max(FORGOTTEN_POINTS, WIDTH * spread)
+    return forgetting > 0 and (lost_points or (is_certain and forgetting > FORGOTTEN_NATS))
+
+
+def _nothing(findings: TaskFindings) -> str:
+    attribution = findings.attribution
+    if attribution.forgetting == 0:
+        return f"{findings.task} lost nothing: its error is the same to the last bit."
+    if findings.accuracy is not None:
+        before, after = findings.accuracy
+        return (
+            f"{findings.task} lost nothing that counts: its accuracy was {before:.1f} % and is "
+            f"{after:.1f} %, its loss changed by {attribution.forgetting:+.2g}."
+        )
+    return (
+        f"{findings.task} lost nothing that counts: its error was {attribution.before:.3g} and is "
+        f"{attribution.after:.3g}."
+    )
+
+
+def _what_was_lost(findings: TaskFindings) -> str:
+    attribution = findings.attribution
+    error = attribution.forgetting_error
+    width = "" if math.isnan(error) else f" ± {WIDTH * error:.2g}"
+    loss = f"{attribution.forgetting:+.3g}{width}"
+    if findings.accuracy is None:
+        return f"lost: its error rose from {attribution.before:.3g} by {loss}"
+    before, after = findings.accuracy
+    return f"fell from {before:.1f} to {after:.1f} % (loss {loss})"
+
+
+def _features(findings: TaskFindings) -> str:
+    if findings.probe is None:
+        return "unknown"
+    before, after = findings.probe
+    if before - after > INTACT_POINTS + _spread_of_probe(findings):
+        return "lost"
+    return "intact"
+
+
+def _spread_of_probe(findings: TaskFindings) -> float:
+    """Standard error of the difference of two accuracies, as of independent samples."""
+    assert findings.probe is not None
+    n = max(findings.attribution.n_samples, 1)
+    shares = [min(max(p / 100, 0.5 / n), 1 - 0.5 / n) for p in findings.probe]
+    return float(100 * math.sqrt(sum(p * (1 - p) for p in shares) / n))
+
+
+def _of_culprit(kind: str, features: str, findings: TaskFindings) -> tuple[str, str]:
+    """What happened to it, and what to try."""
+    if kind == STATISTICS:
+        return "no weight moved there, only running means and variances", _CURES[kind]
+    if kind == "embeddings":
+        return "what it holds of the task moved, embeddings and nothing else", _CURES[kind]
+    if features == "unknown":
+        return "whether its features are intact is not known", _CURES["layer"]
+    assert findings.probe is not None
+    before, after = findings.probe
+    probe = f"probe {before:.1f} to {after:.1f} %"
+    if features == "lost":
+        return f"the features of the task are lost ({probe})", _CURES["layer"]
+    if kind == "head":
+        return f"the features are intact ({probe}), so the head moved", _CURES["head"]
+    if features == "turned":
+        change = f"1 - CKA {findings.feature_change:.2g}"
+        return (
+            f"the features were turned or scaled, not lost ({probe}, {change}): the head no "
+            "longer fits them",
+            _CURES["turned"],
+        )
+    return (
+        f"the features changed and still tell the classes apart ({probe}): the head no longer "
+        "fits them",
+        _CURES["turned"],
+    )
+
+
+def _said_of_features(findings: TaskFindings, features: str) -> str:
+    if features == "unknown" or findings.probe is None:
+        return ""
+    before, after = findings.probe
+    said = "are lost" if features == "lost" else "still tell the classes apart"
+    return f"; the features {said} (probe {before:.1f} to {after:.1f} %)"
+
+
+def _cancelling(attribution: Attribution) -> tuple[tuple[str, str], ...]:
+    """Pairs of which each would do much harm alone, and both together do next to none."""
+    alone, scale = attribution.alone, max([*map(abs, attribution.alone.values()), 0.0])
+    least = max(scale / 4, abs(attribution.before) / 4, FORGOTTEN_SHARE * abs(attribution.after))
+    return tuple(
+        (c, d)
+        for c, row in attribution.pairs.items()
+        for d, both in row.items()
+        if c < d
+        and min(alone[c], alone[d]) > least
+        and both <= CANCELLED * min(alone[c], alone[d])
+        and min(-attribution.recovered[c], -attribution.recovered[d]) > 0
+    )
+
+
+def _of_pair(c: str, d: str, attribution: Attribution) -> str:
+    return (
+        f" {c} and {d} cancel each other: alone they would add {attribution.alone[c]:.2g} and "
+        f"{attribution.alone[d]:.2g}, together {attribution.pairs[c][d]:.2g}."
+    )
+
+
+def _percent(share: float, error: float) -> str:
+    width = "" if math.isnan(error) else f" (± {100 * WIDTH * error:.0f})"
+    return f"{100 * share:.0f} %{width}"
