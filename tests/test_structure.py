@@ -30,7 +30,7 @@ BELOW = {
     },
     "checkpoints": {"_private", "checks", "divergence", "seeds", "models", "whole"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
-    "report": {"checks"},
+    "report": {"checks", "whole"},
     "forensics": {"_private", "checks", "analysis", "models", "report"},
     "experiments": {
         "_private",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +34,41 @@ def mean_and_interval(values: Sequence[float], *, confidence: float = 0.95) -> t
         return float(values[0]), float("nan")
     half_width = stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
     return float(np.mean(values)), float(half_width)
+
+
+def mean_and_bounds(
+    values: Sequence[float], limit: float = math.inf, *, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """The mean of numbers from 0 to a limit, and a confidence interval that stays in there.
+
+    It is Student's interval of the transformed mean, log m or, below a limit, log(m / (limit - m)),
+    by the delta method: of these `mean_and_interval` may cross 0. The errors of a learner spread by
+    factors, which is why `paired_p` takes logarithms too.
+
+    Args:
+        values: One for each run, at least one.
+        limit: That none can exceed, such as 1 for shares.
+        confidence: In (0, 1).
+
+    Returns:
+        Mean and both ends of the interval; the ends are NaN for a single run.
+
+    Raises:
+        ValueError: There are no values.
+
+    Example:
+        >>> [round(bound, 2) for bound in mean_and_bounds([1.0, 2.0, 3.0])]
+        [2.0, 0.58, 6.92]
+    """
+    mean, half_width = mean_and_interval(values, confidence=confidence)
+    if half_width == 0 or not 0 < mean < limit:
+        return mean, mean - half_width, mean + half_width
+    # The slopes of the transformations at the mean are 1 / m and 1 / m + 1 / (limit - m).
+    factor = math.exp(min(half_width * (1 / mean + 1 / (limit - mean)), 700.0))
+    if math.isinf(limit):
+        return mean, mean / factor, mean * factor
+    odds = mean / (limit - mean)
+    return mean, limit / (1 + factor / odds), limit / (1 + 1 / (factor * odds))
 
 
 def paired_p(a: Sequence[float], b: Sequence[float]) -> float:

@@ -1,19 +1,19 @@
-"""Tables that read the same in a terminal and in Markdown, and what stands in their cells."""
+"""Tables that read the same in a terminal, in Markdown and in LaTeX."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from avalanche_hsf.report.statistics import mean_and_interval
+from avalanche_hsf.report.cells import Cell
+from avalanche_hsf.report.latex import latex_of
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of ready-made text.
+    """A table of ready-made text. Columns without content are not shown.
 
     Attributes:
         title: One line.
@@ -38,6 +38,35 @@ class Table:
         """A table from its columns by name."""
         return cls(title, list(columns), list(zip(*columns.values(), strict=True)))
 
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """The cells of each row, read as numbers."""
+        return [list(map(Cell.of, row)) for row in self.rows]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """For each column whether it has numbers, and next to them nothing but blanks."""
+        columns = zip(*self.cells, strict=True) if self.rows else [()] * len(self.headers)
+        filled = [[cell for cell in column if not cell.is_blank] for column in columns]
+        return [bool(cells) and all(c.value is not None for c in cells) for cells in filled]
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether a row with a blank first cell belongs to the one above it."""
+        return any(not row[0].strip() for row in self.rows)
+
+    def shown(self) -> Table:
+        """The table without the columns, beyond the first, that are blank in every row."""
+        if not self.rows:
+            return self
+        columns = zip(*self.cells, strict=True)
+        kept = [i == 0 or not all(c.is_blank for c in column) for i, column in enumerate(columns)]
+
+        def pick(row: Sequence[str]) -> list[str]:
+            return [text for text, is_kept in zip(row, kept, strict=True) if is_kept]
+
+        return Table(self.title, pick(self.headers), [pick(row) for row in self.rows])
+
     def text(self) -> str:
         """For a terminal."""
         return f"{self.title}\n\n{self._render('simple')}"
@@ -46,32 +75,17 @@ class Table:
         """For a Markdown file."""
         return f"**{self.title}**\n\n{self._render('github')}"
 
+    def latex(self) -> str:
+        """For a LaTeX file that uses the package booktabs."""
+        table = self.shown()
+        return latex_of(table.title, table.headers, table.cells, table.numeric)
+
     def _render(self, style: str) -> str:
+        table = self.shown()
         return tabulate(
-            self.rows,
-            headers=self.headers,
+            table.rows,
+            headers=table.headers,
             tablefmt=style,
             disable_numparse=True,
-            colalign=["left"] + ["right"] * (len(self.headers) - 1),
+            colalign=["left"] + ["right"] * (len(table.headers) - 1),
         )
-
-
-def interval(values: Sequence[float], form: str = "+.2g", width_form: str = ".1g") -> str:
-    """Mean ± half width of the 95 % interval; the mean alone for one value, "-" for none or NaN.
-
-    >>> interval([1.0, 2.0, 3.0])
-    '+2 ± 2'
-    """
-    mean, half_width = mean_and_interval(values) if values else (math.nan, math.nan)
-    if math.isnan(mean):
-        return "-"
-    return f"{mean:{form}}" + ("" if math.isnan(half_width) else f" ± {half_width:{width_form}}")
-
-
-def signed(value: float) -> str:
-    """Four decimals with a sign, as the paper prints forgetting.
-
-    >>> signed(0.38221)
-    '+0.3822'
-    """
-    return f"{round(value, 4) + 0.0:+.4f}"  # + 0.0 turns a rounded -0.0 into 0.0

@@ -1,0 +1,41 @@
+"""A report as one HTML file, which needs neither a network nor anything beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from avalanche_hsf.report.vector import inline_svg, label_of
+
+if TYPE_CHECKING:
+    from avalanche_hsf.report.report import Report, Section
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def page_of(report: Report) -> str:
+    """The text of the file."""
+    parts = [
+        (section, [table.shown() for table in section.tables], _figures(section, i))
+        for i, section in enumerate(report.parts)
+    ]
+    return _TEMPLATES.get_template("page.html.j2").render(report=report, parts=parts)
+
+
+def _figures(section: Section, part: int) -> list[tuple[str, Markup]]:
+    """Label and SVG of each figure; the latter is markup, which escapes by itself."""
+    figures = []
+    for k, (name, figure) in enumerate(section.figures.items()):
+        label = label_of(figure, Path(name).stem)
+        svg = inline_svg(figure, prefix=f"figure-{part}-{k}-", label=label)
+        figures.append((label, Markup(svg)))
+    return figures
