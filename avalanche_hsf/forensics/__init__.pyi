@@ -1,5 +1,18 @@
 from .findings import TaskFindings, examine
+from .page import forensics_report
 from .parts import choose_components
+from .plugin import ForensicsPlugin
+from .run import RunFindings, examine_run
 from .verdict import Verdict, give_verdict
 
-__all__ = ["TaskFindings", "Verdict", "choose_components", "examine", "give_verdict"]
+__all__ = [
+    "ForensicsPlugin",
+    "RunFindings",
+    "TaskFindings",
+    "Verdict",
+    "choose_components",
+    "examine",
+    "examine_run",
+    "forensics_report",
+    "give_verdict",
+]

@@ -1,0 +1,296 @@
+"""The page that says why a model forgot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from avalanche_hsf.analysis import Attribution
+from avalanche_hsf.forensics.findings import TaskFindings
+from avalanche_hsf.forensics.run import RunFindings
+from avalanche_hsf.forensics.verdict import WIDTH, Verdict, give_verdict
+from avalanche_hsf.report import Report, Section, Table, plot_shares
+
+HOW_TO_READ = (
+    "± is the half width of a 95 % interval over the samples of the task, not over seeds: this is "
+    "one run.",
+    "Components are blamed, not functions: units that swap places put blame on the layers around "
+    "them.",
+)
+
+
+def forensics_report(
+    findings: RunFindings, *, about: Mapping[str, str] | None = None, name: str = "forgetting"
+) -> Report:
+    """A report of what was found out about a run, in the order in which one asks.
+
+    Args:
+        findings: Of `examine_run`, or of two states in a run of one task.
+        about: How it was made, see `avalanche_hsf.report.circumstances`.
+        name: Stem of its files.
+
+    Example:
+        >>> forensics_report(RunFindings([])).headline
+        'One task was learned: there was nothing to forget.'
+    """
+    verdicts = [give_verdict(task) for task in findings.tasks]
+    sections = [
+        _verdicts(findings, verdicts),
+        _forgotten(findings),
+        _components(findings),
+        _features(findings),
+        _layers(findings),
+        _states(findings),
+        _on_the_way(findings),
+    ]
+    return Report(
+        name,
+        notes=[*HOW_TO_READ, *findings.notes, *_unknown(findings)],
+        headline=_headline(findings, verdicts),
+        sections=[section for section in sections if section.tables or section.figures],
+        about=about or {},
+    )
+
+
+def _headline(findings: RunFindings, verdicts: Sequence[Verdict]) -> str:
+    """The verdict on the task that lost most."""
+    if not verdicts:
+        return "One task was learned: there was nothing to forget."
+    forgotten = [
+        (task, verdict)
+        for task, verdict in zip(findings.tasks, verdicts, strict=True)
+        if verdict.kind != "none"
+    ]
+    if not forgotten:
+        return verdicts[0].sentence if len(verdicts) == 1 else "No task lost anything that counts."
+    _, worst = max(forgotten, key=lambda pair: pair[0].attribution.forgetting)
+    return worst.sentence
+
+
+def _verdicts(findings: RunFindings, verdicts: Sequence[Verdict]) -> Section:
+    rows = [
+        [task.task, verdict.sentence, verdict.cure or "-"]
+        for task, verdict in zip(findings.tasks, verdicts, strict=True)
+    ]
+    return Section("What was found", "", [Table("A verdict on each task", _VERDICT, rows)])
+
+
+_VERDICT = ["task", "verdict", "what to try"]
+
+
+def _forgotten(findings: RunFindings) -> Section:
+    tables = []
+    if findings.accuracies:
+        tables.append(_matrix("Accuracy, %", findings.accuracies, ".1f"))
+    if findings.losses:
+        tables.append(_matrix("Loss", findings.losses, ".3g"))
+    if not tables:
+        rows = [
+            [
+                task.task,
+                f"{task.attribution.before:.3g}",
+                f"{task.attribution.after:.3g}",
+                _plus_minus(task.attribution.forgetting, task.attribution.forgetting_error),
+                *(["-", "-"] if task.accuracy is None else [f"{a:.1f}" for a in task.accuracy]),
+            ]
+            for task in findings.tasks
+        ]
+        headers = ["task", "loss before", "after", "forgotten", "accuracy before, %", "after, %"]
+        tables.append(Table("Loss and accuracy", headers, rows))
+    return Section("How much was forgotten", "Rows: after a task was learned.", tables)
+
+
+def _matrix(title: str, matrix: Sequence[Sequence[float]], form: str) -> Table:
+    n = len(matrix)
+    headers = ["after", *(f"on task {j}" for j in range(n))]
+    rows = [[f"task {i}", *(f"{value:{form}}" for value in matrix[i])] for i in range(n)]
+    return Table(title, headers, rows)
+
+
+def _components(findings: RunFindings) -> Section:
+    if not findings.tasks:
+        return Section()
+    tasks = findings.tasks
+    names = list(tasks[0].attribution.shapley)
+    rows = [
+        [
+            name,
+            *(
+                _plus_minus(task.attribution.shapley[name], task.attribution.shapley_error[name])
+                for task in tasks
+            ),
+        ]
+        for name in names
+    ]
+    total = [_plus_minus(t.attribution.forgetting, t.attribution.forgetting_error) for t in tasks]
+    shares = Table(
+        "Shapley share in the forgetting, in units of the loss",
+        ["component", *(task.task for task in tasks)],
+        [*rows, ["all", *total]],
+    )
+    worst = max(tasks, key=lambda task: task.attribution.forgetting)
+    alone = Table(
+        f"{worst.task}: if a component alone had moved, and if it alone is put back",
+        ["component", "share, %", "added alone", "won back"],
+        [_in_detail(worst.attribution, name) for name in names],
+    )
+    values = {name: [[task.attribution.shapley[name] for task in tasks]] for name in names}
+    figures: dict[str, Figure] = {"shares.png": plot_shares(values, measure="loss")}
+    return Section(
+        "Which component",
+        "The share of a component is what it adds to the loss as it moves on, the mean over all "
+        "orders in which components may do so.",
+        [shares, alone, *_pairs(worst)],
+        figures,
+    )
+
+
+def _in_detail(attribution: Attribution, name: str) -> list[str]:
+    share, error = attribution.shares[name], attribution.share_error.get(name, math.nan)
+    return [
+        name,
+        _plus_minus(100 * share, 100 * error if attribution.n_samples > 1 else math.nan, ".0f"),
+        f"{attribution.alone[name]:+.3g}",
+        f"{attribution.recovered[name]:+.3g}",
+    ]
+
+
+def _pairs(task: TaskFindings) -> list[Table]:
+    """The strongest interactions."""
+    interactions = task.attribution.interactions
+    pairs = sorted(
+        ((abs(value), c, d, value) for c, row in interactions.items() for d, value in row.items()),
+        reverse=True,
+    )
+    rows = [
+        [f"{c} and {d}", f"{value:+.3g}", "both are needed" if value > 0 else "either is enough"]
+        for _, c, d, value in pairs
+        if c < d and value
+    ]
+    title = f"{task.task}: what two components do together beyond what each does"
+    return [Table(title, ["pair", "interaction", "for harm"], rows[:10])] if rows else []
+
+
+def _features(findings: RunFindings) -> Section:
+    rows = [
+        [
+            task.task,
+            *(f"{value:.1f}" for value in task.probe),
+            f"{task.probe[0] - task.probe[1]:+.1f}",
+            *(["-"] if task.accuracy is None else [f"{task.accuracy[0] - task.accuracy[1]:+.1f}"]),
+            f"{task.feature_change:.2g}",
+        ]
+        for task in findings.tasks
+        if task.probe is not None
+    ]
+    headers = ["task", "probe before, %", "after, %", "lost", "the model lost", "1 - CKA"]
+    table = Table("A new linear head on the features, trained on the task's samples", headers, rows)
+    return Section(
+        "Head or features",
+        "If the probe keeps its accuracy while the model loses its own, the features are intact and "
+        "the head no longer fits them (Davari et al. 2022). 1 - CKA is 0 for features that were "
+        "only turned, shifted or scaled.",
+        [table] if rows else [],
+    )
+
+
+def _layers(findings: RunFindings) -> Section:
+    layers = list(dict.fromkeys(name for task in findings.tasks for name in task.changes))
+    rows = [
+        [name, *(_number(task.changes.get(name, math.nan), ".2f") for task in findings.tasks)]
+        for name in layers
+    ]
+    headers = ["layer", *(task.task for task in findings.tasks)]
+    table = Table("1 - CKA of each layer's output, before and after", headers, rows)
+    return Section(
+        "Which layers changed their representation",
+        "In the order in which they run; 0: the same but for rotation and scale.",
+        [table] if rows else [],
+    )
+
+
+def _states(findings: RunFindings) -> Section:
+    rows = [
+        [
+            task.task,
+            _number(task.barrier, ".3g"),
+            *(["-", "-"] if task.sharpness is None else [f"{s:.3g}" for s in task.sharpness]),
+        ]
+        for task in findings.tasks
+    ]
+    headers = ["task", "barrier", "sharpness before", "after"]
+    tables = [Table("Barrier and sharpness of the task's loss", headers, rows)] if rows else []
+    if findings.conflict:
+        cosines = [[name, f"{cosine:+.2f}"] for name, cosine in findings.conflict.items()]
+        title = "Cosine of the gradients of a new and an old task, where the new one begins"
+        tables.append(Table(title, ["component", "cosine"], cosines))
+    return Section(
+        "Where the states lie",
+        "Barrier: how far the loss rises above the straight line between the two states; 0: one "
+        "basin. Sharpness: the largest eigenvalue of the Hessian. A negative cosine: a step for "
+        "the new task harms the old one.",
+        tables,
+    )
+
+
+def _on_the_way(findings: RunFindings) -> Section:
+    rows = []
+    for name, points in findings.old_losses.items():
+        first, last = points[0], points[-1]
+        at, worst = max(points, key=lambda point: point[1])
+        task = sum(begin < at for begin in findings.begins) - 1
+        rows.append(
+            [
+                name,
+                f"{first[1]:.3g}",
+                f"{worst:.3g}",
+                f"{at:.0f}, in task {task}",
+                f"{last[1]:.3g}",
+            ]
+        )
+    headers = ["loss on", "first measured", "worst", "at iteration", "at the end"]
+    drifted = [
+        [name, _number(max((value for _, value in points), default=math.nan), ".2g")]
+        for name, points in findings.drift.items()
+    ]
+    tables = []
+    if rows:
+        tables.append(
+            Table("Loss on a few old samples while later tasks were learned", headers, rows)
+        )
+    if drifted:
+        title = "Largest drift within a task, relative to the component's size"
+        tables.append(Table(title, ["component", "drift"], drifted))
+    return Section(
+        "When",
+        "A worst loss far above the last one is a dip within a task that recovers (stability gap, "
+        "De Lange et al. 2023).",
+        tables,
+        _curves(findings),
+    )
+
+
+def _curves(findings: RunFindings) -> dict[str, Figure]:
+    from avalanche_hsf.report import plot_curves
+
+    steps = findings.begins[1] - findings.begins[0] if len(findings.begins) > 1 else 0
+    panels = {"loss on old tasks": findings.old_losses, "relative drift": findings.drift}
+    panels = {label: curves for label, curves in panels.items() if curves}
+    if not panels or steps <= 0:
+        return {}
+    return {"way.png": plot_curves(panels, steps=steps, title="While the tasks were learned")}
+
+
+def _unknown(findings: RunFindings) -> list[str]:
+    return [f"{task.task}: {reason}" for task in findings.tasks for reason in task.unknown]
+
+
+def _plus_minus(value: float, error: float, form: str = "+.3g") -> str:
+    width = "" if math.isnan(error) else f" ± {WIDTH * error:.2g}"
+    return f"{value:{form}}{width}"
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}"

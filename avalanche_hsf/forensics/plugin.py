@@ -1,0 +1,176 @@
+"""Why did my model forget: a page after any run of Avalanche."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedPlugin
+from torch import Tensor, nn
+
+from avalanche_hsf._private.avalanche import criterion_of
+from avalanche_hsf.analysis import ModelRecorderPlugin, loss_on
+from avalanche_hsf.analysis.components import Components, check_components, parameters_of
+from avalanche_hsf.analysis.errors import Criterion
+from avalanche_hsf.checks import check_criterion_type, check_int, check_path
+from avalanche_hsf.forensics.page import forensics_report
+from avalanche_hsf.forensics.parts import choose_components
+from avalanche_hsf.forensics.run import RunFindings, examine_run
+from avalanche_hsf.report import circumstances
+
+
+class ForensicsPlugin(SupervisedPlugin):
+    """Watches a run, and says afterwards which part of the model forgot, on one HTML page.
+
+    For any strategy with experiences, and any model that can be copied. All copies stay in memory,
+    one for each experience. The page is written after the last experience of the stream, or when
+    `write` is called.
+
+    Args:
+        report: Where the page is written; None: nowhere, `findings` has it all.
+        stream: Experiences to measure on, by their index. Default: the test stream of the
+            benchmark in training; samples that were trained on, if it has none for a task.
+        components: See `avalanche_hsf.analysis.find_components`. Default: layers, see
+            `choose_components`.
+        criterion: Of output and target. Default: the strategy's.
+        n_points: Measurements in each experience of the losses on old tasks and of the drift.
+        n_samples: Samples of each old task that those are measured on.
+
+    Example:
+        >>> from avalanche_hsf.benchmarks import SplitDigits
+        >>> from avalanche.training import Naive
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        >>> forensics = ForensicsPlugin(report=None)
+        >>> strategy = Naive(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1),
+        ...     criterion=nn.CrossEntropyLoss(), plugins=[forensics], evaluator=None)
+        >>> strategy.train(SplitDigits(5, seed=0).train_stream[:2])
+        >>> [task.task for task in forensics.findings().tasks]
+        ['task 0']
+    """
+
+    def __init__(
+        self,
+        report: str | Path | None = "forgetting.html",
+        *,
+        stream: Sequence[Any] | None = None,
+        components: Components | None = None,
+        criterion: Criterion | None = None,
+        n_points: int = 20,
+        n_samples: int = 32,
+    ) -> None:
+        super().__init__()
+        check_components(components)
+        self.report = None if report is None else check_path("report", report)
+        self.components = components
+        self.criterion = check_criterion_type("criterion", criterion)
+        self.recorder = ModelRecorderPlugin()
+        self.n_points = check_int("n_points", n_points, at_least=1)
+        self.n_samples = check_int("n_samples", n_samples, at_least=1)
+        self._stream = stream
+        self._data: list[Any] = []
+        self._notes: list[str] = []
+        self._losses: list[Any] = []
+        self._start: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}
+        self._old_losses: dict[str, list[tuple[float, float]]] = {}
+        self._drift: dict[str, list[tuple[float, float]]] = {}
+        self._begins: list[int] = []
+
+    def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        self._begins.append(strategy.clock.train_iterations)
+        self._every = 0
+
+    def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        if not self._every:  # by now model and loader are adapted to the experience
+            steps = strategy.train_epochs * len(strategy.dataloader)
+            self._every = max(1, steps // self.n_points)
+            components = self.components or choose_components(strategy.model)
+            self._start = {
+                name: [(p, p.detach().clone()) for p in parameters.values()]
+                for name, parameters in parameters_of(strategy.model, components).items()
+                if parameters
+            }
+
+    @torch.no_grad()
+    def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
+        x = strategy.clock.train_iterations + 1
+        if (x - self._begins[-1]) % self._every:
+            return
+        for task, loss in enumerate(self._losses):
+            value = float(loss(strategy.model))
+            self._old_losses.setdefault(f"task {task}", []).append((x, value))
+        for name, pairs in self._start.items():
+            moved = torch.stack([(now - start).norm() for now, start in pairs]).norm()
+            size = torch.stack([start.norm() for _, start in pairs]).norm()
+            drift = float(moved / size) if size > 0 else float(moved > 0)
+            self._drift.setdefault(name, []).append((x, drift))
+
+    def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        self.recorder.after_training_exp(strategy)
+        experience = strategy.experience
+        self._data.append(self._samples_of(experience))
+        criterion = self.criterion or criterion_of(strategy)
+        loss = loss_on(self._data[-1], criterion, n_samples=self.n_samples)
+        self._losses.append(loss)
+        self._start = {}
+        if self.report is not None and _is_last(experience):
+            self.write()
+
+    def findings(self) -> RunFindings:
+        """What is found out about the experiences trained so far.
+
+        Raises:
+            ValueError: None was trained, or it cannot be attributed, see `attribute_forgetting`.
+        """
+        self.recorder.model_after(-1)
+        return examine_run(
+            [deepcopy(model) for model in self.recorder.models],
+            self._data,
+            criterion=self.criterion or self.recorder.criterion,
+            components=self.components,
+            old_losses=self._old_losses,
+            drift=self._drift,
+            begins=self._begins,
+            notes=self._notes,
+        )
+
+    def write(self, path: str | Path | None = None) -> Path:
+        """Writes the page, by default to `report`, and says so.
+
+        Raises:
+            ValueError: As `findings`, or no path is known.
+            OSError: It cannot be written.
+        """
+        path = self.report if path is None else check_path("path", path)
+        if path is None:
+            raise ValueError("give a path: the plugin has no report")
+        written = forensics_report(self.findings(), about=circumstances()).write_html(path)
+        print(f"why it forgot: {written}")
+        return written
+
+    def _samples_of(self, experience: Any) -> Any:
+        """The samples to measure an experience on: of the same index in the stream."""
+        index = experience.current_experience
+        stream = self._stream if self._stream is not None else _test_stream(experience)
+        for candidate in stream or ():
+            if candidate.current_experience == index:
+                return candidate
+        self._notes.append(f"task {len(self._data)} is measured on samples it was trained on.")
+        return experience
+
+
+def _test_stream(experience: Any) -> Any:
+    benchmark = getattr(experience.origin_stream, "benchmark", None)
+    return getattr(benchmark, "test_stream", None)
+
+
+def _is_last(experience: Any) -> bool:
+    """Whether no experience of its stream follows."""
+    stream = experience.origin_stream
+    try:
+        last = stream[len(stream) - 1]
+    except TypeError:  # a stream that is made while it is read
+        return False
+    return bool(last.current_experience == experience.current_experience)

@@ -1,0 +1,109 @@
+"""What is found out about a whole run: every task, and what happened on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from avalanche_hsf.analysis import error_on, find_components, gradient_conflict, loss_on
+from avalanche_hsf.analysis.components import Components
+from avalanche_hsf.analysis.data import Data
+from avalanche_hsf.analysis.errors import Criterion
+from avalanche_hsf.forensics.findings import TaskFindings, accuracy_on, examine
+from avalanche_hsf.forensics.parts import choose_components
+
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class RunFindings:
+    """What is found out about a run.
+
+    Attributes:
+        tasks: For each task but the last.
+        losses: R[i][j], the loss on task j after task i.
+        accuracies: The same in percent; empty if the targets are no classes.
+        conflict: By component the cosine of the gradients of a new task and an old one, where the
+            new one begins, mean over pairs of tasks.
+        old_losses: By name of a task its loss on a few samples while later ones were learned, as
+            pairs of iteration and value.
+        drift: By component how far it is from where the task in training began, relative to its
+            size, as pairs of iteration and value.
+        begins: The iteration at which each task began.
+        notes: What a reader has to know of how it was measured.
+    """
+
+    tasks: Sequence[TaskFindings]
+    losses: Sequence[Sequence[float]] = ()
+    accuracies: Sequence[Sequence[float]] = ()
+    conflict: Mapping[str, float] = field(default_factory=dict)
+    old_losses: Mapping[str, Points] = field(default_factory=dict)
+    drift: Mapping[str, Points] = field(default_factory=dict)
+    begins: Sequence[int] = ()
+    notes: Sequence[str] = ()
+
+
+def examine_run(
+    models: Sequence[nn.Module],
+    data: Sequence[Data],
+    *,
+    criterion: Criterion | None = None,
+    components: Components | None = None,
+    tell: Callable[[str], None] = lambda what: None,
+    **watched: Any,
+) -> RunFindings:
+    """Finds out what there is to say of a run.
+
+    Args:
+        models: The model after each task, at least one.
+        data: Samples of each task, as many.
+        criterion, components: See `examine`.
+        tell: Called with what is measured next.
+        **watched: Further fields of `RunFindings`.
+
+    Raises:
+        TypeError, ValueError: As `examine`, or not as many data as models.
+    """
+    if len(models) != len(data) or not models:
+        raise ValueError(f"samples of each task are needed, got {len(data)} for {len(models)}")
+    tell("the error on each task after each")
+    measures = [error_on(samples, criterion) for samples in data]
+    losses = [[measure(model) for measure in measures] for model in models]
+    accuracies = [[accuracy_on(model, samples) for samples in data] for model in models]
+    late = models[-1]
+    chosen = find_components(late, components) if components else choose_components(late)
+    tasks = []
+    for i, (early, samples) in enumerate(zip(models[:-1], data[:-1], strict=True)):
+        tell(f"task {i}: components, representations, sharpness")
+        options = {"criterion": criterion, "components": components}
+        tasks.append(examine(early, late, samples, task=f"task {i}", **options))
+    tell("conflict of gradients")
+    return RunFindings(
+        tasks=tasks,
+        losses=losses,
+        accuracies=[] if any(a is None for row in accuracies for a in row) else accuracies,
+        conflict=_conflict(models, data, criterion, chosen),
+        **watched,
+    )
+
+
+def _conflict(
+    models: Sequence[nn.Module],
+    data: Sequence[Data],
+    criterion: Criterion | None,
+    components: Components,
+) -> dict[str, float]:
+    losses = [loss_on(samples, criterion, n_samples=128) for samples in data]
+    found: dict[str, list[float]] = {}
+    for new in range(1, len(models)):
+        model = models[new - 1].requires_grad_(True)  # protections may have frozen some
+        for old in range(new):
+            cosines = gradient_conflict(model, losses[new], losses[old], components=components)
+            for component, cosine in cosines.items():
+                if math.isfinite(cosine):
+                    found.setdefault(component, []).append(cosine)
+    return {component: sum(cosines) / len(cosines) for component, cosines in found.items()}
