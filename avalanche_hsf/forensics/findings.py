@@ -171,10 +171,10 @@ def _hits(model: nn.Module, data: Data) -> Tensor | None:
     return 1 - errors_on(data, wrong)(model)
 
 
-def accuracy_on(model: nn.Module, data: Data) -> float | None:
-    """In percent; None if the targets are no classes."""
+def accuracy_on(model: nn.Module, data: Data) -> float:
+    """In percent; NaN if the targets are no classes."""
     hits = _hits(model, data)
-    return None if hits is None else float(100 * hits.mean())
+    return math.nan if hits is None else float(100 * hits.mean())
 
 
 def _are_classes(output: Any, y: Any) -> bool:

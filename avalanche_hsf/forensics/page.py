@@ -11,7 +11,7 @@ from avalanche_hsf.analysis import Attribution
 from avalanche_hsf.forensics.findings import TaskFindings
 from avalanche_hsf.forensics.run import RunFindings
 from avalanche_hsf.forensics.verdict import WIDTH, Verdict, give_verdict
-from avalanche_hsf.report import Report, Section, Table, plot_shares
+from avalanche_hsf.report import Report, Section, Table, plot_curves, plot_shares
 
 HOW_TO_READ = (
     "± is the half width of a 95 % interval over the samples of the task, not over seeds: this is "
@@ -189,9 +189,9 @@ def _features(findings: RunFindings) -> Section:
     table = Table("A new linear head on the features, trained on the task's samples", headers, rows)
     return Section(
         "Head or features",
-        "If the probe keeps its accuracy while the model loses its own, the features are intact and "
-        "the head no longer fits them (Davari et al. 2022). 1 - CKA is 0 for features that were "
-        "only turned, shifted or scaled.",
+        "If the probe keeps its accuracy while the model loses its own, the features are intact "
+        "and the head no longer fits them (Davari et al. 2022). 1 - CKA is 0 for features that "
+        "were only turned, shifted or scaled.",
         [table] if rows else [],
     )
 
@@ -273,8 +273,6 @@ def _on_the_way(findings: RunFindings) -> Section:
 
 
 def _curves(findings: RunFindings) -> dict[str, Figure]:
-    from avalanche_hsf.report import plot_curves
-
     steps = findings.begins[1] - findings.begins[0] if len(findings.begins) > 1 else 0
     panels = {"loss on old tasks": findings.old_losses, "relative drift": findings.drift}
     panels = {label: curves for label, curves in panels.items() if curves}

@@ -74,18 +74,21 @@ def examine_run(
     measures = [error_on(samples, criterion) for samples in data]
     losses = [[measure(model) for measure in measures] for model in models]
     accuracies = [[accuracy_on(model, samples) for samples in data] for model in models]
+    are_classes = not any(math.isnan(a) for row in accuracies for a in row)
     late = models[-1]
     chosen = find_components(late, components) if components else choose_components(late)
     tasks = []
     for i, (early, samples) in enumerate(zip(models[:-1], data[:-1], strict=True)):
         tell(f"task {i}: components, representations, sharpness")
-        options = {"criterion": criterion, "components": components}
-        tasks.append(examine(early, late, samples, task=f"task {i}", **options))
+        task = examine(
+            early, late, samples, task=f"task {i}", criterion=criterion, components=components
+        )
+        tasks.append(task)
     tell("conflict of gradients")
     return RunFindings(
         tasks=tasks,
         losses=losses,
-        accuracies=[] if any(a is None for row in accuracies for a in row) else accuracies,
+        accuracies=accuracies if are_classes else [],
         conflict=_conflict(models, data, criterion, chosen),
         **watched,
     )

@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.runs.groups import finite, p_against, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.run import N_PATHS
 from avalanche_hsf.report import (
+    Look,
     Report,
     Table,
+    colors,
     interval,
     plot_accuracy_over_stream,
     plot_frontier,
@@ -40,8 +43,9 @@ NOTES = (
 
 def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Report:
     """The tables, a line per run for other programs, and figures of frontier and stream."""
-    figures = {"frontier.png": frontier(problem, learners, runs)}
-    if problem.classifies and (stream := over_stream(runs)) is not None:
+    looks = colors(runs.learners)
+    figures = {"frontier.png": frontier(problem, learners, runs, looks)}
+    if problem.classifies and (stream := over_stream(problem, runs, looks)) is not None:
         figures["stream.png"] = stream
     files = {"comparison.csv": csv_text(runs)}
     made = tables(problem, runs)
@@ -138,30 +142,42 @@ def _row(run: Run) -> dict[str, Any]:
     }
 
 
-def frontier(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Figure:
-    """Error against floats kept per task, one point for each learner with a finite run."""
+def frontier(
+    problem: Problem, learners: Mapping[str, Learner], runs: Runs, looks: Mapping[str, Look]
+) -> Figure:
+    """Error against bytes kept per task, one point for each learner with a finite run.
+
+    Against floats where older runs do not know their bytes.
+    """
     by_learner = Runs(finite(runs)).by("learner")
-    points = {
-        name: (
-            _mean([run.floats_per_task for run in group]),
-            [run.final_mean_error for run in group],
-            group[0].raw_samples > 0,
-        )
-        for name, group in by_learner.items()
-    }
-    title = f"{runs[0].benchmark}: what retention costs"
-    ours = [name for name in by_learner if learners[name].ours]
-    return plot_frontier(points, title=title, measure=problem.measure, ours=ours)
+    knows_bytes = all(run.bytes_per_task is not None for run in finite(runs))
+    unit = "bytes" if knows_bytes else "floats"
+    return plot_frontier(
+        _matrices(by_learner),
+        kept={
+            name: _mean([getattr(run, f"{unit}_per_task") for run in group])
+            for name, group in by_learner.items()
+        },
+        unit=unit,
+        measure=problem.measure,
+        keeps_samples=[name for name, group in by_learner.items() if group[0].raw_samples],
+        ours=[name for name in by_learner if learners[name].ours],
+        colors=looks,
+        title=f"{runs[0].benchmark}: final mean {problem.measure} against {unit} per task",
+    )
 
 
-def over_stream(runs: Runs) -> Figure | None:
-    """Accuracy after each task, of learners that were trained on one after the other."""
-    by_learner = Runs(finite(runs)).by("learner")
-    matrices = {name: [run.matrix for run in group] for name, group in by_learner.items()}
-    one_by_one = {
-        name: group for name, group in matrices.items() if bool(group[0][:, 0].isfinite().all())
-    }
-    return plot_accuracy_over_stream(one_by_one) if one_by_one else None
+def over_stream(problem: Problem, runs: Runs, looks: Mapping[str, Look]) -> Figure | None:
+    """The mean accuracy after each task; None if no learner was trained on one after the other."""
+    matrices = _matrices(Runs(finite(runs)).by("learner"))
+    if not any(bool(group[0][:, 0].isfinite().all()) for group in matrices.values()):
+        return None
+    title = f"{runs[0].benchmark}: accuracy on all tasks so far"
+    return plot_accuracy_over_stream(matrices, measure=problem.measure, colors=looks, title=title)
+
+
+def _matrices(by_learner: Mapping[str, Sequence[Run]]) -> dict[str, list[Tensor]]:
+    return {name: [run.matrix for run in group] for name, group in by_learner.items()}
 
 
 def _error_of_mean_path(run: Run) -> float:

@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.runs.groups import finite, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
-from avalanche_hsf.report import Report, Table, interval, plot_curves, plot_shares
+from avalanche_hsf.report import (
+    Report,
+    Table,
+    interval,
+    plot_curves,
+    plot_interactions,
+    plot_shares,
+)
 
 Curves = dict[str, list[tuple[float, float]]]
 
@@ -46,13 +53,21 @@ def name_of(learner: str, configuration: Mapping[str, Any]) -> str:
     return ", ".join([learner, *(f"{name} {value:g}" for name, value in varied.items())])
 
 
-def shares(runs: Sequence[Run]) -> dict[str, list[float]]:
-    """By component, its Shapley value for each task's forgetting, as the mean over runs."""
-    tasks = _by_task(runs, "attribution")
+def shares(runs: Sequence[Run]) -> dict[str, list[list[float]]]:
+    """By component, for each run its Shapley value for each task's forgetting."""
+    found = [run.findings["attribution"] for run in runs]
     return {
-        component: [sum(run["shapley"][component] for run in task) / len(task) for task in tasks]
-        for component in tasks[0][0]["shapley"]
+        component: [[task["shapley"][component] for task in tasks] for tasks in found]
+        for component in found[0][0]["shapley"]
     }
+
+
+def interactions(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """By task the interactions of components in each run; empty if some run has none."""
+    tasks = _by_task(runs, "attribution")
+    if not all(run.get("interactions") for task in tasks for run in task):
+        return {}
+    return {f"T{j}": [run["interactions"] for run in task] for j, task in enumerate(tasks)}
 
 
 def curves(runs: Sequence[Run], metric: str) -> Curves:
@@ -68,6 +83,7 @@ def curves(runs: Sequence[Run], metric: str) -> Curves:
 def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
     """The figures of one learner, by their kind."""
     about = f"{name}, {f'mean of {len(runs)} seeds' if runs[1:] else f'seed {runs[0].seed}'}"
+    spread = about.replace("mean of", "mean ± 95 % interval of")
     plot = partial(plot_curves, steps=runs[0].epochs)  # one full batch an epoch
     terms, latents = curves(runs, "LossTerm_Epoch"), curves(runs, "Latents_Epoch")
     drift = {
@@ -77,11 +93,14 @@ def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
     losses = {"term": terms, "norm of its gradient": curves(runs, "LossTermGradient_Epoch")}
     conflict = {"cosine of gradients, mean over old tasks": _over_tasks(runs)}
     drawn = {
-        "shares": plot_shares(shares(runs), title=f"Forgetting by component: {about}"),
+        "shares": plot_shares(shares(runs), title=f"Forgetting by component: {spread}"),
         "drift": plot(drift, title=f"Drift since the task began: {about}"),
         "loss-terms": plot(losses, title=f"Terms of the loss: {about}"),
         "conflict": plot(conflict, title=f"Gradient of the current task against old ones: {about}"),
     }
+    if pairs := interactions(runs):
+        pairs_title = f"Interactions of components in forgetting: {about}"
+        drawn["interactions"] = plot_interactions(pairs, title=pairs_title)
     if latents and terms.get("nll"):
         drawn["collapse"] = plot(
             {"latents": latents, "likelihood term": {"beta * nll": terms["nll"]}},

@@ -18,7 +18,14 @@ from avalanche_hsf.experiments.runs.groups import finite
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
-from avalanche_hsf.report import Report, Table, plot_mse_matrices, plot_task_over_stream, signed
+from avalanche_hsf.report import (
+    Report,
+    Table,
+    colors,
+    plot_matrix,
+    plot_task_over_stream,
+    signed,
+)
 
 BENCHMARK = "synthetic"
 PAPER_EPOCHS = 300
@@ -68,12 +75,9 @@ def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | No
 def figures(runs: Sequence[Run]) -> dict[str, Figure]:
     """Both figures, by file name."""
     by_learner = {name: matrices(runs, name) for name in TITLES}
-    n_seeds = len(runs) // len(TITLES)
-    of_seeds = f"seed {runs[0].seed}" if n_seeds == 1 else f"median of {n_seeds} seeds"
-    medians = {f"{name}, {of_seeds}": _median(r) for name, r in by_learner.items()}
     return {
-        "error_matrix.png": plot_mse_matrices(medians),
-        "task0.png": plot_task_over_stream({name: list(r) for name, r in by_learner.items()}),
+        "error_matrix.png": plot_matrix(by_learner),
+        "task0.png": plot_task_over_stream(by_learner, colors=colors(TITLES)),
     }
 
 

@@ -179,15 +179,11 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> T
 
 def figure(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> Figure:
     """Every finite run as a point: what it had just learned, and what was left at the end."""
-    errors = {
-        label: (
-            [_just_learned(run) for run in finite(runs)],
-            [run.final_mean_error for run in finite(runs)],
-        )
-        for label, runs in by_label.items()
-    }
-    title = f"{preset}, one thing changed at a time, {n_seeds} seeds"
-    return plot_variations(errors, title=title)
+    matrices = {label: [run.matrix for run in finite(runs)] for label, runs in by_label.items()}
+    title = (
+        f"hsf-{preset}, one thing changed at a time: just learned and at the end, {n_seeds} seeds"
+    )
+    return plot_variations(matrices, title=title)
 
 
 def _multiples(name: str, value: float) -> list[float]:

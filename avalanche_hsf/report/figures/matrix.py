@@ -1,0 +1,122 @@
+"""The matrices R themselves, as heat maps."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from avalanche_hsf.report.figures.matrices import (
+    Matrices,
+    lower_triangle,
+    seeds_in_words,
+    stacked,
+)
+from avalanche_hsf.report.figures.scales import is_share, percent
+from avalanche_hsf.report.figures.style import (
+    FAINT,
+    INK,
+    PAPER,
+    SMALL,
+    WIDTH,
+    dress,
+    new_figure,
+    task_ticks,
+)
+
+
+def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None = None) -> Figure:
+    """The matrices R of several learners side by side, on one logarithmic colour scale.
+
+    Args:
+        matrices: By learner its runs' matrices R, see `Matrices`. Their median is drawn, without
+            the cells above the diagonal; its numbers are written where they fit. Zeros, which have
+            no place on a logarithmic scale, are grey.
+        measure: What the errors are; of a rate they are written in percent.
+        title: Of the figure.
+
+    Example:
+        >>> import torch
+        >>> figure = plot_matrix({"mlp-naive": [torch.tensor([[0.1, 0.9], [0.4, 0.2]])]})
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['0.1000', '0.4000', '0.2000']
+    """
+    arrays = stacked(matrices)
+    medians = {name: lower_triangle(np.median(array, axis=0)) for name, array in arrays.items()}
+    n, n_tasks = len(medians), len(next(iter(medians.values())))
+    columns = min(n, 2 if n <= 4 else 3)
+    rows = math.ceil(n / columns)
+    width = WIDTH if columns > 1 else 4.6
+    side = (width - 0.9) / columns
+    seeds = seeds_in_words(arrays)
+    of_seeds = seeds if seeds == "1 seed" else f"median of {seeds}"
+    title = title or f"{measure} on each task after each task: {of_seeds}"
+    figure = new_figure(0.35 + rows * (side + 0.05), width=width, title=title)
+    norm = _norm(np.concatenate([r[np.isfinite(r)] for r in medians.values()]))
+    # Room for a number of 8 points: some 30 points for an error, 20 for percents.
+    fits = (side - 0.55) * 72 / n_tasks > (20 if is_share(measure) else 29)
+    colours = matplotlib.colormaps["viridis"].with_extremes(under=FAINT, bad=PAPER)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    drawn = []
+    for i, (panel, (name, r)) in enumerate(zip(panels, medians.items(), strict=False)):
+        image = panel.imshow(np.where(r == 0, norm.vmin / 10, r), norm=norm, cmap=colours)
+        dress(
+            panel,
+            title=name,
+            x="error on task" if i >= n - columns else "",
+            y="after training task" if i % columns == 0 else "",
+            grid="",
+        )
+        if fits:
+            _write_cells(panel, r, norm, measure)
+        task_ticks(panel, "x", n_tasks)
+        task_ticks(panel, "y", n_tasks)
+        drawn.append(panel)
+    for panel in list(panels):  # the rest of the last row
+        panel.remove()
+    has_zero = any((r == 0).any() for r in medians.values())
+    bar = figure.colorbar(
+        image, ax=drawn, shrink=0.8, aspect=28, extend="min" if has_zero else "neither"
+    )
+    grey = ", grey: 0" if has_zero else ""
+    bar.set_label(f"{measure}{grey}", fontsize=SMALL + 0.5, color=INK)
+    bar.ax.tick_params(which="both", labelsize=SMALL, labelcolor=INK)
+    if is_share(measure):
+        bar.ax.yaxis.set_major_formatter(lambda share, _: percent(share))
+        bar.ax.yaxis.set_minor_formatter(lambda share, _: "")
+    return figure
+
+
+def plot_mse_matrices(matrices: Mapping[str, Tensor]) -> Figure:
+    """The former name of `plot_matrix`, of one matrix for each learner."""
+    warnings.warn("plot_mse_matrices is plot_matrix now", DeprecationWarning, stacklevel=2)
+    return plot_matrix(matrices)
+
+
+def _norm(values: np.ndarray) -> LogNorm:
+    positive = values[values > 0]
+    low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
+    return LogNorm(vmin=low, vmax=high if high > low else 10 * low)
+
+
+def _write_cells(panel: Axes, r: np.ndarray, norm: LogNorm, measure: str) -> None:
+    for i, j in zip(*np.nonzero(np.isfinite(r)), strict=True):
+        dark = r[i, j] > 0 and norm(r[i, j]) < 0.6
+        text = _number(r[i, j], measure)
+        color = PAPER if dark else INK
+        panel.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=color)
+
+
+def _number(error: float, measure: str) -> str:
+    if error == 0:
+        return "0"
+    if is_share(measure):
+        return f"{100 * error:.1f}" if error < 0.9995 else "100"
+    return f"{error:.4f}" if error >= 5e-5 else f"{error:.0e}"
