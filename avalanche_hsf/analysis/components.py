@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -135,6 +136,23 @@ def fix_noise(model: nn.Module) -> None:
         if isinstance(module, SeededNoise):
             fresh = SeededNoise(module.seed, stream=module.stream)
             module.set_extra_state(fresh.get_extra_state())
+
+
+@contextmanager
+def as_it_was(model: nn.Module) -> Iterator[None]:
+    """Puts a model into evaluation mode, its noise to the start; afterwards all is as before."""
+    training = [module for module in model.modules() if module.training]
+    noise = [module for module in model.modules() if isinstance(module, SeededNoise)]
+    before = [module.get_extra_state().clone() for module in noise]
+    model.eval()
+    fix_noise(model)
+    try:
+        yield
+    finally:
+        for source, state in zip(noise, before, strict=True):
+            source.set_extra_state(state)
+        for module in training:
+            module.training = True
 
 
 class Hybrid:

@@ -58,7 +58,7 @@ def spread_over(data: Data, n_samples: int) -> Minibatch:
             raise ValueError(f"there are no samples in {shown(data)}")
         return dataset.collate_fn(chosen)
     minibatches = minibatches_of(data)
-    together = [_joined(parts) for parts in zip(*minibatches, strict=True)]
+    together = [joined(parts) for parts in zip(*minibatches, strict=True)]
     n = n_rows(together[1])
     rows = torch.arange(0, n, max(1, n // n_samples))[:n_samples]
     return [rows_of(part, rows) for part in together]
@@ -95,9 +95,10 @@ def _dataset_of(data: Data) -> Any:
     return dataset.eval() if isinstance(dataset, AvalancheDataset) else None
 
 
-def _joined(parts: Sequence[Any]) -> Any:
+def joined(parts: Sequence[Any]) -> Any:
+    """Nested tensors of several minibatches, one after the other."""
     if isinstance(parts[0], Tensor):
         return torch.cat(list(parts))
     if isinstance(parts[0], dict):
-        return {key: _joined([part[key] for part in parts]) for key in parts[0]}
-    return type(parts[0])(_joined(group) for group in zip(*parts, strict=True))
+        return {key: joined([part[key] for part in parts]) for key in parts[0]}
+    return type(parts[0])(joined(group) for group in zip(*parts, strict=True))

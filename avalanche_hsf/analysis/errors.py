@@ -72,8 +72,7 @@ def errors_on(
 
 def loss_of(model: nn.Module, minibatch: Minibatch, criterion: Criterion | None) -> Tensor:
     """The mean criterion of a model's output and y, on a minibatch `[x, y]` or `[x, y, ..., t]`."""
-    output, y = forward(model, minibatch)
-    return _mean(_or_default(criterion, y), output, y)
+    return mean_loss(criterion, *forward(model, minibatch))
 
 
 def forward(model: nn.Module, minibatch: Minibatch) -> tuple[Any, Any]:
@@ -93,7 +92,7 @@ def _errors(model: nn.Module, minibatches: list[Minibatch], criterion: Criterion
     for minibatch in minibatches:
         output, y = forward(model, minibatch)
         chosen = _or_default(criterion, y)
-        mean = _mean(chosen, output, y).double().cpu()
+        mean = mean_loss(chosen, output, y).double().cpu()
         total, n = total + float(mean) * n_rows(y), n + n_rows(y)
         of_samples = _by_sample(chosen, output, y)
         if of_samples is not None and _is_near(of_samples.mean(), mean):
@@ -119,7 +118,9 @@ def _by_sample(criterion: Criterion, output: Any, y: Any) -> Tensor | None:
     return rows.sum(dim=1) if reduction == "sum" else rows.mean(dim=1)
 
 
-def _mean(criterion: Criterion, output: Any, y: Any) -> Tensor:
+def mean_loss(criterion: Criterion | None, output: Any, y: Any) -> Tensor:
+    """The mean criterion of an output and y; the cross entropy, if none is given."""
+    criterion = _or_default(criterion, y)
     loss = criterion(output, y)
     return loss / n_rows(y) if getattr(criterion, "reduction", "") == "sum" else loss.mean()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,10 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
-from avalanche_hsf.analysis.components import Components, fix_noise, parameters_of
+from avalanche_hsf.analysis.components import Components, as_it_was, parameters_of
 from avalanche_hsf.analysis.data import Data, spread_over
 from avalanche_hsf.analysis.errors import Criterion, loss_of
 from avalanche_hsf.checks import check_criterion_type, check_int
-from avalanche_hsf.models import SeededNoise
 
 Loss = Callable[[nn.Module], Tensor]
 
@@ -38,7 +36,7 @@ def loss_on(
     check_int("n_passes", n_passes, at_least=1)
 
     def loss(model: nn.Module) -> Tensor:
-        with _as_it_was(model), torch.random.fork_rng(devices=[]):
+        with as_it_was(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             passes = [loss_of(model, minibatch, criterion) for _ in range(n_passes)]
         return torch.stack(passes).mean()
@@ -139,20 +137,3 @@ def _gradients(loss: Tensor, parameters: Sequence[Tensor], **options: Any) -> Se
 
 def _flat(gradients: Sequence[Tensor]) -> Tensor:
     return torch.cat([gradient.flatten() for gradient in gradients] or [torch.zeros(0)])
-
-
-@contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """Puts a model into evaluation mode, its noise to the start; afterwards all is as before."""
-    training = [module for module in model.modules() if module.training]
-    noise = [module for module in model.modules() if isinstance(module, SeededNoise)]
-    before = [module.get_extra_state().clone() for module in noise]
-    model.eval()
-    fix_noise(model)
-    try:
-        yield
-    finally:
-        for source, state in zip(noise, before, strict=True):
-            source.set_extra_state(state)
-        for module in training:
-            module.training = True

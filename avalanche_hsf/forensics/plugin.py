@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
 from avalanche_hsf._private.avalanche import criterion_of
-from avalanche_hsf.analysis import ModelRecorderPlugin, loss_on
+from avalanche_hsf.analysis import ModelRecorderPlugin
 from avalanche_hsf.analysis.components import Components, check_components, parameters_of
 from avalanche_hsf.analysis.errors import Criterion
 from avalanche_hsf.checks import check_criterion_type, check_int, check_path
+from avalanche_hsf.forensics.old_samples import OldSamples
 from avalanche_hsf.forensics.page import forensics_report
 from avalanche_hsf.forensics.parts import choose_components
 from avalanche_hsf.forensics.run import RunFindings, examine_run
@@ -36,7 +37,8 @@ class ForensicsPlugin(SupervisedPlugin):
         components: See `avalanche_hsf.analysis.find_components`. Default: layers, see
             `choose_components`.
         criterion: Of output and target. Default: the strategy's.
-        n_points: Measurements in each experience of the losses on old tasks and of the drift.
+        n_points: Measurements in each experience of the losses on old tasks and of the drift,
+            dense at its beginning, where dips are.
         n_samples: Samples of each old task that those are measured on.
 
     Example:
@@ -58,7 +60,7 @@ class ForensicsPlugin(SupervisedPlugin):
         stream: Sequence[Any] | None = None,
         components: Components | None = None,
         criterion: Criterion | None = None,
-        n_points: int = 20,
+        n_points: int = 12,
         n_samples: int = 32,
     ) -> None:
         super().__init__()
@@ -72,23 +74,24 @@ class ForensicsPlugin(SupervisedPlugin):
         self._stream = stream
         self._data: list[Any] = []
         self._notes: list[str] = []
-        self._losses: list[Any] = []
-        self._start: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}
+        self._old = OldSamples()
+        self._start: dict[str, tuple[list[nn.Parameter], Tensor]] = {}
+        self._due: set[int] = set()
         self._old_losses: dict[str, list[tuple[float, float]]] = {}
         self._drift: dict[str, list[tuple[float, float]]] = {}
         self._begins: list[int] = []
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._begins.append(strategy.clock.train_iterations)
-        self._every = 0
+        self._due = set()
 
     def before_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
-        if not self._every:  # by now model and loader are adapted to the experience
-            steps = strategy.train_epochs * len(strategy.dataloader)
-            self._every = max(1, steps // self.n_points)
+        if not self._due:  # by now model and loader are adapted to the experience
+            steps = max(1, strategy.train_epochs * len(strategy.dataloader))
+            self._due = {round(steps ** (k / self.n_points)) for k in range(self.n_points + 1)}
             components = self.components or choose_components(strategy.model)
             self._start = {
-                name: [(p, p.detach().clone()) for p in parameters.values()]
+                name: (list(parameters.values()), _flat(parameters.values()))
                 for name, parameters in parameters_of(strategy.model, components).items()
                 if parameters
             }
@@ -96,26 +99,22 @@ class ForensicsPlugin(SupervisedPlugin):
     @torch.no_grad()
     def after_training_iteration(self, strategy: Any, **kwargs: Any) -> None:
         x = strategy.clock.train_iterations + 1
-        if (x - self._begins[-1]) % self._every:
+        if x - self._begins[-1] not in self._due:
             return
-        for task, loss in enumerate(self._losses):
-            value = float(loss(strategy.model))
+        criterion = self.criterion or criterion_of(strategy)
+        for task, value in enumerate(self._old.losses(strategy.model, criterion)):
             self._old_losses.setdefault(f"task {task}", []).append((x, value))
-        for name, pairs in self._start.items():
-            moved = torch.stack([(now - start).norm() for now, start in pairs]).norm()
-            size = torch.stack([start.norm() for _, start in pairs]).norm()
-            drift = float(moved / size) if size > 0 else float(moved > 0)
+        for name, (parameters, start) in self._start.items():
+            moved, size = float((_flat(parameters) - start).norm()), float(start.norm())
+            drift = moved / size if size else float(moved > 0)
             self._drift.setdefault(name, []).append((x, drift))
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self.recorder.after_training_exp(strategy)
-        experience = strategy.experience
-        self._data.append(self._samples_of(experience))
-        criterion = self.criterion or criterion_of(strategy)
-        loss = loss_on(self._data[-1], criterion, n_samples=self.n_samples)
-        self._losses.append(loss)
+        self._data.append(self._samples_of(strategy.experience))
+        self._old.add(self._data[-1], self.n_samples)
         self._start = {}
-        if self.report is not None and _is_last(experience):
+        if self.report is not None and _is_last(strategy.experience):
             self.write()
 
     def findings(self) -> RunFindings:
@@ -159,6 +158,10 @@ class ForensicsPlugin(SupervisedPlugin):
                 return candidate
         self._notes.append(f"task {len(self._data)} is measured on samples it was trained on.")
         return experience
+
+
+def _flat(parameters: Iterable[Tensor]) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in parameters])
 
 
 def _test_stream(experience: Any) -> Any:

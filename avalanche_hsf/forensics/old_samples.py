@@ -1,0 +1,41 @@
+"""A few samples of old tasks, on which a model is watched while it learns others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from avalanche_hsf.analysis.components import as_it_was
+from avalanche_hsf.analysis.data import Data, Minibatch, joined, spread_over
+from avalanche_hsf.analysis.errors import Criterion, forward, mean_loss
+from avalanche_hsf.models.tasks.nested import n_rows, rows_of
+
+
+class OldSamples:
+    """Samples of any number of tasks, which a model sees in one pass."""
+
+    def __init__(self) -> None:
+        self.minibatches: list[Minibatch] = []
+
+    def add(self, data: Data, n_samples: int) -> None:
+        """Takes evenly spaced samples of a task."""
+        self.minibatches.append(spread_over(data, n_samples))
+
+    @torch.no_grad()
+    def losses(self, model: nn.Module, criterion: Criterion | None) -> list[float]:
+        """The loss on each task. Model, its noise and all generators are left as they were."""
+        if not self.minibatches:
+            return []
+        together = [joined(parts) for parts in zip(*self.minibatches, strict=True)]
+        with as_it_was(model), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            output, y = forward(model, together)
+        losses, start = [], 0
+        for minibatch in self.minibatches:
+            rows = torch.arange(start, start + n_rows(minibatch[1]))
+            start += len(rows)
+            of_task: list[Any] = [rows_of(part, rows) for part in (output, y)]
+            losses.append(float(mean_loss(criterion, *of_task)))
+        return losses
