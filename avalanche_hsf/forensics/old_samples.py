@@ -18,20 +18,21 @@ class OldSamples:
 
     def __init__(self) -> None:
         self.minibatches: list[Minibatch] = []
+        self.together: Minibatch = ()
 
     def add(self, data: Data, n_samples: int) -> None:
         """Takes evenly spaced samples of a task."""
         self.minibatches.append(spread_over(data, n_samples))
+        self.together = [joined(parts) for parts in zip(*self.minibatches, strict=True)]
 
     @torch.no_grad()
     def losses(self, model: nn.Module, criterion: Criterion | None) -> list[float]:
         """The loss on each task. Model, its noise and all generators are left as they were."""
         if not self.minibatches:
             return []
-        together = [joined(parts) for parts in zip(*self.minibatches, strict=True)]
         with as_it_was(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            output, y = forward(model, together)
+            output, y = forward(model, self.together)
         losses, start = [], 0
         for minibatch in self.minibatches:
             rows = torch.arange(start, start + n_rows(minibatch[1]))

@@ -60,7 +60,7 @@ class ForensicsPlugin(SupervisedPlugin):
         stream: Sequence[Any] | None = None,
         components: Components | None = None,
         criterion: Criterion | None = None,
-        n_points: int = 12,
+        n_points: int = 10,
         n_samples: int = 32,
     ) -> None:
         super().__init__()
