@@ -82,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(words: list[str]) -> int:
     parser, commands = _parsers()
-    words = _with_config(words, commands)
-    return _list(parser.parse_args(words)) if "list" in words[:1] else _run(parser, words)
+    chosen = parser.parse_args(_with_config(words, commands))
+    return int(chosen.carry_out(chosen))
 
 
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
@@ -100,11 +100,20 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         command = commands.add_parser(name, help=help, description=description, allow_abbrev=False)
         add_options(command)
         options.engine(command, out)
-        command.set_defaults(parser=command)
+        command.set_defaults(parser=command, carry_out=_run)
         parsers[name] = command
     names = commands.add_parser("list", help="list every benchmark, learner, preset and metric")
     names.add_argument("kind", nargs="?", help="benchmarks, learners, groups, presets or metrics")
-    names.set_defaults(parser=names)
+    names.set_defaults(parser=names, carry_out=_list)
+    two = commands.add_parser(
+        "blame",
+        help="say which part of a model forgot, from two checkpoints and old samples",
+        description="Attributes what was forgotten between two checkpoints of any torch model to "
+        "its parts, and writes one HTML page. How it was trained does not matter.",
+        allow_abbrev=False,
+    )
+    options.blame(two)
+    two.set_defaults(parser=two, carry_out=_blame)
     return parser, parsers
 
 
@@ -126,8 +135,17 @@ def _with_config(words: list[str], commands: dict[str, _Parser]) -> list[str]:
         commands[name].error(str(error))
 
 
-def _run(parser: _Parser, words: list[str]) -> int:
-    chosen = parser.parse_args(words)
+def _blame(chosen: argparse.Namespace) -> int:
+    from avalanche_hsf.forensics.command import run
+
+    try:
+        run(chosen)
+    except (OSError, TypeError, ValueError) as error:
+        chosen.parser.error(str(error))
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> int:
     _quiet()
     from avalanche_hsf.experiments.runs.files import data_at
 

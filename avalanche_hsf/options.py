@@ -129,6 +129,48 @@ def diagnose(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def blame(parser: argparse.ArgumentParser) -> None:
+    """Two checkpoints."""
+    parser.add_argument("early", help="the model when it had learned the old task: a state dict")
+    parser.add_argument("late", help="the same model later")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="MODULE:NAME",
+        help="a function that makes the model",
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="MODULE:NAME",
+        help="a function that returns samples of the old task: a DataLoader, a Dataset or x, y",
+    )
+    parser.add_argument(
+        "--criterion",
+        metavar="MODULE:NAME",
+        help="a function that makes the loss, such as torch.nn:MSELoss (default: the cross "
+        "entropy, for classes)",
+    )
+    parser.add_argument(
+        "--components",
+        type=words,
+        metavar="A,B,...",
+        help="names of modules or parameters that may be blamed (default: layers)",
+    )
+    parser.add_argument(
+        "--task",
+        default="the old task",
+        metavar="NAME",
+        help="what the page calls it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        default="results/blame",
+        metavar="DIR",
+        help="folder for the page, tables and figures (default: %(default)s)",
+    )
+
+
 def sweep(parser: argparse.ArgumentParser) -> None:
     """A preset with one thing changed at a time."""
     _preset_runs(parser)

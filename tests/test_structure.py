@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "avalanche_hsf"
 # Each layer may import itself and what is listed.
 BELOW = {
     "_home": set(),
+    "addresses": set(),
     "_private": set(),
     "checks": set(),
     "divergence": {"_private"},
@@ -31,8 +32,9 @@ BELOW = {
     "checkpoints": {"_private", "checks", "divergence", "seeds", "models", "whole"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
     "report": {"checks", "whole"},
-    "forensics": {"_private", "checks", "analysis", "models", "report"},
+    "forensics": {"_private", "addresses", "checks", "analysis", "models", "report"},
     "experiments": {
+        "addresses",
         "_private",
         "checks",
         "divergence",
@@ -52,7 +54,7 @@ BELOW = {
     "options": set(),
     "orphans": set(),
     "terminal": set(),
-    "cli": {"options", "terminal", "experiments"},
+    "cli": {"options", "terminal", "experiments", "forensics"},
 }
 # The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
 WINGS = {

@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.analysis.components import Components, Hybrid, find_components
 from avalanche_hsf.analysis.errors import errors_on
-from avalanche_hsf.analysis.recorder import ModelRecorderPlugin
 from avalanche_hsf.analysis.shapley import Value, exact, interactions, sampled
 from avalanche_hsf.checks import check_int
+
+if TYPE_CHECKING:  # it imports Avalanche
+    from avalanche_hsf.analysis.recorder import ModelRecorderPlugin
 
 Error = Callable[[nn.Module], "float | Tensor"]
 

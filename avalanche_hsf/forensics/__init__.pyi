@@ -1,3 +1,4 @@
+from .blame import blame
 from .findings import TaskFindings, examine
 from .page import forensics_report
 from .parts import choose_components
@@ -10,6 +11,7 @@ __all__ = [
     "RunFindings",
     "TaskFindings",
     "Verdict",
+    "blame",
     "choose_components",
     "examine",
     "examine_run",

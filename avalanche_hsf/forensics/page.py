@@ -36,8 +36,9 @@ def forensics_report(
         'One task was learned: there was nothing to forget.'
     """
     verdicts = [give_verdict(task) for task in findings.tasks]
+    said = _verdicts(findings, verdicts)
     sections = [
-        _verdicts(findings, verdicts),
+        *said,
         _forgotten(findings),
         _components(findings),
         _features(findings),
@@ -49,7 +50,7 @@ def forensics_report(
         name,
         notes=[*HOW_TO_READ, *findings.notes, *_unknown(findings)],
         headline=_headline(findings, verdicts),
-        sections=[section for section in sections if section.tables or section.figures],
+        sections=[part for part in sections if part.tables or part.figures or part in said],
         about=about or {},
     )
 
@@ -69,15 +70,15 @@ def _headline(findings: RunFindings, verdicts: Sequence[Verdict]) -> str:
     return worst.sentence
 
 
-def _verdicts(findings: RunFindings, verdicts: Sequence[Verdict]) -> Section:
-    rows = [
-        [task.task, verdict.sentence, verdict.cure or "-"]
-        for task, verdict in zip(findings.tasks, verdicts, strict=True)
+def _verdicts(findings: RunFindings, verdicts: Sequence[Verdict]) -> list[Section]:
+    """What was found of each task; of a single one the headline says it."""
+    pairs = zip(findings.tasks, verdicts, strict=True)
+    if len(verdicts) == 1:
+        return [Section("What to try", verdict.cure) for verdict in verdicts if verdict.cure]
+    return [
+        Section(task.task, " ".join([verdict.sentence, verdict.cure and f"Try: {verdict.cure}."]))
+        for task, verdict in pairs
     ]
-    return Section("What was found", "", [Table("A verdict on each task", _VERDICT, rows)])
-
-
-_VERDICT = ["task", "verdict", "what to try"]
 
 
 def _forgotten(findings: RunFindings) -> Section:
@@ -99,7 +100,8 @@ def _forgotten(findings: RunFindings) -> Section:
         ]
         headers = ["task", "loss before", "after", "forgotten", "accuracy before, %", "after, %"]
         tables.append(Table("Loss and accuracy", headers, rows))
-    return Section("How much was forgotten", "Rows: after a task was learned.", tables)
+    text = "Rows: after a task was learned." if findings.losses else ""
+    return Section("How much was forgotten", text, tables)
 
 
 def _matrix(title: str, matrix: Sequence[Sequence[float]], form: str) -> Table:

@@ -30,7 +30,7 @@ def choose_components(model: nn.Module, *, at_most: int = 8) -> dict[str, list[s
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
         >>> list(choose_components(model))
-        ['0', '1', '2', 'normalization statistics']
+        ['0 (Linear)', '1 (BatchNorm1d)', '2 (Linear)', 'normalization statistics']
     """
     statistics = running_statistics(model)
     chosen, room = _children(model), at_most - bool(statistics)
@@ -38,7 +38,7 @@ def choose_components(model: nn.Module, *, at_most: int = 8) -> dict[str, list[s
         largest = max(fitting, key=lambda name: _size(model.get_submodule(name)))
         at = chosen.index(largest)
         chosen[at : at + 1] = _children(model, largest)
-    components = {name: _without(model, name, statistics) for name in chosen}
+    components = {_label(model, name): _without(model, name, statistics) for name in chosen}
     components = {name: parts for name, parts in components.items() if parts}
     if statistics:
         components[STATISTICS] = sorted(statistics)
@@ -69,6 +69,12 @@ def is_embedding(model: nn.Module, name: str) -> bool:
     """Whether a parameter is an embedding, by its module or its name."""
     module = dict(model.named_modules()).get(name.rpartition(".")[0])
     return isinstance(module, nn.Embedding) or "embedding" in name.lower()
+
+
+def _label(model: nn.Module, name: str) -> str:
+    """Its name; where that is a number, as in `nn.Sequential`, its class too."""
+    is_number = name.rpartition(".")[2].isdigit()
+    return f"{name} ({type(model.get_submodule(name)).__name__})" if is_number else name
 
 
 def _tensors(model: nn.Module) -> chain[tuple[str, Tensor]]:

@@ -88,23 +88,25 @@ def give_verdict(findings: TaskFindings) -> Verdict:
         sentence = f"{task} {lost}: {of_first} of it comes from {first}; {what}.{also}"
         return replace(verdict, sentence=sentence, culprits=(first,), kind=kind, cure=cure)
     second, next_share = others[0]
+    cure = _CURES["new head" if verdict.features == "intact" else "shared"]
     tail = f"{_said_of_features(findings, verdict.features)}.{also}"
-    if share + next_share >= TOGETHER and len(shares) > 2:
+    third = others[1][1] if others[1:] else 0.0
+    if share + next_share >= TOGETHER and third < next_share / 2:
         both = f"{first} ({of_first}) and {second} ({100 * next_share:.0f} %)"
         sentence = f"{task} {lost}; it comes from {both} together{tail}"
         culprits = first, second
-        return replace(
-            verdict, sentence=sentence, culprits=culprits, kind="together", cure=_CURES["shared"]
-        )
+        return replace(verdict, sentence=sentence, culprits=culprits, kind="together", cure=cure)
     sentence = (
         f"{task} {lost}; no single part forgot it: the largest share, {of_first}, is that of "
         f"{first}, then {second} with {100 * next_share:.0f} %{tail}"
     )
-    return replace(verdict, sentence=sentence, kind="spread", cure=_CURES["shared"])
+    return replace(verdict, sentence=sentence, kind="spread", cure=cure)
 
 
 _CURES = {
     "shared": "give each task weights of its own (TaskConditional), or rehearse old samples",
+    "new head": "fit a new head to some old samples; or give each task weights of its own "
+    "(TaskConditional)",
     "head": "put the head back, or fit it to some old samples; the features can stay",
     "turned": "fit a new head to some old samples, or put the layer back",
     "layer": "put the layer back, or protect it: freeze it, or write it for each task",
@@ -210,15 +212,12 @@ def _said_of_features(findings: TaskFindings, features: str) -> str:
 def _cancelling(attribution: Attribution) -> tuple[tuple[str, str], ...]:
     """Pairs of which each would do much harm alone, and both together do next to none."""
     alone, scale = attribution.alone, max([*map(abs, attribution.alone.values()), 0.0])
-    least = max(scale / 4, abs(attribution.before) / 4, FORGOTTEN_SHARE * abs(attribution.after))
+    least = max(scale / 10, abs(attribution.before) / 4, abs(attribution.after) / 10)
     return tuple(
         (c, d)
         for c, row in attribution.pairs.items()
         for d, both in row.items()
-        if c < d
-        and min(alone[c], alone[d]) > least
-        and both <= CANCELLED * min(alone[c], alone[d])
-        and min(-attribution.recovered[c], -attribution.recovered[d]) > 0
+        if c < d and min(alone[c], alone[d]) > least and both <= CANCELLED * min(alone[c], alone[d])
     )
 
 
@@ -230,5 +229,5 @@ def _of_pair(c: str, d: str, attribution: Attribution) -> str:
 
 
 def _percent(share: float, error: float) -> str:
-    width = "" if math.isnan(error) else f" (± {100 * WIDTH * error:.0f})"
-    return f"{100 * share:.0f} %{width}"
+    width = 100 * WIDTH * error
+    return f"{100 * share:.0f} %" + ("" if math.isnan(width) else f" (± {width:.{width < 1:d}f})")

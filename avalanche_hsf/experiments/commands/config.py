@@ -10,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from avalanche_hsf.experiments.runs.doors import nearest
+from avalanche_hsf.addresses import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from avalanche.benchmarks import CLScenario
 from torch import nn
 
+from avalanche_hsf.addresses import is_address, load, nearest
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Learner, Problem
 from avalanche_hsf.experiments.learners.base import RATES
@@ -24,44 +21,6 @@ from avalanche_hsf.experiments.runs.problems import given, measured_by, problem_
 
 Named = str | Any
 """A name of this package, an address `module:name`, or the thing itself."""
-
-
-def load(address: str) -> Any:
-    """What an address `module:name` stands for; modules are also found in the working folder.
-
-    Raises:
-        ValueError: There is no such module, or nothing of that name in it.
-    """
-    module_name, _, name = address.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = import_module(module_name)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == module_name.split(".")[0]:
-            where = f"in {os.getcwd()} or on the Python path"
-            raise ValueError(f"{address}: there is no module {module_name} {where}") from error
-        raise ValueError(
-            f"{address}: importing {module_name} failed: {type(error).__name__}: {error}"
-        ) from error
-    value: Any = module
-    for part in name.split("."):
-        if not hasattr(value, part):
-            near = nearest(part, [n for n in vars(value) if not n.startswith("_")])
-            raise ValueError(f"{address}: {module_name} has no {part or 'empty name'}{near}")
-        value = getattr(value, part)
-    return value
-
-
-def is_address(name: Any) -> bool:
-    """Whether a name is that of something in a module."""
-    return isinstance(name, str) and ":" in name
-
-
-def nearest(name: str, known: Any) -> str:
-    """The known name that looks like a misspelled one, as the end of a message."""
-    close = get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def label_of(thing: Named) -> str:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from avalanche_hsf.addresses import load
 from avalanche_hsf.benchmarks.idx import DATA_ROOT, data_at
 from avalanche_hsf.experiments.runs.digest import digest_of
-from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of, load
+from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.record import Key, Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile, versions
 from avalanche_hsf.experiments.runs.run import run, silence_avalanche

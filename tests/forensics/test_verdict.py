@@ -1,0 +1,196 @@
+"""Culprits that were planted are found, and no other is."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from avalanche_hsf.forensics import examine, give_verdict
+
+SEEDS = range(5)
+WIDTH = 16
+
+
+class Net(nn.Module):
+    """An embedding, a normalized layer, two more layers and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(2, 20)
+        self.first = nn.Linear(20, 32)
+        self.norm = nn.BatchNorm1d(32)
+        self.second = nn.Linear(32, WIDTH)
+        self.features = nn.Linear(WIDTH, WIDTH)
+        self.head = nn.Linear(WIDTH, 4)
+
+    def forward(self, x):
+        x = x + self.embedding(torch.zeros(len(x), dtype=torch.long))
+        x = torch.relu(self.norm(self.first(x)))
+        return self.head(self.features(torch.relu(self.second(x))))
+
+
+def samples(seed, n):
+    generator = torch.Generator().manual_seed(seed)
+    centres = 1.2 * torch.randn(4, 20, generator=torch.Generator().manual_seed(seed // 100))
+    y = torch.randint(4, (n,), generator=generator)
+    return centres[y] + 0.8 * torch.randn(n, 20, generator=generator), y
+
+
+def trained(seed, model):
+    torch.manual_seed(seed)
+    model = model()
+    x, y = samples(100 * seed, 200)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(150):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def rotation(generator):
+    return torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator)).Q
+
+
+def head(model, generator):
+    model.head.weight.copy_(model.head.weight.roll(1, 0))
+
+
+def one_layer(model, generator):
+    model.first.weight += torch.randn(model.first.weight.shape, generator=generator)
+
+
+def features_rotated(model, generator):
+    Q = rotation(generator)
+    model.features.weight.copy_(Q @ model.features.weight)
+    model.features.bias.copy_(Q @ model.features.bias)
+
+
+def statistics(model, generator):
+    model.norm.running_mean += 8 * torch.randn(32, generator=generator)
+    model.norm.running_var *= 0.02
+
+
+def embeddings(model, generator):
+    model.embedding.weight += 4 * torch.randn(2, 20, generator=generator)
+
+
+PLANTED = {
+    "head": (head, "head", "head", {"intact"}),
+    "one layer": (one_layer, "first", "layer", {"intact", "turned", "lost"}),
+    "features rotated": (features_rotated, "features", "layer", {"turned"}),
+    "statistics": (
+        statistics,
+        "normalization statistics",
+        "normalization statistics",
+        {"intact", "turned", "lost"},
+    ),
+    "embeddings": (embeddings, "embedding", "embeddings", {"intact", "turned", "lost"}),
+}
+
+
+def planted(early, plant, seed):
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        plant(late, torch.Generator().manual_seed(1000 + seed))
+    return late
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_culprit_is_found(name, seed):
+    plant, culprit, kind, features = PLANTED[name]
+    early = trained(seed, Net)
+    found = examine(early, planted(early, plant, seed), samples(100 * seed + 1, 200))
+    verdict = give_verdict(found)
+    assert verdict.culprits == (culprit,), verdict.sentence
+    assert verdict.kind == kind
+    assert verdict.features in features
+    assert culprit in verdict.sentence and "fell from" in verdict.sentence and verdict.cure
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_components_that_cancel(seed):
+    """Units of a layer that swap places change nothing, though both layers around them moved."""
+
+    def swap(model, generator):
+        order = torch.randperm(WIDTH, generator=generator)
+        model.second.weight.copy_(model.second.weight[order])
+        model.second.bias.copy_(model.second.bias[order])
+        model.features.weight.copy_(model.features.weight[:, order])
+
+    early = trained(seed, Net)
+    data = samples(100 * seed + 1, 200)
+    verdict = give_verdict(examine(early, planted(early, swap, seed), data))
+    assert (verdict.kind, verdict.culprits) == ("none", ())
+    assert verdict.cancelling == (("features", "second"),) or verdict.cancelling == (
+        ("second", "features"),
+    )
+    assert "cancel" in verdict.sentence
+
+    def swap_and_head(model, generator):
+        swap(model, generator)
+        head(model, generator)
+
+    verdict = give_verdict(examine(early, planted(early, swap_and_head, seed), data))
+    assert verdict.culprits == ("head",), verdict.sentence
+    assert len(verdict.cancelling) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_without_forgetting_is_given_no_culprit(seed):
+    def nothing(model, generator):
+        pass
+
+    def hardly(model, generator):
+        for p in model.parameters():
+            p += 1e-3 * torch.randn(p.shape, generator=generator)
+
+    early = trained(seed, Net)
+    for plant in (nothing, hardly):
+        found = examine(early, planted(early, plant, seed), samples(100 * seed + 1, 200))
+        verdict = give_verdict(found)
+        assert (verdict.kind, verdict.culprits, verdict.cure) == ("none", (), "")
+        assert "lost nothing" in verdict.sentence
+
+
+def test_the_same_task_learned_on_is_not_forgotten():
+    early = trained(0, Net)
+    late = copy.deepcopy(early).train()
+    x, y = samples(2, 200)
+    optimizer = torch.optim.Adam(late.parameters(), 1e-3)
+    for _ in range(50):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(late(x), y).backward()
+        optimizer.step()
+    assert give_verdict(examine(early, late.eval(), samples(1, 200))).kind == "none"
+
+
+def test_few_samples_do_not_support_a_verdict():
+    early = trained(0, Net)
+
+    def everywhere(model, generator):
+        for p in model.parameters():
+            p += 0.5 * torch.randn(p.shape, generator=generator)
+
+    x, y = samples(1, 200)
+    found = examine(early, planted(early, everywhere, 0), (x[:6], y[:6]))
+    verdict = give_verdict(found)
+    assert verdict.kind in {"unclear", "spread", "none", "together"}
+    assert verdict.culprits == () or verdict.kind == "together"
+
+
+def test_regression_has_no_probe_and_says_so():
+    torch.manual_seed(0)
+    early = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 3))
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        late[2].bias += 3
+    x = torch.randn(100, 3)
+    y = early(x).detach() + 0.01 * torch.randn(100, 3)
+    found = examine(early, late, (x, y), criterion=nn.MSELoss())
+    verdict = give_verdict(found)
+    assert found.accuracy is None and found.probe is None
+    assert verdict.culprits == ("2 (Linear)",) and "error rose" in verdict.sentence
+    assert verdict.features == "unknown"
