@@ -171,12 +171,10 @@ def test_crowded_points(spread):
 
 
 def test_where_names_have_no_place_there_is_a_legend():
-    names = [f"a-learner-with-a-long-name-{'x' * 60}-{k}" for k in range(3)] + ["short"]
-    matrices = {name: torch.ones(2, 2) for name in names}
-    figure = plot_frontier(matrices, kept=dict.fromkeys(names, 1e3), ours=["short"])
-    assert set(names) <= written(figure) and not figure.axes[0].texts
     matrices = random_matrices(60, scale=0) | {"learner-0": torch.ones(5, 5)}
-    check_readable(plot_frontier(matrices, kept=dict.fromkeys(matrices, 5e6)))
+    figure = plot_frontier(matrices, kept=dict.fromkeys(matrices, 5e6))
+    check_readable(figure)
+    assert set(matrices) <= written(figure) and not figure.axes[0].texts
     check_readable(plot_accuracy_over_stream(matrices))
 
 

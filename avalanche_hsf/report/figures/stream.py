@@ -208,7 +208,7 @@ def _crowd(curves: Mapping[str, np.ndarray]) -> tuple[float, float] | None:
     least = max(3, len(lows) // 2)
     for n in range(len(lows) - 1, least - 1, -1):  # the largest group that is close together
         low = lows[n - 1]
-        if 100 - low < _CROWDED * whole:
+        if 0 < 100 - low < _CROWDED * whole:
             margin = 0.06 * (100 - low)
             return float(np.floor(low - margin)), 100 + margin
     return None
