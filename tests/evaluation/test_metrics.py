@@ -21,7 +21,6 @@ from avalanche_hsf.evaluation import (
     mse_forgetting_metrics,
     mse_metrics,
 )
-from avalanche_hsf.report import plot_mse_matrices, plot_task_over_stream
 
 # After training experience i the model below puts out LEVELS[i] everywhere; samples are 0, so
 # R[i, j] = LEVELS[i]^2 for every j.
@@ -180,21 +179,6 @@ def test_mse_does_not_depend_on_how_it_is_batched():
 def test_outputs_and_targets_of_different_shape_are_not_broadcast():
     with pytest.raises(ValueError, match="in the shape of their targets"):
         MeanSquaredError().update(torch.zeros(5, 10), torch.zeros(5))
-
-
-def test_figures_show_what_they_are_given(tmp_path):
-    r = torch.tensor([[0.1, 7.0], [0.4, 0.0]], dtype=torch.float64)
-    figure = plot_mse_matrices({"a": r, "b": r})
-    panels = [panel for panel in figure.axes if panel.get_title()]
-    assert [panel.get_title() for panel in panels] == ["a", "b"]
-    assert [text.get_text() for text in panels[0].texts] == ["0.1000", "0.4000", "0e+00"]
-    figure.savefig(tmp_path / "r.png")
-    figure = plot_task_over_stream({"a": [r], "b": [r, 2 * r]})
-    (panel,) = figure.axes
-    assert panel.lines[0].get_ydata().tolist() == [0.1, 0.4]
-    assert panel.lines[1].get_ydata() == pytest.approx([0.15, 0.6])
-    assert panel.get_yscale() == "log"
-    figure.savefig(tmp_path / "t.png")
 
 
 def test_the_error_rate_matrix_is_one_minus_avalanches_accuracy():

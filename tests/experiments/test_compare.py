@@ -13,6 +13,7 @@ from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, ex
 from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
 from avalanche_hsf.experiments.runs.doors import find_learner
 from avalanche_hsf.experiments.runs.engines import in_process
+from avalanche_hsf.report import colors
 from avalanche_hsf.training import PRESETS
 
 
@@ -185,9 +186,9 @@ def test_bad_words_end_with_one_line(words, message, tmp_path, capsys):
 
 def test_the_frontier_has_a_point_for_each_learner():
     runs = Runs([made("hsf-isolated", 0, 1e-6), made("mlp-replay", 0, 1e-3, raw_samples=50)])
-    figure = frontier(SYNTHETIC, LEARNERS, runs)
+    figure = frontier(SYNTHETIC, LEARNERS, runs, colors(runs.learners))
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert {"isolated", "mlp-replay"} <= set(texts)
+    assert {"hsf-isolated", "mlp-replay"} <= set(texts)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

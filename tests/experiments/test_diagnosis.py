@@ -35,7 +35,7 @@ def test_the_command(tmp_path, capsys):
             assert found["before"] == pytest.approx(column[task], rel=0.2)
         assert len(each.findings["sharpness"]) == 4
     assert set(shares([mlp])) == {"encoder", "decoder"}
-    assert all(len(values) == 4 for values in shares([mlp]).values())
+    assert all([len(row) for row in rows] == [4] for rows in shares([mlp]).values())
     assert len(curves([mlp], "Drift_Epoch")["encoder"]) == 10
     assert set(curves([ours], "WrittenDrift_Epoch")) == {f"Task{k}" for k in range(4)}
     # Started again, it looks into nothing anew.

@@ -87,11 +87,11 @@ def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
     plot = partial(plot_curves, steps=runs[0].epochs)  # one full batch an epoch
     terms, latents = curves(runs, "LossTerm_Epoch"), curves(runs, "Latents_Epoch")
     drift = {
-        "parameters": curves(runs, "Drift_Epoch"),
-        "weights written for old tasks": curves(runs, "WrittenDrift_Epoch"),
+        "relative drift of parameters": curves(runs, "Drift_Epoch"),
+        "relative drift of written weights": curves(runs, "WrittenDrift_Epoch"),
     }
-    losses = {"term": terms, "norm of its gradient": curves(runs, "LossTermGradient_Epoch")}
-    conflict = {"cosine of gradients, mean over old tasks": _over_tasks(runs)}
+    losses = {"loss term": terms, "norm of its gradient": curves(runs, "LossTermGradient_Epoch")}
+    conflict = {"cosine, mean over old tasks": _over_tasks(runs)}
     drawn = {
         "shares": plot_shares(shares(runs), title=f"Forgetting by component: {spread}"),
         "drift": plot(drift, title=f"Drift since the task began: {about}"),

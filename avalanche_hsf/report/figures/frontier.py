@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from avalanche_hsf.report.figures.labels import place_names
 from avalanche_hsf.report.figures.matrices import Matrices, final_errors, spread_in_words, stacked
-from avalanche_hsf.report.figures.scales import form_of_measure, in_bytes, log_axis
+from avalanche_hsf.report.figures.scales import form_of_measure, in_bytes, in_numbers, log_axis
 from avalanche_hsf.report.figures.style import (
     INK,
     PAPER,
     Look,
     add_legend,
     dress,
+    legend_height,
     line_handle,
     looks_of,
     new_figure,
@@ -87,7 +89,7 @@ def plot_frontier(
             linestyle="none",
             zorder=4,
         )
-    form = in_bytes if unit == "bytes" else None
+    form = in_bytes if unit == "bytes" else in_numbers
     log_axis(panel, "x", [x for x, _ in points.values()], form)
     ends = [end for bar in bars.values() for end in bar]
     log_axis(panel, "y", ends, form_of_measure(measure))
@@ -95,17 +97,19 @@ def plot_frontier(
     _add_key(
         figure, bool(keeps_samples), bool(ours), seeds=any(len(a) > 1 for a in arrays.values())
     )
-    unplaced = place_names(panel, points, bars=bars, bold=ours)
-    if unplaced:
-        handles = [line_handle(name, looks[name]) for name in unplaced]
-        add_legend(figure, handles, loc="outside right center")
+    if not place_names(figure, panel, points, bars=bars, bold=ours):
+        figure.set_figheight(max(4.4, legend_height(len(points)) + 0.6))
+        handles = [line_handle(name, looks[name], linestyle="none") for name in points]
+        legend = add_legend(figure, handles, loc="outside right center")
+        for text in legend.get_texts():
+            text.set_fontweight("bold" if text.get_text() in ours else "normal")
     return figure
 
 
 def _add_key(figure: Figure, samples: bool, ours: bool, *, seeds: bool) -> None:
     """What the marks mean, below the panel."""
-    empty = {"linestyle": "none", "color": INK}
-    hollow = {"markerfacecolor": PAPER, "markeredgewidth": 1.4}
+    empty: dict[str, Any] = {"linestyle": "none", "color": INK}
+    hollow: dict[str, Any] = {"markerfacecolor": PAPER, "markeredgewidth": 1.4}
     handles = []
     if samples:
         handles += [
@@ -117,4 +121,6 @@ def _add_key(figure: Figure, samples: bool, ours: bool, *, seeds: bool) -> None:
     if ours:
         handles.append(Line2D([], [], label="bold: this package", **empty))
     if handles:
-        add_legend(figure, handles, loc="outside lower center", ncols=len(handles))
+        legend = add_legend(figure, handles, loc="outside lower center", ncols=len(handles))
+        if ours:
+            legend.get_texts()[-1].set_fontweight("bold")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from avalanche_hsf.report.figures.style import INK, MUTED, SMALL
 
@@ -39,12 +40,13 @@ class Box(NamedTuple):
 
 
 def place_names(
+    figure: Figure,
     panel: Axes,
     points: Mapping[str, tuple[float, float]],
     *,
     bars: Mapping[str, tuple[float, float]],
     bold: Collection[str] = (),
-) -> list[str]:
+) -> bool:
     """Writes each name near its point, joined by a line where it had to go further.
 
     The panel's limits and the layout of its figure must be set: later changes move points, and
@@ -52,15 +54,15 @@ def place_names(
     free place, with the least crossing of bars and lines.
 
     Args:
+        figure: The panel's.
         panel: Where the points are.
         points: x and y by name.
         bars: Lower and upper end of the vertical bar at each point.
         bold: Names to be set in bold.
 
     Returns:
-        The names for which there was no place.
+        Whether there was a place for each; if not, none is written.
     """
-    figure = panel.figure
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()
     scale = 72 / figure.dpi
@@ -75,7 +77,7 @@ def place_names(
         extent = text.get_window_extent(renderer)
         sizes[name] = extent.width * scale + 2 * _GAP, extent.height * scale + 2 * _GAP
         text.remove()
-    frame = Box(*(panel.bbox.extents * scale))
+    frame = Box(*(float(edge) * scale for edge in panel.bbox.extents))
     taken = [_around(middle, 2 * _MARKER, 2 * _MARKER) for middle in middles.values()]
     thin = []
     for name, (low, high) in bars.items():
@@ -83,7 +85,7 @@ def place_names(
         (left, bottom), (_, top) = at(x, low), at(x, high)
         thin.append(Box(left - 1, bottom, left + 1, top))
     lines: list[Box] = []
-    unplaced = []
+    places = {}
     for name in sorted(points, key=lambda name: -_neighbours(middles[name], middles)):
         best, least = None, math.inf
         for cost, box in _candidates(middles[name], *sizes[name]):
@@ -95,12 +97,13 @@ def place_names(
             if cost < least:
                 best, least = box, cost
         if best is None:
-            unplaced.append(name)
-            continue
+            return False
+        places[name] = best
         taken.append(best)
         lines += _line(middles[name], best)
-        _write(panel, name, points[name], middles[name], best, _weight(name, bold))
-    return unplaced
+    for name, box in places.items():
+        _write(panel, name, points[name], middles[name], box, _weight(name, bold))
+    return True
 
 
 def _write(

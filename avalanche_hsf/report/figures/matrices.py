@@ -18,7 +18,8 @@ def stacked(matrices: Matrices) -> dict[str, np.ndarray]:
     """By name a `seeds x T x T` array.
 
     Raises:
-        ValueError: There are no learners, one has no runs, or they are not of one number of tasks.
+        ValueError: There are no learners, one has no runs, they are not of one number of tasks, or
+            an error was measured in some runs of a learner alone, as after one diverged.
     """
     if not matrices:
         raise ValueError("matrices is empty: a figure needs a learner, as {name: [R, ...]}")
@@ -76,4 +77,11 @@ def _stack(name: str, runs: Sequence[Tensor] | Tensor) -> np.ndarray:
         raise ValueError(
             f"{name} must have matrices of shape (T, T), got {', '.join(map(str, sorted(shapes)))}"
         )
-    return np.stack([torch.as_tensor(run, dtype=torch.float64).cpu().numpy() for run in runs])
+    array = np.stack([torch.as_tensor(run, dtype=torch.float64).cpu().numpy() for run in runs])
+    measured = np.isfinite(np.tril(array))
+    if (measured.any(axis=0) != measured.all(axis=0)).any():
+        raise ValueError(
+            f"{name} has errors that are finite in some runs alone: leave out runs that diverged, "
+            "and say so"
+        )
+    return array

@@ -19,7 +19,7 @@ from avalanche_hsf.report.figures.matrices import (
     seeds_in_words,
     stacked,
 )
-from avalanche_hsf.report.figures.scales import is_share, percent
+from avalanche_hsf.report.figures.scales import form_of_measure, is_share, log_ticks
 from avalanche_hsf.report.figures.style import (
     FAINT,
     INK,
@@ -57,16 +57,16 @@ def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None =
     side = (width - 0.9) / columns
     seeds = seeds_in_words(arrays)
     of_seeds = seeds if seeds == "1 seed" else f"median of {seeds}"
-    title = title or f"{measure} on each task after each task: {of_seeds}"
+    title = title or f"{measure[0].upper()}{measure[1:]} on each task after each task: {of_seeds}"
     figure = new_figure(0.35 + rows * (side + 0.05), width=width, title=title)
-    norm = _norm(np.concatenate([r[np.isfinite(r)] for r in medians.values()]))
+    low, high = _limits(np.concatenate([r[np.isfinite(r)] for r in medians.values()]))
+    norm = LogNorm(low, high)
     # Room for a number of 8 points: some 30 points for an error, 20 for percents.
     fits = (side - 0.55) * 72 / n_tasks > (20 if is_share(measure) else 29)
     colours = matplotlib.colormaps["viridis"].with_extremes(under=FAINT, bad=PAPER)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    drawn = []
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for i, (panel, (name, r)) in enumerate(zip(panels, medians.items(), strict=False)):
-        image = panel.imshow(np.where(r == 0, norm.vmin / 10, r), norm=norm, cmap=colours)
+        image = panel.imshow(np.where(r == 0, 1e-300, r), norm=norm, cmap=colours)
         dress(
             panel,
             title=name,
@@ -76,21 +76,20 @@ def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None =
         )
         if fits:
             _write_cells(panel, r, norm, measure)
-        task_ticks(panel, "x", n_tasks)
-        task_ticks(panel, "y", n_tasks)
-        drawn.append(panel)
-    for panel in list(panels):  # the rest of the last row
+        task_ticks(panel, "x", n_tasks, at_most=7)
+        task_ticks(panel, "y", n_tasks, at_most=7)
+    for panel in panels[n:]:
         panel.remove()
     has_zero = any((r == 0).any() for r in medians.values())
     bar = figure.colorbar(
-        image, ax=drawn, shrink=0.8, aspect=28, extend="min" if has_zero else "neither"
+        image, ax=list(panels[:n]), shrink=0.8, aspect=28, extend="min" if has_zero else "neither"
     )
     grey = ", grey: 0" if has_zero else ""
     bar.set_label(f"{measure}{grey}", fontsize=SMALL + 0.5, color=INK)
     bar.ax.tick_params(which="both", labelsize=SMALL, labelcolor=INK)
-    if is_share(measure):
-        bar.ax.yaxis.set_major_formatter(lambda share, _: percent(share))
-        bar.ax.yaxis.set_minor_formatter(lambda share, _: "")
+    ticks, texts, minor = log_ticks(low, high, form_of_measure(measure))
+    bar.set_ticks(ticks, labels=texts)
+    bar.set_ticks(minor, minor=True)
     return figure
 
 
@@ -100,10 +99,12 @@ def plot_mse_matrices(matrices: Mapping[str, Tensor]) -> Figure:
     return plot_matrix(matrices)
 
 
-def _norm(values: np.ndarray) -> LogNorm:
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Of the colours; zeros, which are grey, do not count."""
     positive = values[values > 0]
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    return LogNorm(vmin=low, vmax=high if high > low else 10 * low)
+    # At least a decade, so that errors that are nearly the same have nearly one colour.
+    return float(min(low, high / 10)), float(high)
 
 
 def _write_cells(panel: Axes, r: np.ndarray, norm: LogNorm, measure: str) -> None:
@@ -118,5 +119,5 @@ def _number(error: float, measure: str) -> str:
     if error == 0:
         return "0"
     if is_share(measure):
-        return f"{100 * error:.1f}" if error < 0.9995 else "100"
+        return "<0.1" if error < 5e-4 else f"{100 * error:.1f}" if error < 0.9995 else "100"
     return f"{error:.4f}" if error >= 5e-5 else f"{error:.0e}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from avalanche_hsf.report.figures.style import (
 
 _MOST_PATHS = 40
 """Drawn of each name; the mean is of all."""
-_CHANGES = (("just learned", "--"), ("after the last task", "-"))
+_CHANGES: tuple[tuple[str, Any], ...] = (("just learned", "--"), ("after the last task", "-"))
 
 
 def plot_paths(
@@ -49,7 +50,7 @@ def plot_paths(
         >>> walks = torch.randn(20, 11, 3, generator=torch.Generator().manual_seed(0)).cumsum(1)
         >>> figure = plot_paths({"T0": walks, "T1": walks + 5})
         >>> [panel.get_ylabel() for panel in figure.axes]
-        ['latent 0', 'latent 2']
+        ['latent 1', 'latent 2']
     """
     check_positive("horizon", horizon)
     check_size("n_coordinates", n_coordinates)
@@ -64,9 +65,13 @@ def plot_paths(
         for name, array in arrays.items():
             times = np.linspace(0, horizon, array.shape[1])
             look = looks[name]
-            thin = {"color": look.color, "linewidth": 0.5, "alpha": 0.35}
+            thin: dict[str, Any] = {"color": look.color, "linewidth": 0.5, "alpha": 0.35}
             panel.plot(times, array[:_MOST_PATHS, :, k].T, **thin)
-            bold = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
+            bold: dict[str, Any] = {
+                "color": look.color,
+                "linestyle": look.linestyle,
+                "marker": look.marker,
+            }
             every = max(1, len(times) // 6)
             mean = array[:, :, k].mean(axis=0)
             panel.plot(times, mean, **bold, linewidth=2, markersize=4.5, markevery=every)

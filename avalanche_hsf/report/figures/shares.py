@@ -58,7 +58,7 @@ def plot_shares(
     dress(panel, x="forgetting of task", grid="")
     _name_ticks(panel, "x", [f"T{j}" for j in range(n_tasks)])
     _name_ticks(panel, "y", list(arrays))
-    _add_bar(figure, [panel], f"{measure} added (below 0: taken away)")
+    _add_bar(figure, [panel], f"{measure} added")
     return figure
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,17 +14,26 @@ from avalanche_hsf.checks import check_int
 from avalanche_hsf.report.figures.matrices import Matrices, spread_in_words, stacked
 from avalanche_hsf.report.figures.scales import is_share, log_axis
 from avalanche_hsf.report.figures.style import (
+    INK,
+    SMALL,
     Look,
     add_legend,
     dress,
+    legend_height,
     line_handle,
     looks_of,
     new_figure,
     task_ticks,
 )
 
+Centre = Literal["mean", "median"]
+
 _CROWDED = 0.25
 """Share of the whole range that the best learners may take to be drawn again, enlarged."""
+
+
+_MOST_BANDS = 3
+"""Learners whose ranges can be drawn as bands; of more as bars, side by side."""
 
 
 def plot_task_over_stream(
@@ -37,7 +48,7 @@ def plot_task_over_stream(
 
     Args:
         matrices: By learner its runs' matrices R, see `Matrices`. Their median is drawn as a line,
-            their range as a band.
+            their range as a band or bars.
         task: The task to follow, from 0 to T - 1.
         measure: What the errors are.
         colors: Looks by learner, see `colors`.
@@ -50,15 +61,12 @@ def plot_task_over_stream(
     n_tasks = next(iter(arrays.values())).shape[1]
     check_int("task", task, at_least=0, at_most=n_tasks - 1)
     curves = {name: array[:, task:, task] for name, array in arrays.items()}
-    name = _measured(measure)
-    title = title or f"{name} on T{task} while later tasks are learned"
-    figure = new_figure(3.4, title=f"{title} ({spread_in_words('median', arrays)})")
-    panel = figure.subplots()
-    _draw(panel, curves, looks, np.arange(task, n_tasks), np.median, share=is_share(measure))
-    dress(panel, x="after training task", y=_label(f"{name} on T{task}", measure))
+    name, x = _measured(measure), np.arange(task, n_tasks)
+    title = title or f"{_capital(name)} on T{task} while later tasks are learned"
+    title = f"{title} ({spread_in_words('median', arrays)})"
+    figure, panel = _draw_all(curves, looks, x, "median", measure, title, f"{name} on T{task}")
+    panel.set_xlabel("after training task")
     task_ticks(panel, "x", n_tasks, first=task)
-    ends = {learner: float(np.median(c[:, -1])) for learner, c in curves.items()}
-    _add_legend(figure, looks, ends, measure)
     return figure
 
 
@@ -75,7 +83,7 @@ def plot_accuracy_over_stream(
 
     Args:
         matrices: By learner its runs' matrices R, see `Matrices`. Their mean is drawn as a line,
-            their range as a band; learners that were trained once, on all tasks, as a point.
+            their range as a band or bars; what was trained once, on all tasks, as a point.
         measure: What the errors are: of a rate the accuracies are drawn, in percent.
         colors: Looks by learner, see `colors`.
         title: Of the figure.
@@ -86,27 +94,44 @@ def plot_accuracy_over_stream(
         name: np.stack([array[:, k, : k + 1].mean(axis=1) for k in range(n_tasks)], axis=1)
         for name, array in arrays.items()
     }
-    share, seen, name = is_share(measure), np.arange(1, n_tasks + 1), _measured(measure)
-    spread = spread_in_words("mean", arrays)
-    title = title or f"{name[0].upper()}{name[1:]} on all tasks so far"
+    name, seen = _measured(measure), np.arange(1, n_tasks + 1)
+    title = title or f"{_capital(name)} on all tasks so far"
+    title = f"{title} ({spread_in_words('mean', arrays)})"
+    figure, panel = _draw_all(curves, looks, seen, "mean", measure, title, f"mean {name}")
+    panel.set_xlabel("tasks learned")
+    panel.set_xticks(seen[:: math.ceil(n_tasks / 12)])
+    return figure
+
+
+def _draw_all(
+    curves: Mapping[str, np.ndarray],
+    looks: Mapping[str, Look],
+    x: np.ndarray,
+    centre: Centre,
+    measure: str,
+    title: str,
+    label: str,
+) -> tuple[Figure, Axes]:
+    """All learners, a legend, and above it once more the best ones if they are crowded.
+
+    Returns the figure and the panel of all learners.
+    """
+    share = is_share(measure)
     zoom = _crowd(curves) if share else None
-    figure = new_figure(3.4 if zoom is None else 5.2, title=f"{title} ({spread})")
-    ratios = [1] if zoom is None else [1.2, 1]
+    height = max(3.4 if zoom is None else 5.2, legend_height(len(curves)))
+    figure = new_figure(height, title=title)
+    ratios = [1.0] if zoom is None else [1.2, 1.0]
     panels = figure.subplots(len(ratios), 1, squeeze=False, sharex=True, height_ratios=ratios)[:, 0]
     for panel in panels:
-        _draw(panel, curves, looks, seen, np.mean, share=share)
-        dress(panel, y=_label(f"mean {name}", measure))
+        _draw(panel, curves, looks, x, centre, share=share)
+        dress(panel, y=f"{label}, %" if share else label)
     if zoom is not None:
         panels[0].set_ylim(*zoom)
-        panels[0].set_title(f"above {zoom[0]:.0f} %, enlarged", fontsize=8.5, loc="left")
-        panels[1].set_title("all", fontsize=8.5, loc="left")
+        for panel, text in zip(panels, (f"above {zoom[0]:.0f} %, enlarged", "all"), strict=True):
+            panel.set_title(text, fontsize=SMALL + 0.5, loc="left", color=INK)
         panels[1].axhspan(*zoom, color="0.94", zorder=0, linewidth=0)
-    panels[-1].set(xlabel="tasks learned")
-    step = max(1, -(-n_tasks // 12))
-    panels[-1].set_xticks([k for k in seen if (k - 1) % step == 0])
-    ends = {learner: float(np.mean(c[:, -1])) for learner, c in curves.items()}
-    _add_legend(figure, looks, ends, measure)
-    return figure
+    _add_legend(figure, looks, curves, centre, share)
+    return figure, panels[-1]
 
 
 def _draw(
@@ -114,23 +139,29 @@ def _draw(
     curves: Mapping[str, np.ndarray],
     looks: Mapping[str, Look],
     x: np.ndarray,
-    centre: object,
+    centre: Centre,
     *,
     share: bool,
 ) -> None:
-    """Lines and bands of errors, `runs x points` each; of shares as accuracies in percent."""
-    for name, errors in curves.items():
+    """Lines and ranges of errors, `runs x points` each; of shares as accuracies in percent."""
+    bands = len(curves) <= _MOST_BANDS
+    shifts = np.zeros(len(curves)) if bands else np.linspace(-0.15, 0.15, len(curves))
+    for shift, (name, errors) in zip(shifts, curves.items(), strict=True):
         measured = np.isfinite(errors).all(axis=0)
-        at, values = x[measured], _shown(errors[:, measured], share)
-        middle = np.median(values, axis=0) if centre is np.median else values.mean(axis=0)
+        at, values = x[measured] + shift, _shown(errors[:, measured], share)
+        middle = np.median(values, axis=0) if centre == "median" else values.mean(axis=0)
         look = looks[name]
-        style = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
+        style: dict[str, Any] = {
+            "color": look.color,
+            "linestyle": look.linestyle,
+            "marker": look.marker,
+        }
         panel.plot(at, middle, label=name, markersize=4.5, linewidth=1.5, **style)
-        if len(values) > 1 and len(at) > 1:
-            low, high = values.min(axis=0), values.max(axis=0)
+        low, high = values.min(axis=0), values.max(axis=0)
+        if bands and len(at) > 1:
             panel.fill_between(at, low, high, color=look.color, alpha=0.18, linewidth=0)
-        elif len(values) > 1:
-            panel.vlines(at, values.min(axis=0), values.max(axis=0), color=look.color)
+        else:
+            panel.vlines(at, low, high, color=look.color, linewidth=1)
     if share:
         low = min(float(np.nanmin(_shown(errors, share))) for errors in curves.values())
         floor = 0.0 if low < 30 else low - 0.08 * (100 - low)
@@ -147,27 +178,37 @@ def _measured(measure: str) -> str:
     return "accuracy" if is_share(measure) else measure
 
 
-def _label(name: str, measure: str) -> str:
-    return f"{name}, %" if is_share(measure) else name
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _add_legend(
-    figure: Figure, looks: Mapping[str, Look], ends: Mapping[str, float], measure: str
+    figure: Figure,
+    looks: Mapping[str, Look],
+    curves: Mapping[str, np.ndarray],
+    centre: Centre,
+    share: bool,
 ) -> None:
     """Beside the panel, in the order in which the lines end there."""
-    upwards = not is_share(measure)  # drawn as errors: the largest is on top
-    names = sorted(ends, key=lambda name: ends[name], reverse=upwards)
-    handles = [line_handle(name, looks[name]) for name in names]
+    middle = np.median if centre == "median" else np.mean
+    ends = {name: float(middle(errors[:, -1])) for name, errors in curves.items()}
+    # Drawn as errors, the largest is on top.
+    names = sorted(ends, key=lambda name: ends[name], reverse=not share)
+    # Where nothing but the end was measured there is a point and no line.
+    points = {name for name, c in curves.items() if np.isfinite(c).all(axis=0).sum() == 1}
+    bare = {name: {"linestyle": "none"} if name in points else {} for name in names}
+    handles = [line_handle(name, looks[name], **bare[name]) for name in names]
     add_legend(figure, handles, loc="outside right center")
 
 
 def _crowd(curves: Mapping[str, np.ndarray]) -> tuple[float, float] | None:
-    """The range of the best learners in percent, if at least three are crowded there."""
+    """The range of the best learners in percent, if three, and half of all, are crowded there."""
     lows = sorted((100 * (1 - np.nanmax(errors)) for errors in curves.values()), reverse=True)
     whole = 100 - lows[-1]
-    for n in range(len(lows) - 1, 2, -1):  # the largest group that is close together
+    least = max(3, len(lows) // 2)
+    for n in range(len(lows) - 1, least - 1, -1):  # the largest group that is close together
         low = lows[n - 1]
-        if 100 - low < _CROWDED * whole:
+        if 0 < 100 - low < _CROWDED * whole:
             margin = 0.06 * (100 - low)
             return float(np.floor(low - margin)), 100 + margin
     return None

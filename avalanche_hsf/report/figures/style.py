@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 WIDTH = 7.0
@@ -20,7 +21,7 @@ INK, MUTED, FAINT, PAPER = "#222222", "#6b6b6b", "#dddddd", "#ffffff"
 # Okabe and Ito's colours, https://jfly.uni-koeln.de/color/, without black and yellow, which are
 # lost on dark or on white pages; grey in their place.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "p", "X", "<", "h", ">")
+_MARKERS = ("o", "s", "^", "D", "v", "p", "<", "h", ">", "d", "*")
 _LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 
 
@@ -88,14 +89,28 @@ def new_figure(height: float, *, width: float = WIDTH, title: str = "") -> Figur
     """An empty figure, sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
     if title:
-        wide = int(width * 13)
-        lines = [line for part in title.split("\n") for line in textwrap.wrap(part, wide)]
-        figure.suptitle("\n".join(lines), fontsize=LARGE, color=INK)
+        figure.suptitle(_broken(title, int(width * 13.5)), fontsize=LARGE, color=INK)
     return figure
 
 
-def dress(panel: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "both") -> None:
-    """Labels, ticks, spines and grid of a panel; grid: "x", "y", "both" or ""."""
+def _broken(title: str, width: int) -> str:
+    """A title in lines, broken before what is in brackets if that is enough."""
+    if len(title) <= width:
+        return title
+    about, bracket, rest = title.partition(" (")
+    parts = [about, bracket.strip() + rest] if bracket else [about]
+    return "\n".join(line for part in parts for line in textwrap.wrap(part, width))
+
+
+def dress(
+    panel: Axes,
+    *,
+    title: str = "",
+    x: str = "",
+    y: str = "",
+    grid: Literal["", "x", "y", "both"] = "both",
+) -> None:
+    """Labels, ticks, spines and grid of a panel; or no grid."""
     panel.set_title(title, fontsize=SMALL + 0.5, color=INK)
     panel.set_xlabel(x, fontsize=SMALL + 0.5, color=INK)
     panel.set_ylabel(y, fontsize=SMALL + 0.5, color=INK)
@@ -107,20 +122,30 @@ def dress(panel: Axes, *, title: str = "", x: str = "", y: str = "", grid: str =
         panel.grid(True, which="major", axis=grid, color=FAINT, linewidth=0.6)
 
 
-def task_ticks(panel: Axes, axis: str, n_tasks: int, *, first: int = 0) -> None:
+def task_ticks(panel: Axes, axis: str, n_tasks: int, *, first: int = 0, at_most: int = 12) -> None:
     """Ticks T0, T1, ..., not more than there is room for."""
-    tasks = range(first, n_tasks, max(1, math.ceil((n_tasks - first) / 12)))
+    tasks = range(first, n_tasks, max(1, math.ceil((n_tasks - first) / at_most)))
     panel.set(**{f"{axis}ticks": list(tasks), f"{axis}ticklabels": [f"T{j}" for j in tasks]})
 
 
-def line_handle(name: str, look: Look) -> Line2D:
+def line_handle(name: str, look: Look, **style: Any) -> Line2D:
     """A learner's entry in a legend."""
-    line = {"color": look.color, "marker": look.marker, "linestyle": look.linestyle}
+    line: dict[str, Any] = {
+        "color": look.color,
+        "marker": look.marker,
+        "linestyle": look.linestyle,
+        **style,
+    }
     return Line2D([], [], label=name, markersize=5, linewidth=1.5, **line)
 
 
-def add_legend(owner: Figure | Axes, handles: list[Line2D], **place: Any) -> None:
+def legend_height(n: int) -> float:
+    """Inches that so many names take, one under the other."""
+    return 0.4 + 0.178 * n
+
+
+def add_legend(owner: Figure | Axes, handles: list[Line2D], **place: Any) -> Legend:
     """A legend without a frame, of a figure or of a panel."""
-    owner.legend(
+    return owner.legend(
         handles=handles, frameon=False, fontsize=SMALL, labelcolor=INK, handlelength=2.6, **place
     )

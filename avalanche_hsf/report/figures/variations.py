@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -34,8 +35,13 @@ def plot_variations(
     figure = new_figure(1.2 + 0.23 * len(matrices), title=title)
     panel = figure.subplots()
     look = next(iter(colors([""]).values()))
-    marks = {"color": look.color, "linestyle": "none", "marker": "o", "markersize": 4.5}
-    hollow = {"markerfacecolor": PAPER}
+    marks: dict[str, Any] = {
+        "color": look.color,
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": 4.5,
+    }
+    hollow: dict[str, Any] = {"markerfacecolor": PAPER}
     first = next(iter(matrices))
     for row, name in enumerate(matrices):
         if row % 2:
