@@ -212,7 +212,7 @@ def _said_of_features(findings: TaskFindings, features: str) -> str:
 def _cancelling(attribution: Attribution) -> tuple[tuple[str, str], ...]:
     """Pairs of which each would do much harm alone, and both together do next to none."""
     alone, scale = attribution.alone, max([*map(abs, attribution.alone.values()), 0.0])
-    least = max(scale / 10, abs(attribution.before) / 4, abs(attribution.after) / 10)
+    least = max(scale / 10, abs(attribution.before) / 4)
     return tuple(
         (c, d)
         for c, row in attribution.pairs.items()

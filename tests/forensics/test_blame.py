@@ -108,7 +108,7 @@ def test_bad_checkpoints(states, late, model, message):
 @pytest.mark.parametrize("data", [[], None, (torch.zeros(0, 64), torch.zeros(0).long()), 3])
 def test_bad_data(states, data):
     (early, late), _ = states
-    with pytest.raises((TypeError, ValueError), match="samples|data must be"):
+    with pytest.raises((TypeError, ValueError), match=r"samples|data must be"):
         blame(early, late, data, model=network)
 
 
