@@ -15,8 +15,8 @@ from avalanche_hsf.models.noise import SeededNoise
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, without gradients and without noise: an SDE runs along its drift.
 
-    So a sample gets the same answer whenever it is asked for and whatever else is in its batch,
-    and asking changes no later result.
+    So a sample gets the same answer whenever it is asked for and whatever else is in its batch, up
+    to rounding, and asking changes no later result.
     """
     modes = [(module, module.training) for module in model.modules()]
     noises = [module for module in model.modules() if isinstance(module, SeededNoise)]
