@@ -180,8 +180,7 @@ def _fit(
 
     The mode stays that of evaluation, so that running statistics do not move.
     """
-    for p in model.parameters():
-        p.requires_grad_(False)
+    model.requires_grad_(False)
     for p in fitted:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(fitted, lr)
