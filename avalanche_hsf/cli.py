@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -82,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(words: list[str]) -> int:
     parser, commands = _parsers()
-    words = _with_config(words, commands)
-    return _list(parser.parse_args(words)) if "list" in words[:1] else _run(parser, words)
+    chosen = parser.parse_args(_with_config(words, commands))
+    return _list(chosen) if chosen.command == "list" else _run(chosen, shlex.join(words))
 
 
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
@@ -126,21 +129,22 @@ def _with_config(words: list[str], commands: dict[str, _Parser]) -> list[str]:
         commands[name].error(str(error))
 
 
-def _run(parser: _Parser, words: list[str]) -> int:
-    chosen = parser.parse_args(words)
+def _run(chosen: argparse.Namespace, typed: str) -> int:
     _quiet()
     from avalanche_hsf.experiments.runs.files import data_at
 
     with data_at(getattr(chosen, "data_root", None)):  # processes that are started inherit it
-        return _make(chosen)
+        return _make(chosen, f"avalanche-hsf {typed}")
 
 
-def _make(chosen: argparse.Namespace) -> int:
+def _make(chosen: argparse.Namespace, typed: str) -> int:
     from avalanche_hsf.experiments import ResultsFile
     from avalanche_hsf.experiments.commands.config import resolved
     from avalanche_hsf.experiments.runs.engines import make_engine
     from avalanche_hsf.experiments.runs.files import download
+    from avalanche_hsf.report import circumstances
 
+    started = time.monotonic()
     command: Any = import_module(f"avalanche_hsf.experiments.commands.{chosen.command}")
     try:
         if getattr(chosen, "download", False):
@@ -171,8 +175,15 @@ def _make(chosen: argparse.Namespace) -> int:
     if report is None:
         results.close()
         chosen.parser.exit(1, "no run was finished\n")
-    contents = report.contents()
-    contents[f"{chosen.command}.toml"] = resolved(chosen.command, chosen).encode()
+    options_file = resolved(chosen.command, chosen)
+    about = circumstances(
+        command=typed,
+        configuration=options_file,
+        seeds=chosen.seeds,
+        seconds=time.monotonic() - started,
+    )
+    contents = replace(report, about=about).contents()
+    contents[f"{chosen.command}.toml"] = options_file.encode()
     places = [results.write_beside(name, content) for name, content in contents.items()]
     written = [place for place in (results.close(), *places) if place is not None]
     print(f"\n{report.text()}\n")

@@ -50,7 +50,7 @@ BELOW = {
     "options": set(),
     "orphans": set(),
     "terminal": set(),
-    "cli": {"options", "terminal", "experiments"},
+    "cli": {"options", "terminal", "report", "experiments"},
 }
 # The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
 WINGS = {

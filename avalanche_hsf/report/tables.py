@@ -45,10 +45,10 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """For each column whether it has numbers, and next to them nothing but blanks."""
+        """For each column whether most of its cells that are not blank have numbers."""
         columns = zip(*self.cells, strict=True) if self.rows else [()] * len(self.headers)
         filled = [[cell for cell in column if not cell.is_blank] for column in columns]
-        return [bool(cells) and all(c.value is not None for c in cells) for cells in filled]
+        return [2 * sum(cell.value is not None for cell in cells) > len(cells) for cells in filled]
 
     @property
     def is_grouped(self) -> bool:
