@@ -53,7 +53,8 @@ class Table:
     @property
     def is_grouped(self) -> bool:
         """Whether a row with a blank first cell belongs to the one above it."""
-        return any(not row[0].strip() for row in self.rows)
+        names = [row[0].strip() for row in self.rows]
+        return bool(names and names[0]) and not all(names)
 
     def shown(self) -> Table:
         """The table without the columns, beyond the first, that are blank in every row."""

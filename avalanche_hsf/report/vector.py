@@ -13,7 +13,7 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, but a title can."""
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)|^#(.+)$")
-_FAMILIES = re.compile(r"(font: [^;]*?[\d.]+px )[^;]+")
+_FAMILIES = re.compile(r"(font-family: |font: [^;]*?px )[^;]+")  # either, by version
 _DROPPED = {"metadata", "style"}
 
 

@@ -5,11 +5,12 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from contextlib import contextmanager
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 60.0
-"""Seconds after which a browser that does not answer is stopped."""
+PATIENCE = 120.0
+"""Seconds after which a browser is stopped, whatever it does."""
 
 
 def find_browser():
@@ -82,7 +83,7 @@ class Browser:
     def _next(self):
         message = bytearray()
         while (byte := self._read.read(1)) != b"\0":
-            assert byte, f"the browser ended or was silent for {PATIENCE:.0f} s"
+            assert byte, f"the browser ended, perhaps stopped after {PATIENCE:.0f} s"
             message += byte
         return json.loads(message)
 
@@ -120,9 +121,12 @@ def browser(folder):
     )
     os.close(to_read)
     os.close(to_write)
+    watch = threading.Timer(PATIENCE, process.kill)
+    watch.start()
     with os.fdopen(write, "wb") as out, os.fdopen(read, "rb") as back:
         try:
             yield Browser(out, back)
         finally:
+            watch.cancel()
             process.terminate()
             process.wait()

@@ -36,11 +36,11 @@ def of_comparison(problem: Problem, runs: Runs) -> str:
     next_best, runs_of_next = others[0]
     of = f"{len(ranked)} learners"
     if len(ranked) < len(runs.learners):
-        of = f"the {of} that learned one task after the other, with every seed,"
+        of = f"the {len(ranked)} sequential learners with all seeds"
     extreme = "highest" if problem.classifies else "lowest"
     return (
         f"{best} has the {extreme} final mean {measure} of {of} {where}: "
-        f"{_result(problem, runs_of_best)}; next is {next_best} with "
+        f"{_result(problem, runs_of_best)}, next {next_best} with "
         f"{_result(problem, runs_of_next)}{how_sure(runs_of_best, runs_of_next)}."
     )
 
@@ -52,15 +52,14 @@ def of_sweep(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -
     unchanged, n = next(iter(by_label)), len(whole) - 1
     if unchanged not in whole or n == 0:
         return ""
-    errors = {
-        label: bounded([run.final_mean_error for run in runs]) for label, runs in whole.items()
-    }
+    errors = {label: bounded([mean_error(runs)]) for label, runs in whole.items()}
     first = whole[unchanged]
     best = min(whole, key=lambda label: mean_error(whole[label]))
     where = f"{preset} on {first[0].benchmark}, {count(n_seeds, 'seed')}"
     changes = count(n, "change")
     if best == unchanged:
-        return f"None of {changes} of {where}, leaves a lower final mean MSE than {errors[best]}."
+        as_it_is = f"the {errors[best]} that it has as it is"
+        return f"None of {changes} of {where}, leaves a final mean MSE below {as_it_is}."
     return (
         f"Of {changes} of {where}, {best} leaves the lowest final mean MSE: {errors[best]}, where "
         f"{preset} as it is has {errors[unchanged]}{how_sure(first, whole[best])}."
@@ -83,8 +82,8 @@ def mean_error(runs: Sequence[Run]) -> float:
 
 
 def _result(problem: Problem, runs: Sequence[Run]) -> str:
-    errors = [run.final_mean_error for run in runs]
-    return f"{accuracy(errors)} %" if problem.classifies else bounded(errors)
+    error = [mean_error(runs)]
+    return f"{accuracy(error)} %" if problem.classifies else bounded(error)
 
 
 def count(n: int, noun: str) -> str:
