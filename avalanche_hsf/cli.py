@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -83,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _carry_out(words: list[str]) -> int:
     parser, commands = _parsers()
     chosen = parser.parse_args(_with_config(words, commands))
+    chosen.typed = shlex.join(["avalanche-hsf", *words])
     return int(chosen.carry_out(chosen))
 
 
@@ -158,7 +162,9 @@ def _make(chosen: argparse.Namespace) -> int:
     from avalanche_hsf.experiments.commands.config import resolved
     from avalanche_hsf.experiments.runs.engines import make_engine
     from avalanche_hsf.experiments.runs.files import download
+    from avalanche_hsf.report import circumstances
 
+    started = time.monotonic()
     command: Any = import_module(f"avalanche_hsf.experiments.commands.{chosen.command}")
     try:
         if getattr(chosen, "download", False):
@@ -189,8 +195,15 @@ def _make(chosen: argparse.Namespace) -> int:
     if report is None:
         results.close()
         chosen.parser.exit(1, "no run was finished\n")
-    contents = report.contents()
-    contents[f"{chosen.command}.toml"] = resolved(chosen.command, chosen).encode()
+    options_file = resolved(chosen.command, chosen)
+    about = circumstances(
+        command=chosen.typed,
+        configuration=options_file,
+        seeds=chosen.seeds,
+        seconds=time.monotonic() - started,
+    )
+    contents = replace(report, about=about).contents()
+    contents[f"{chosen.command}.toml"] = options_file.encode()
     places = [results.write_beside(name, content) for name, content in contents.items()]
     written = [place for place in (results.close(), *places) if place is not None]
     print(f"\n{report.text()}\n")

@@ -54,7 +54,7 @@ BELOW = {
     "options": set(),
     "orphans": set(),
     "terminal": set(),
-    "cli": {"options", "terminal", "experiments", "forensics"},
+    "cli": {"options", "terminal", "report", "experiments", "forensics"},
 }
 # The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
 WINGS = {

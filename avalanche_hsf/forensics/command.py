@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def run(chosen: argparse.Namespace) -> None:
         components=chosen.components,
         task=chosen.task,
     )
-    about = circumstances(command=" ".join(["avalanche-hsf", *sys.argv[1:]]))
+    about = circumstances(command=chosen.typed)
     report = forensics_report(RunFindings([findings]), about=about)
     folder = Path(chosen.out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,8 @@ class Cell:
     @classmethod
     def of(cls, text: str) -> Cell:
         """The cell of that text."""
-        if (found := _CELL.fullmatch(text.strip())) is None:
+        found = _CELL.fullmatch(text.strip())
+        if found is None or not math.isfinite(float(found["value"].replace(",", ""))):
             return cls(text)
         value, half_width = _float(found["value"]), _float(found["half_width"])
         low, high = _float(found["low"]), _float(found["high"])
@@ -101,7 +102,7 @@ def accuracy(error_rates: Sequence[float], form: str = ".2f") -> str:
     """What error rates leave, in percent, with its 95 % interval; "-" for none or NaN.
 
     >>> accuracy([0.01, 0.02, 0.03])
-    '98.00 [93.05, 99.44]'
+    '98.00 [93.24, 99.43]'
     """
     mean, low, high = mean_and_bounds(error_rates, 1.0) if error_rates else (math.nan,) * 3
     if math.isnan(mean):

@@ -40,7 +40,6 @@ def circumstances(
     """
     given = {
         "command": command,
-        "configuration": configuration.strip(),
         "seeds": ", ".join(map(str, seeds)),
         "time": "" if seconds is None else f"{seconds:,.0f} s",
     }
@@ -50,6 +49,7 @@ def circumstances(
         "machine": _machine(),
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
+        **({"configuration": configuration.strip()} if configuration else {}),
     }
 
 

@@ -58,7 +58,7 @@ def mean_and_bounds(
 
     Example:
         >>> [round(bound, 2) for bound in mean_and_bounds([1.0, 2.0, 3.0])]
-        [2.0, 0.58, 6.92]
+        [2.0, 0.58, 6.93]
     """
     mean, half_width = mean_and_interval(values, confidence=confidence)
     if half_width == 0 or not 0 < mean < limit:

@@ -45,15 +45,16 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """For each column whether it has numbers, and next to them nothing but blanks."""
+        """For each column whether most of its cells that are not blank have numbers."""
         columns = zip(*self.cells, strict=True) if self.rows else [()] * len(self.headers)
         filled = [[cell for cell in column if not cell.is_blank] for column in columns]
-        return [bool(cells) and all(c.value is not None for c in cells) for cells in filled]
+        return [2 * sum(cell.value is not None for cell in cells) > len(cells) for cells in filled]
 
     @property
     def is_grouped(self) -> bool:
         """Whether a row with a blank first cell belongs to the one above it."""
-        return any(not row[0].strip() for row in self.rows)
+        names = [row[0].strip() for row in self.rows]
+        return bool(names and names[0]) and not all(names)
 
     def shown(self) -> Table:
         """The table without the columns, beyond the first, that are blank in every row."""

@@ -13,7 +13,7 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, but a title can."""
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)|^#(.+)$")
-_FAMILIES = re.compile(r"(font: [^;]*?[\d.]+px )[^;]+")
+_FAMILIES = re.compile(r"(font-family: |font: [^;]*?px )[^;]+")  # either, by version
 _DROPPED = {"metadata", "style"}
 
 
@@ -29,7 +29,10 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
     """
     drawn = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "avalanche-hsf"}):
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        # Without a background of its own, so that the page's shows.
+        figure.savefig(
+            drawn, format="svg", facecolor="none", metadata={"Date": None, "Creator": None}
+        )
     root = ElementTree.fromstring(_ILLEGAL.sub("", drawn.getvalue()))
     for element in root.iter():
         element.tag = _local(element.tag)

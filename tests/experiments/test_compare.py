@@ -101,9 +101,10 @@ def test_what_the_tables_say():
     errors, costs = tables(SYNTHETIC, Runs(runs))
     ours, replay = errors.rows
     assert "synthetic, 300 steps per task, 3 seeds" in errors.title
-    # Final mean (2 + 1 + 1) / 3 of the seed's error; 95 % by hand: 4.303 * sd / sqrt(3).
+    # Final mean (2 + 1 + 1) / 3 of the seed's error; 95 % by hand: a factor of
+    # exp(4.303 * sd / sqrt(3) / mean).
     assert ours[1] == "3" and replay[1] == "2 of 3, 1 failed"
-    assert ours[2] == "2.7e-06 ± 3.3e-06"
+    assert ours[2] == "2.7e-06 [7.7e-07, 9.2e-06]"
     assert ours[4].startswith("4.0e-06")  # worst task
     assert ours[5].startswith("+1.0e-06")  # forgetting, mean over T0 and T1
     assert ours[6] == "+3.0e-06"  # the worst of all runs

@@ -142,7 +142,7 @@ def test_the_command(tmp_path, capsys):
     words = "compare --benchmark split-digits --strategies hn-compact,net-naive --epochs 1"
     assert main([*words.split(), "--seeds", "1,2", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "final mean error rate" in out and "1 epoch per task, 2 seeds" in out
+    assert "final mean accuracy, %" in out and "1 epoch per task, 2 seeds" in out
     assert (tmp_path / "comparison.csv").exists()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from avalanche_hsf.experiments.commands import headline
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.runs.groups import finite, p_against, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
@@ -18,7 +19,10 @@ from avalanche_hsf.experiments.runs.run import N_PATHS
 from avalanche_hsf.report import (
     Look,
     Report,
+    Section,
     Table,
+    accuracy,
+    bounded,
     colors,
     interval,
     plot_accuracy_over_stream,
@@ -26,7 +30,10 @@ from avalanche_hsf.report import (
 )
 
 NOTES = (
-    f"of {N_PATHS} paths' mean: the error of the mean of {N_PATHS} passes, of models with noise.",
+    "[low, high]: the 95 % interval of the mean over seeds, Student's on the scale of its "
+    "logarithm (for shares: of its odds), so that it stays within what is possible; ±: on the "
+    "plain scale.",
+    f"of {N_PATHS} paths' mean: of the mean of {N_PATHS} passes, of models with noise.",
     "forgetting: R[last, j] - R[j, j] over tasks j, positive is worse; worst over tasks and seeds.",
     "p: two-sided paired t-test over seeds of the logarithms of the final mean errors; not "
     "corrected for the number of rows.",
@@ -44,42 +51,64 @@ NOTES = (
 def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Report:
     """The tables, a line per run for other programs, and figures of frontier and stream."""
     looks = colors(runs.learners)
-    figures = {"frontier.png": frontier(problem, learners, runs, looks)}
-    if problem.classifies and (stream := over_stream(problem, runs, looks)) is not None:
-        figures["stream.png"] = stream
-    files = {"comparison.csv": csv_text(runs)}
-    made = tables(problem, runs)
-    return Report("comparison", made, NOTES, figures, files, runs.failures, runs.diverged)
+    errors, costs = tables(problem, runs)
+    stream = over_stream(problem, runs, looks) if problem.classifies else None
+    drawn = {} if stream is None else {"stream.png": stream}
+    sections = [
+        Section("What was learned and forgotten", tables=[errors], figures=drawn),
+        Section(
+            "What it costs",
+            tables=[costs],
+            figures={"frontier.png": frontier(problem, learners, runs, looks)},
+        ),
+    ]
+    return Report(
+        "comparison",
+        notes=NOTES,
+        files={"comparison.csv": csv_text(runs)},
+        failures=runs.failures,
+        diverged=runs.diverged,
+        headline=headline.of_comparison(problem, runs),
+        sections=sections,
+    )
 
 
 def tables(problem: Problem, runs: Runs) -> list[Table]:
-    """What was learned and forgotten, and what it cost; each as mean ± 95 % interval over seeds.
+    """What was learned and forgotten, and what it cost; each as mean and 95 % interval over seeds.
 
     There is a row for every learner that was asked for. Runs that diverged are counted alone.
+    Errors of classifiers are shown as accuracies in percent, what they forgot in points.
     """
     by_learner = runs.by("learner")
     finished = {name: by_learner.get(name, []) for name in runs.learners}
     groups = [finite(group) for group in finished.values()]
     first = runs.learners[0]
 
-    def intervals(value: Callable[[Run], float], form: str = ".1e") -> list[str]:
-        return [interval([value(run) for run in group], form, form.lstrip("+")) for group in groups]
+    def of_errors(value: Callable[[Run], float]) -> list[str]:
+        show = accuracy if problem.classifies else bounded
+        return [show([value(run) for run in group]) for group in groups]
+
+    def of_gaps(sign: int) -> list[str]:
+        gaps = [[sign * scale * run.mean_and_worst_forgetting[0] for run in g] for g in groups]
+        return [interval(values, form, form.lstrip("+")) for values in gaps]
 
     def means(field: str) -> list[str]:
         values = [[getattr(run, field) for run in group] for group in groups]
         # Older files know no bytes.
         return [f"{_mean(v):,.0f}" if v and None not in v else "-" for v in values]
 
-    worst = [[run.mean_and_worst_forgetting[1] for run in group] for group in groups]
+    scale, form = (100, "+.2f") if problem.classifies else (1, "+.1e")
+    measure, points = ("accuracy, %", ", points") if problem.classifies else (problem.measure, "")
+    worst = [[scale * run.mean_and_worst_forgetting[1] for run in group] for group in groups]
     errors = {
         "learner": list(finished),
         "seeds": [seeds_of(group, len(runs.seeds)) for group in finished.values()],
-        f"final mean {problem.measure}": intervals(lambda run: run.final_mean_error),
-        f"of {N_PATHS} paths' mean": intervals(_error_of_mean_path),
-        "worst task": intervals(_worst_error),
-        "forgetting, mean": intervals(lambda run: run.mean_and_worst_forgetting[0], "+.1e"),
-        "worst": [f"{max(gaps):+.1e}" if _are_numbers(gaps) else "-" for gaps in worst],
-        "backward transfer": intervals(lambda run: -run.mean_and_worst_forgetting[0], "+.1e"),
+        f"final mean {measure}": of_errors(lambda run: run.final_mean_error),
+        f"of {N_PATHS} paths' mean": of_errors(_error_of_mean_path),
+        "worst task": of_errors(_worst_error),
+        f"forgetting, mean{points}": of_gaps(1),
+        "worst": [f"{max(gaps):{form}}" if _are_numbers(gaps) else "-" for gaps in worst],
+        f"backward transfer{points}": of_gaps(-1),
         f"p against {first}": [
             "" if learner == first else p_against(finished[first], group)
             for learner, group in finished.items()
@@ -93,14 +122,16 @@ def tables(problem: Problem, runs: Runs) -> list[Table]:
         "parameters": means("n_parameters"),
         "bytes per task": means("bytes_per_task"),
         "bytes kept": means("bytes_kept"),
-        "seconds": intervals(lambda run: run.seconds, ".0f"),
+        "seconds": [bounded([run.seconds for run in group], ".0f") for group in groups],
         "configuration": [_configuration(group) for group in finished.values()],
     }
     name = ", ".join(filter(None, [runs[0].benchmark, runs[0].network]))
-    epochs, seeds = _counted(runs[0].epochs, problem.unit), _counted(len(runs.seeds), "seed")
+    epochs = headline.count(runs[0].epochs, problem.unit)
+    seeds = headline.count(len(runs.seeds), "seed")
+    what = "Accuracies" if problem.classifies else "Errors"
     about = f"{name}, {epochs} per task, {seeds}"
     return [
-        Table.of_columns(f"Errors on {about}: mean ± 95 % interval", errors),
+        Table.of_columns(f"{what} on {about}: mean and 95 % interval", errors),
         Table.of_columns(f"Costs on {about}", costs),
     ]
 
@@ -205,10 +236,6 @@ def _named_values(configuration: Mapping[str, Any]) -> Iterator[str]:
             yield from _named_values(value)
         else:
             yield f"{key} {value}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,10 +8,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from avalanche_hsf.experiments.commands.headline import count
 from avalanche_hsf.experiments.runs.groups import finite, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.report import (
     Report,
+    Section,
     Table,
     interval,
     plot_curves,
@@ -33,18 +35,26 @@ def diagnose_report(runs: Runs, asked: Mapping[str, int]) -> Report:
     for run in runs:
         groups[name_of(run.learner, run.configuration)].append(run)
     counts = [[name, seeds_of(groups[name], n)] for name, n in asked.items()]
-    tables = [Table("Seeds that were diagnosed", ["learner", "seeds"], counts)]
+    sections = [Section(tables=[Table("Seeds that were diagnosed", ["learner", "seeds"], counts)])]
     files: dict[str, str] = {}
-    drawn: dict[str, Figure] = {}
+    headline = ""
     for name, finished in groups.items():
         if not (group := finite(finished)):
             continue
         stem = name.replace(", ", "-").replace(" ", "-")
         findings = [_attribution_table(name, group), _sharpness_table(name, group)]
-        tables += findings
+        drawn = {f"{stem}-{kind}.png": figure for kind, figure in figures(name, group).items()}
+        sections.append(Section(name, tables=findings, figures=drawn))
+        headline = headline or _headline(name, group)
         files[f"{stem}-findings.md"] = "\n\n".join(table.markdown() for table in findings) + "\n"
-        drawn |= {f"{stem}-{kind}.png": figure for kind, figure in figures(name, group).items()}
-    return Report("diagnosis", tables, (), drawn, files, runs.failures, runs.diverged)
+    return Report(
+        "diagnosis",
+        files=files,
+        failures=runs.failures,
+        diverged=runs.diverged,
+        headline=headline,
+        sections=sections,
+    )
 
 
 def name_of(learner: str, configuration: Mapping[str, Any]) -> str:
@@ -107,6 +117,22 @@ def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
             title=f"What the likelihood term does to the latents: {about}",
         )
     return drawn
+
+
+def _headline(name: str, runs: Sequence[Run]) -> str:
+    """The component with the largest share; it says nothing of one that forgot nothing."""
+    means = {
+        component: sum(map(sum, of_runs)) / sum(map(len, of_runs))
+        for component, of_runs in shares(runs).items()
+    }
+    total, largest = sum(means.values()), max(means, key=lambda component: means[component])
+    of = f"{name} on {runs[0].benchmark}, {count(len(runs), 'seed')}"
+    if total <= 0:
+        return f"{of}: nothing was forgotten in the mean over tasks ({total:+.2g})."
+    return (
+        f"{of}: of what was forgotten, {total:+.2g} in the mean over tasks, the largest share is "
+        f"that of {largest}, {means[largest]:+.2g}."
+    )
 
 
 def _by_task(runs: Sequence[Run], finding: str) -> list[tuple[Any, ...]]:

@@ -20,6 +20,7 @@ from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.report import (
     Report,
+    Section,
     Table,
     colors,
     plot_matrix,
@@ -59,17 +60,28 @@ def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | No
     by_seed = Runs(finite(finished)).by("seed")
     runs = [run for pair in by_seed.values() if len(pair) == len(TITLES) for run in pair]
     n, n_asked = len(runs) // len(TITLES), len(finished.seeds)
-    notes = verdict(runs) if runs else []
+    found = headline(runs) if runs else ""
+    notes = [sentence for sentence in verdict(runs) if sentence != found] if runs else []
     if n < n_asked:
         notes = [f"{n} of {n_asked} seeds: the others have no finite errors of both.", *notes]
     return Report(
         "summary",
-        tables(runs) if runs else [],
-        notes,
-        figures(runs) if runs else {},
+        notes=notes,
         failures=finished.failures,
         diverged=finished.diverged,
+        headline=found,
+        sections=sections(runs) if runs else [],
     )
+
+
+def sections(runs: Sequence[Run]) -> list[Section]:
+    """The matrices R, then what became of the first task."""
+    *matrices, forgetting = tables(runs)
+    (heat_maps, task0) = ({name: figure} for name, figure in figures(runs).items())
+    return [
+        Section("What was learned and what is left of it", tables=matrices, figures=heat_maps),
+        Section("Forgetting of the first task", tables=[forgetting], figures=task0),
+    ]
 
 
 def figures(runs: Sequence[Run]) -> dict[str, Figure]:
@@ -86,14 +98,29 @@ def tables(runs: Sequence[Run]) -> list[Table]:
     return [*(_matrix_table(runs, name) for name in TITLES), _forgetting_table(runs)]
 
 
+def headline(runs: Sequence[Run]) -> str:
+    """Whether the failure reproduces, of the sentences in `verdict`."""
+    if runs[0].epochs != PAPER_EPOCHS:
+        return (
+            f"This ran {runs[0].epochs} epochs per task where the paper has {PAPER_EPOCHS}: the "
+            "figures are not comparable with the published ones."
+        )
+    hsf, mlp = _median_forgetting_t0(runs, "hsf-paper"), _median_forgetting_t0(runs, "mlp-paper")
+    return (
+        ("The failure reproduces: the " if hsf > 0 and hsf >= 50 * mlp else "The ")
+        + f"Hypernet-SDE-Flow forgets T0 by {signed(hsf)}"
+        + ("" if len(_seeds(runs)) == 1 else " in the median")
+        + f", the MLP by {signed(mlp)}: {_ratio(runs)} (paper: "
+        + f"{signed(PUBLISHED_FORGETTING_T0['hsf-paper'])}, "
+        + f"{signed(PUBLISHED_FORGETTING_T0['mlp-paper'])}, {PUBLISHED_RATIO} times)."
+    )
+
+
 def verdict(runs: Sequence[Run]) -> list[str]:
     """What did and what did not reproduce, a plain sentence each."""
     seeds = _seeds(runs)
     if runs[0].epochs != PAPER_EPOCHS:
-        return [
-            f"This ran {runs[0].epochs} epochs per task where the paper has {PAPER_EPOCHS}: the "
-            "figures are not comparable with the published ones."
-        ]
+        return [headline(runs)]
     sentences = []
     if PAPER_SEED in seeds:
         equal, n = _equal_cells(runs)
@@ -101,15 +128,7 @@ def verdict(runs: Sequence[Run]) -> list[str]:
             f"The MLP's table {'reproduces' if equal == n else 'does not reproduce'}: with seed "
             f"{PAPER_SEED}, {equal} of its {n} cells equal the paper's to 4 decimals."
         )
-    hsf, mlp = _median_forgetting_t0(runs, "hsf-paper"), _median_forgetting_t0(runs, "mlp-paper")
-    sentences.append(
-        ("The failure reproduces: the " if hsf > 0 and hsf >= 50 * mlp else "The ")
-        + f"Hypernet-SDE-Flow forgets T0 by {signed(hsf)}"
-        + ("" if len(seeds) == 1 else " in the median")
-        + f", the MLP by {signed(mlp)}: {_ratio(runs)} (paper: "
-        + f"{signed(PUBLISHED_FORGETTING_T0['hsf-paper'])}, "
-        + f"{signed(PUBLISHED_FORGETTING_T0['mlp-paper'])}, {PUBLISHED_RATIO} times)."
-    )
+    sentences.append(headline(runs))
     if len(seeds) == 1:
         return [
             *sentences,
@@ -119,8 +138,9 @@ def verdict(runs: Sequence[Run]) -> list[str]:
         ]
     worst = float(_forgetting_t0(runs, "mlp-paper").max())
     if worst > 0:
+        times = _median_forgetting_t0(runs, "hsf-paper") / worst
         sentences.append(
-            f"That is {hsf / worst:.0f} times what the MLP forgets of T0 with its worst seed, "
+            f"That is {times:.0f} times what the MLP forgets of T0 with its worst seed, "
             f"{signed(worst)}."
         )
     for name, model in (("mlp-paper", "MLP"), ("hsf-paper", "Hypernet-SDE-Flow")):

@@ -9,6 +9,7 @@ from statistics import median
 
 from matplotlib.figure import Figure
 
+from avalanche_hsf.experiments.commands import headline
 from avalanche_hsf.experiments.commands.comparison import check_fit
 from avalanche_hsf.experiments.learners import LEARNERS
 from avalanche_hsf.experiments.runs.doors import find_problem
@@ -16,7 +17,7 @@ from avalanche_hsf.experiments.runs.groups import finite, p_against, seeds_of
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
 from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
-from avalanche_hsf.report import Report, Table, interval, plot_variations
+from avalanche_hsf.report import Report, Table, bounded, interval, plot_variations
 from avalanche_hsf.training import get_preset
 from avalanche_hsf.training.hyperparameters import (
     EPOCHS,
@@ -138,11 +139,12 @@ def report(
         figures={"sweep.png": figure(preset, by_label, n_seeds)},
         failures=runs.failures,
         diverged=runs.diverged,
+        headline=headline.of_sweep(preset, by_label, n_seeds),
     )
 
 
 def table(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> Table:
-    """Errors just learned, at the end, and forgotten: mean ± 95 % interval, and the median.
+    """Errors just learned, at the end, and forgotten: mean, 95 % interval, and the median.
 
     Args:
         preset: What was changed.
@@ -158,8 +160,8 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> T
             [
                 label,
                 seeds_of(finished, n_seeds),
-                interval([_just_learned(run) for run in runs], ".2g"),
-                interval([run.final_mean_error for run in runs], ".2g"),
+                bounded([_just_learned(run) for run in runs], ".2g"),
+                bounded([run.final_mean_error for run in runs], ".2g"),
                 "" if finished is first else p_against(first, finished),
                 interval([run.forgetting[0] or 0.0 for run in runs]),
                 interval(forgetting),
@@ -170,7 +172,7 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> T
     some = next(run for runs in by_label.values() for run in runs)
     return Table(
         f"{preset} on {some.benchmark}, {some.epochs} steps per task, "
-        f"{n_seeds} seeds: mean ± 95 % interval. just learned: mean of R[j, j]; "
+        f"{n_seeds} seeds: mean and 95 % interval. just learned: mean of R[j, j]; "
         "forgetting: mean of R[last, j] - R[j, j]",
         [*headers, "forgetting T0", "forgetting", "its median"],
         rows,

@@ -31,11 +31,16 @@ def seeds_of(runs: Sequence[Run], n_asked: int) -> str:
 
 
 def p_against(first: Sequence[Run], group: Sequence[Run]) -> str:
+    """`p_between` for a table; "-" for NaN."""
+    p = p_between(first, group)
+    return "-" if math.isnan(p) else f"{p:.1g}"
+
+
+def p_between(first: Sequence[Run], group: Sequence[Run]) -> float:
     """p of a paired test of two learners' final mean errors, over the seeds that both have.
 
     Runs that diverged have none.
     """
     errors = {run.seed: run.final_mean_error for run in finite(group)}
     pairs = [(r.final_mean_error, errors[r.seed]) for r in finite(first) if r.seed in errors]
-    p = paired_p([a for a, _ in pairs], [b for _, b in pairs])
-    return "-" if math.isnan(p) else f"{p:.1g}"
+    return paired_p([a for a, _ in pairs], [b for _, b in pairs])
