@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from avalanche_hsf.checks import check_mapping
+from avalanche_hsf.checks import check_mapping, shown
 from avalanche_hsf.logging.base import MetricLogger
 from avalanche_hsf.logging.values import as_json, as_png
 
@@ -51,6 +51,7 @@ class MLflowLogger(MetricLogger):
 
     Raises:
         ImportError: MLflow is not installed.
+        TypeError: An argument is of another type.
         RuntimeError: The store cannot be opened.
 
     Example:
@@ -70,6 +71,9 @@ class MLflowLogger(MetricLogger):
         tags: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if tracking_uri is not None and not isinstance(tracking_uri, str):
+            got = shown(tracking_uri)
+            raise TypeError(f"tracking_uri must be text like 'sqlite:///mlflow.db', got {got}")
         self.tracking_uri = tracking_uri
         self.experiment_name = experiment_name
         self.run_name = run_name

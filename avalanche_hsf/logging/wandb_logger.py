@@ -11,7 +11,6 @@ from PIL import Image
 
 from avalanche_hsf.checks import check_mapping
 from avalanche_hsf.logging.base import MetricLogger
-from avalanche_hsf.logging.values import as_json
 
 
 class WandBLogger(MetricLogger):
@@ -139,5 +138,5 @@ def _table(array: np.ndarray) -> Any:
     """A row for each cell: its indices and the number."""
     columns = ["i", "j"][: array.ndim] + [f"i{k}" for k in range(2, array.ndim)]
     cells = zip(np.ndindex(array.shape), array.ravel().tolist(), strict=True)
-    data = [[*index, as_json(cell)] for index, cell in cells]
-    return _wandb().Table(columns=[*columns, "value"], data=data, allow_mixed_types=True)
+    data = [[*index, cell] for index, cell in cells]
+    return _wandb().Table(columns=[*columns, "value"], data=data)
