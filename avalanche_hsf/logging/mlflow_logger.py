@@ -87,7 +87,8 @@ class MLflowLogger(MetricLogger):
         self._logged: Counter[str] = Counter()
         self._is_resumed = False
         self._there: dict[str, int] = {}
-        uri = _mlflow().get_tracking_uri() if tracking_uri is None else tracking_uri
+        mlflow = _mlflow()
+        uri = mlflow.get_tracking_uri() if tracking_uri is None else tracking_uri
         # There a metric is a file, and a folder if another's name goes on after a slash.
         self._in_folders = urlsplit(uri).scheme in ("", "file")
         try:

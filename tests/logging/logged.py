@@ -1,4 +1,4 @@
-"""A short run with loggers; `python logged.py FOLDER ITERATION` resumes it, or kills itself there."""
+"""A short run with loggers; `python logged.py FOLDER ITERATION` resumes it, or dies there."""
 
 import os
 import signal
