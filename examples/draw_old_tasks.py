@@ -66,4 +66,7 @@ if __name__ == "__main__":
     parser.add_argument("--train-epochs", type=int, default=40)
     parser.add_argument("--data-root")
     parser.add_argument("--out", default="samples.png")
-    main(**vars(parser.parse_args()))
+    try:
+        main(**vars(parser.parse_args()))
+    except FileNotFoundError as error:
+        parser.exit(2, f"{error}\n")

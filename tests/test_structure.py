@@ -17,7 +17,7 @@ BELOW = {
     "seeds": {"checks"},
     "benchmarks": {"checks", "seeds"},
     "models": {"_private", "checks", "divergence", "seeds"},
-    "inference": {"checks", "models"},
+    "inference": {"_private", "checks", "models"},
     "evaluation": {"checks", "seeds"},
     "training": {
         "_private",
@@ -93,6 +93,7 @@ DOORS = {
     "_remove_gradient_hook",
     "_transform_groups",
     "_unpack_minibatch",
+    "_version",
 }
 
 

@@ -103,3 +103,11 @@ def attributes_of(layer: nn.Module) -> dict[str, Any]:
 
 
 _TORCH_S = {*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"}  # the latter of RNNs
+
+
+def version_of(tensor: Tensor) -> int:
+    """How many times a tensor was written to; -1 for one of inference mode, which does not count.
+
+    What is written through `tensor.data` is not counted either.
+    """
+    return -1 if tensor.is_inference() else tensor._version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -55,8 +56,18 @@ class TaskConfusion(PluginMetric[Tensor]):
     def accuracy(self) -> float:
         """The share of samples that were taken for the task which their experience was trained as.
 
-        Of experiences with the numbers of trained ones; NaN if none of them was evaluated.
+        Of experiences with the numbers of trained ones, which must be of the same benchmark; NaN
+        if none of them was evaluated, and, with a warning, if experiences were trained as different
+        tasks under the number of one of them.
         """
+        ambiguous = sorted(self._plugin.ambiguous & {i for i, _ in self._counts})
+        if ambiguous:
+            warnings.warn(
+                f"experiences of the number {ambiguous[0]} were trained as different tasks, so "
+                "which task is right is not known: read the matrix, result()",
+                stacklevel=2,
+            )
+            return float("nan")
         trained = self._plugin.trained
         counts = {key: n for key, n in self._counts.items() if key[0] in trained}
         right = sum(n for (i, task), n in counts.items() if task in trained[i])

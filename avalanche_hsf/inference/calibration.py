@@ -1,13 +1,15 @@
-"""What a task's own training samples scored: a few numbers for each task."""
+"""What a task's own samples scored: a few numbers for each task."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from avalanche_hsf.inference.fingerprint import N_NUMBERS
 from avalanche_hsf.models.tasks.per_task import PerTask, check_has, holding
 
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5)
@@ -15,13 +17,20 @@ SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5)
 SHARPNESSES = torch.logspace(-2, 3, 101).tolist()
 """Those that are tried, see `TaskCalibration`."""
 
+FEW = 20
+"""With fewer samples a task's quantiles are a guess."""
+
 
 class TaskCalibration(nn.Module):
     """Of each task mean and spread of its own samples' scores, seven quantiles, and a sharpness.
 
     The sharpness b makes probabilities of scores, p(task | x) = softmax(b s): the one under which
     the new task's samples are the likeliest to be its own, among the tasks known then. The first
-    task has none to tell it from. Ten numbers per task, part of the state dict.
+    task has none to tell it from. With six numbers of the weights that the samples were scored
+    with, sixteen numbers per task, part of the state dict.
+
+    Attributes:
+        classes_of: The classes of each task, where they are known.
 
     Example:
         >>> calibration = TaskCalibration()
@@ -36,6 +45,7 @@ class TaskCalibration(nn.Module):
         super().__init__()
         self.register_buffer("like", torch.zeros(0), persistent=False)  # of its device
         self.of_task = PerTask(self._blank)
+        self.classes_of: dict[int, set[int]] = {}
 
     @property
     def labels(self) -> list[int]:
@@ -44,15 +54,22 @@ class TaskCalibration(nn.Module):
 
     @torch.no_grad()
     def note(
-        self, label: int, scores: Tensor, tasks: list[int], *, standardized: bool = False
+        self,
+        label: int,
+        scores: Tensor,
+        tasks: list[int],
+        *,
+        standardized: bool = False,
+        weights: Tensor | None = None,
     ) -> None:
         """Takes in a task.
 
         Args:
             label: The task.
-            scores: Of its training samples under each task known, itself included, `n x k`.
+            scores: Of its samples under each task known, itself included, `n x k`.
             tasks: These k.
             standardized: Whether the sharpness is that of standardized scores.
+            weights: The `fingerprint` of what was asked; None: not known.
         """
         column = tasks.index(label)
         own = scores[:, column].double()
@@ -61,6 +78,7 @@ class TaskCalibration(nn.Module):
             "std": own.std(correction=0).clamp(min=1e-6),
             "quantiles": torch.quantile(own, own.new_tensor(SHARES)),
             "sharpness": own.new_tensor(1.0),
+            "weights": own.new_full((N_NUMBERS,), torch.nan) if weights is None else weights,
         }
         self.of_task[label] = holding({name: v.to(self.like) for name, v in values.items()})
         if standardized:
@@ -87,6 +105,17 @@ class TaskCalibration(nn.Module):
         logs = logs[upper - 1] + along * (logs[upper] - logs[upper - 1])
         return logs.clamp(max=math.log(SHARES[-1])).exp()
 
+    def weights_of(self, task: int) -> Tensor:
+        """The `fingerprint` of the weights that the task's samples were scored with."""
+        weights: Tensor = self._of(task).weights
+        return weights
+
+    def get_extra_state(self) -> dict[int, list[int]]:
+        return {label: sorted(classes) for label, classes in self.classes_of.items()}
+
+    def set_extra_state(self, state: dict[int, list[int]]) -> None:
+        self.classes_of = {label: set(classes) for label, classes in state.items()}
+
     def sharpness(self, tasks: list[int]) -> float:
         """The geometric mean over tasks; 1 while there is but one."""
         values = torch.stack([self._of(task).sharpness for task in tasks]).double()
@@ -103,7 +132,23 @@ class TaskCalibration(nn.Module):
     def _blank(self, label: int, names: set[str]) -> nn.Module:
         number, numbers = self.like.new_zeros(()), self.like.new_zeros(len(SHARES))
         parts = {name: number.clone() for name in ("mean", "std", "sharpness")}
+        parts["weights"] = self.like.new_full((N_NUMBERS,), torch.nan)
         return holding({**parts, "quantiles": numbers})
+
+
+def check_enough(name: str, x: Tensor, task: int) -> None:
+    """ValueError for fewer than 2 samples of a task, a warning for few."""
+    if len(x) < 2:
+        raise ValueError(
+            f"{name} must hold at least 2 samples to calibrate task {task}, better hundreds, got "
+            f"{len(x)}"
+        )
+    if len(x) < FEW:
+        warnings.warn(
+            f"task {task} is calibrated with {len(x)} samples, so that novelty and unknown are "
+            "guesses: give hundreds",
+            stacklevel=4,  # behind torch.no_grad
+        )
 
 
 def _sharpest(scores: Tensor, column: int) -> float:

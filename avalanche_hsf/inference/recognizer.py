@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_bool, check_int, check_samples, check_share, check_size
-from avalanche_hsf.inference.calibration import TaskCalibration
+from avalanche_hsf.inference.calibration import TaskCalibration, check_enough
 from avalanche_hsf.inference.evaluating import evaluating
-from avalanche_hsf.inference.scores import JointScore, ReconstructionScore, Score
-from avalanche_hsf.models.hsf import HypernetSDEFlow
+from avalanche_hsf.inference.fingerprint import fingerprint
+from avalanche_hsf.inference.freshness import Freshness
+from avalanche_hsf.inference.rows import check_shape, grouped, lead, scored
+from avalanche_hsf.inference.scores import Score, check_score, default_score
 from avalanche_hsf.models.tasks.module import TaskModule
 
 
@@ -30,19 +33,26 @@ class TaskRecognizer(nn.Module):
         model: A `TaskModule`.
         score: Default: `JointScore` for a `HypernetSDEFlow` that reconstructs, otherwise
             `ReconstructionScore`.
-        calibrated: Compare tasks in standard deviations from what their own training samples
-            scored. Off by default: it favours tasks with samples of many kinds.
+        calibrated: Compare tasks in standard deviations from what their own samples scored. Off
+            by default: it favours tasks with samples of many kinds.
         first: The score of the first of two stages; None: all tasks take part in the second.
         keep: How many tasks the first stage leaves, at least 1.
         rows: Most rows of one pass through the model, at least 1.
 
+    Probabilities, novelty and `unknown` go by what a task's samples scored when it was calibrated.
+    If the task's own weights have changed since, they are refused; if only weights have that all
+    tasks share, as a hypernetwork does that does not hold old tasks, they warn, once. What is
+    written through `parameter.data` is not noticed.
+
     Attributes:
-        calibration: What training samples scored, see `TaskCalibration`.
+        calibration: What samples scored, see `TaskCalibration`.
 
     Raises:
         TypeError: The model is of a kind that the score cannot ask.
 
     Example:
+        >>> from avalanche_hsf.inference import ReconstructionScore
+        >>> from avalanche_hsf.models import HypernetSDEFlow
         >>> model = HypernetSDEFlow(input_dim=4, seed=0)
         >>> recognizer = TaskRecognizer(model, ReconstructionScore())
         >>> model.hypernetwork.add_task(7)
@@ -67,22 +77,14 @@ class TaskRecognizer(nn.Module):
                 "a recognizer needs a model with weights for each task, a HypernetSDEFlow or a "
                 f"TaskConditional, got {type(model).__name__}"
             )
-        if score is None:
-            has_density = isinstance(model, HypernetSDEFlow) and model.reconstructs
-            score = JointScore() if has_density else ReconstructionScore()
-        for given in (score, first):
-            if given is None:
-                continue
-            if not isinstance(given, Score):
-                raise TypeError(f"a score must be a Score, got {type(given).__name__}")
-            given.check(model)
         self.model = model
-        self.score = score
+        self.score = default_score(model) if score is None else check_score(score, model)
         self.calibrated = check_bool("calibrated", calibrated)
-        self.first = first
+        self.first = None if first is None else check_score(first, model)
         self.keep = check_int("keep", keep, at_least=1)
         self.rows = check_size("rows", rows)
         self.calibration = TaskCalibration()
+        self.freshness = Freshness()
         self._shape: tuple[int, ...] = ()  # of a sample
 
     @property
@@ -96,31 +98,48 @@ class TaskRecognizer(nn.Module):
         return self.calibration.like.device
 
     @torch.no_grad()
-    def calibrate(self, task: int, x: Tensor) -> None:
+    def calibrate(
+        self,
+        task: int,
+        x: Tensor,
+        *,
+        held_out: Tensor | None = None,
+        classes: Iterable[int] = (),
+    ) -> None:
         """Makes a task one of those that can be recognized; called when its training has ended.
 
         Args:
             task: Its label.
-            x: Training samples of it, `n x *features`.
+            x: Training samples of it, `n x *features`, at least 2 and better hundreds.
+            held_out: Samples of it that were not trained on, `m x *features`, to calibrate with in
+                place of x. Without them shares and deviations are those of training samples, which
+                a model fits best: of new samples of the task `unknown` turns away more.
+            classes: Its classes, if it has some, see `ClassIncremental`.
 
         Raises:
-            ValueError: The model does not know the task.
+            ValueError: The model does not know the task, or there are fewer than 2 samples.
         """
         task = check_int("task", task, at_least=0)
-        check_samples("x", x)
+        given = {"x": x} if held_out is None else {"x": x, "held_out": held_out}
+        for name, samples in given.items():
+            check_samples(name, samples)
+            check_shape(name, samples, self._shape if self.tasks else tuple(x.shape[1:]))
+        name, samples = list(given.items())[-1]
+        check_enough(name, samples, task)
         if task not in self.model.tasks:
             raise ValueError(
                 f"the model never saw task {task}, only {self.model.tasks}: train it first"
             )
-        if self.tasks:
-            self._check_shape(x)
         self._shape = tuple(x.shape[1:])
         for score in (self.score, self.first):
             if score is not None:
                 score.note(task, x)
         tasks = list(dict.fromkeys([*self.tasks, task]))
-        scores = self._asked(self.score, x, tasks)
-        self.calibration.note(task, scores, tasks, standardized=self.calibrated)
+        scores = self._asked(self.score, samples, tasks)
+        weights = fingerprint(self.score.asks(self.model), task)
+        self.calibration.note(task, scores, tasks, standardized=self.calibrated, weights=weights)
+        if classes := {int(label) for label in classes}:
+            self.calibration.classes_of.setdefault(task, set()).update(classes)
 
     def try_on(self, x: Tensor, task: int) -> None:
         """Raises what `calibrate` would raise, before the model was trained on the task.
@@ -131,7 +150,7 @@ class TaskRecognizer(nn.Module):
         """
         check_samples("x", x)
         if self.tasks:
-            self._check_shape(x)
+            check_shape("x", x, self._shape)
         labels = torch.full((len(x),), task, device=x.device)
         with evaluating(self.model):
             for score in (self.score, self.first):
@@ -146,17 +165,18 @@ class TaskRecognizer(nn.Module):
         Args:
             x: `n x *features`.
             group_size: So many consecutive samples are known to share a task, which is told from
-                their mean score; 1: each by itself.
+                their mean score; do not shuffle them. The last group may be smaller. 1: each
+                sample by itself.
 
         Raises:
             ValueError: No task was calibrated yet, or samples do not fit.
         """
-        return _grouped(self._compared(self._raw(x, group_size)), group_size)
+        return grouped(self._compared(self._raw(x, group_size)), group_size)
 
     def deviations(self, x: Tensor, group_size: int = 1) -> Tensor:
-        """Scores in standard deviations from the mean of each task's own training samples."""
+        """Scores in standard deviations from the mean of each task's own samples."""
         raw = self._raw(x, group_size)
-        return _grouped(self.calibration.standardized(raw, self.tasks), group_size)
+        return grouped(self._noted().standardized(raw, self.tasks), group_size)
 
     def infer_tasks(
         self, x: Tensor, *, group_size: int = 1, unknown: float | None = None
@@ -165,15 +185,17 @@ class TaskRecognizer(nn.Module):
 
         Args:
             x, group_size: As in `scores`.
-            unknown: Answer "none of these" where less than this share of the task's own training
-                samples scored lower, in (0, .5): so many of a task's own samples are turned away.
-                For single samples alone. None: never.
+            unknown: Answer "none of these" where less than this share of the task's own samples,
+                those that it was calibrated with, scored lower, in (0, .5). So many of a task's
+                new samples are turned away if it was calibrated with `held_out` ones; otherwise
+                several times as many, since a model fits its training samples best. For single
+                samples alone. None: never.
 
         Raises:
             ValueError: Also `unknown` for groups, whose scores spread less.
         """
         raw = self._raw(x, group_size)
-        best = _grouped(self._compared(raw), group_size).argmax(dim=1)
+        best = grouped(self._compared(raw), group_size).argmax(dim=1)
         labels = torch.tensor(self.tasks, device=x.device)[best]
         if unknown is not None:
             limit = check_share("unknown", unknown, at_most=0.5)
@@ -188,21 +210,22 @@ class TaskRecognizer(nn.Module):
     def task_probabilities(self, x: Tensor, *, group_size: int = 1) -> Tensor:
         """p(task | x), `n x k`, columns as in `tasks`: softmax of b times the scores.
 
-        b is learned from training samples when tasks are calibrated, see `TaskCalibration`.
+        b is learned when tasks are calibrated, see `TaskCalibration`; from training samples it
+        comes out too sure. They add up to 1 for any sample, one of no task too: ask `novelty`.
         """
         s = self.scores(x, group_size)
-        return (self.calibration.sharpness(self.tasks) * s).softmax(dim=1)
+        return (self._noted().sharpness(self.tasks) * s).softmax(dim=1)
 
     def share_below(self, x: Tensor) -> Tensor:
-        """Which share of its best task's own training samples scored lower, at most .5; (n,)."""
+        """Which share of its best task's own samples scored lower, at most .5; shape (n,)."""
         raw = self._raw(x)
         return self._share_below(raw, self._compared(raw).argmax(dim=1))
 
     def novelty(self, x: Tensor, *, group_size: int = 1, relative: bool = False) -> Tensor:
         """How new each sample is, shape (n,); higher is newer, for ranking and AUROC.
 
-        Minus the score of its best task, in standard deviations from what the task's own training
-        samples scored.
+        Minus the score of its best task, in standard deviations from what the task's own samples
+        scored: right for what is like no task at all.
 
         Args:
             x, group_size: As in `scores`.
@@ -217,15 +240,11 @@ class TaskRecognizer(nn.Module):
         if check_bool("relative", relative) and self.first is not None and self.keep < 2:
             raise ValueError("relative needs other tasks to compare with: keep at least 2")
         raw = self._raw(x, group_size)
-        s = _grouped(self._compared(raw), group_size)
-        best, which = s.max(dim=1, keepdim=True)
-        if not relative or s.shape[1] == 1:
-            deviations = self.calibration.standardized(raw, self.tasks)
-            return -_grouped(deviations, group_size).gather(1, which)[:, 0]
-        finite = s.isfinite()
-        total = s.where(finite, 0.0).sum(dim=1, keepdim=True)
-        others = (total - best) / (finite.sum(dim=1, keepdim=True) - 1).clamp(min=1)
-        return (others - best)[:, 0]
+        s = grouped(self._compared(raw), group_size)
+        if relative and s.shape[1] > 1:
+            return -lead(s)
+        deviations = grouped(self._noted().standardized(raw, self.tasks), group_size)
+        return -deviations.gather(1, s.argmax(dim=1, keepdim=True))[:, 0]
 
     def forward(self, x: Tensor) -> Tensor:
         """As `scores`."""
@@ -239,21 +258,18 @@ class TaskRecognizer(nn.Module):
             )
         return self.tasks
 
+    def _noted(self) -> TaskCalibration:
+        """The calibration, which is that of the weights there are now."""
+        self.freshness.check(self.calibration, self.score.asks(self.model))
+        return self.calibration
+
     def _compared(self, raw: Tensor) -> Tensor:
         """What tasks are compared by."""
-        return self.calibration.standardized(raw, self.tasks) if self.calibrated else raw
+        return self._noted().standardized(raw, self.tasks) if self.calibrated else raw
 
     def _share_below(self, raw: Tensor, best: Tensor) -> Tensor:
-        shares = self.calibration.share_below(raw, self.tasks)
+        shares = self._noted().share_below(raw, self.tasks)
         return shares.gather(1, best.unsqueeze(1))[:, 0]
-
-    def _check_shape(self, x: Tensor) -> None:
-        check_samples("x", x)
-        if tuple(x.shape[1:]) != self._shape:
-            sizes = ", ".join(map(str, ("n", *self._shape)))
-            raise ValueError(
-                f"x must be ({sizes}) as the samples of the tasks were, got {tuple(x.shape)}"
-            )
 
     def get_extra_state(self) -> dict[str, Any]:
         return {"shape": self._shape}
@@ -263,36 +279,19 @@ class TaskRecognizer(nn.Module):
 
     def _raw(self, x: Tensor, group_size: int = 1) -> Tensor:
         tasks = self._known()
-        self._check_shape(x)
+        check_samples("x", x)
+        check_shape("x", x, self._shape)
         if self.first is None or self.keep >= len(tasks):
             return self._asked(self.score, x, tasks)
-        first = _grouped(self._asked(self.first, x, tasks), group_size)  # a group keeps the same
+        first = grouped(self._asked(self.first, x, tasks), group_size)  # a group keeps the same
         best = first.topk(self.keep, dim=1).indices
         labels = torch.tensor(tasks, device=x.device)[best]
         s = x.new_full((len(x), len(tasks)), -torch.inf)
-        return s.scatter(1, best, self._of_labels(self.score, x, labels))
+        return s.scatter(1, best, self._scored(self.score, x, labels))
 
     def _asked(self, score: Score, x: Tensor, tasks: list[int]) -> Tensor:
         labels = torch.tensor(tasks, device=x.device).expand(len(x), -1)
-        return self._of_labels(score, x, labels)
+        return self._scored(score, x, labels)
 
-    def _of_labels(self, score: Score, x: Tensor, labels: Tensor) -> Tensor:
-        """Scores of n samples under m tasks each, `n x m`."""
-        n, m = labels.shape
-        step = max(1, self.rows // m)
-        parts = []
-        with evaluating(self.model):
-            for start in range(0, n, step):
-                some, of_some = x[start : start + step], labels[start : start + step]
-                repeated = some.repeat(m, *[1] * (x.dim() - 1))
-                parts.append(score(self.model, repeated, of_some.T.flatten()).view(m, -1).T)
-        return torch.cat(parts)
-
-
-def _grouped(s: Tensor, size: int) -> Tensor:
-    """Each row the mean of the consecutive rows that it shares a task with."""
-    if check_int("group_size", size, at_least=1) == 1:
-        return s
-    group = torch.arange(len(s), device=s.device) // size
-    sums = s.new_zeros(int(group[-1]) + 1, s.shape[1]).index_add(0, group, s)
-    return (sums / group.bincount().to(s).unsqueeze(1))[group]
+    def _scored(self, score: Score, x: Tensor, labels: Tensor) -> Tensor:
+        return scored(self.model, score, x, labels, self.rows)

@@ -31,6 +31,10 @@ class Score(nn.Module):
     def check(self, model: nn.Module) -> None:
         """Raises TypeError if a model cannot be asked."""
 
+    def asks(self, model: Any) -> tuple[nn.Module, ...]:
+        """The models whose weights its answers depend on."""
+        return (model,)
+
     def note(self, label: int, x: Tensor) -> None:
         """Takes what it keeps of a task from the task's training samples."""
 
@@ -181,6 +185,9 @@ class AgreementScore(ReconstructionScore):
         # Not a child module: whoever owns the classifier saves and trains it.
         self.__dict__["classifier"] = classifier
 
+    def asks(self, model: Any) -> tuple[nn.Module, ...]:
+        return model, self.classifier
+
     def note(self, label: int, x: Tensor) -> None:
         check_has(label, self.classifier.tasks, "classifier")
 
@@ -208,6 +215,9 @@ class PrototypeScore(Score):
         self.labels: list[int] = []
         self.register_buffer("means", torch.zeros(0))
         self.register_load_state_dict_pre_hook(_make_room)
+
+    def asks(self, model: Any) -> tuple[nn.Module, ...]:
+        return ()
 
     @torch.no_grad()
     def note(self, label: int, x: Tensor) -> None:
@@ -242,6 +252,20 @@ class PrototypeScore(Score):
 def _make_room(score: PrototypeScore, state: Any, prefix: str, *_: Any) -> None:
     if f"{prefix}means" in state:
         score.means = score.means.new_empty(state[f"{prefix}means"].shape)
+
+
+def default_score(model: Any) -> Score:
+    """`JointScore` for a `HypernetSDEFlow` that reconstructs, otherwise `ReconstructionScore`."""
+    has_density = isinstance(model, HypernetSDEFlow) and model.reconstructs
+    return check_score(JointScore() if has_density else ReconstructionScore(), model)
+
+
+def check_score(score: object, model: nn.Module) -> Score:
+    """TypeError unless it is a score that a model can be asked by."""
+    if not isinstance(score, Score):
+        raise TypeError(f"a score must be a Score, got {type(score).__name__}")
+    score.check(model)
+    return score
 
 
 def log_probabilities(who: str, scores: Any) -> Tensor:

@@ -242,6 +242,9 @@ class HypernetSDEFlow(TaskWritten):
     ) -> Tensor:
         """Draws n samples of a task, `n x output_dim`: z0 ~ p, SDEs, decoder.
 
+        They are flat, whatever the shape of x: `sample(n, task).view(-1, *shape)`. The decoder's
+        output has no bounds, so pixels may leave 0..1: `clamp(0, 1)`.
+
         p is as in `log_prob`, and refused likewise; under the flow z0 = F^-1(u), u ~ N(0, I).
 
         Args:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from avalanche.benchmarks import split_online_stream
+from avalanche.benchmarks import benchmark_from_datasets, split_online_stream
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
@@ -264,3 +264,114 @@ def test_a_strategy_of_another_model_is_refused():
     _, companion = _recognizer()
     with pytest.raises(ValueError, match="the one that trains"):
         TaskInferencePlugin(recognizer, companion)
+
+
+def _halves(**options):
+    """A stream without any task label, and what is held out of it."""
+    benchmark = _digits(return_task_id=False, **options)
+    datasets = [experience.dataset for experience in benchmark.train_stream]
+    parts = [[d.subset(list(range(k, len(d), 2))) for d in datasets] for k in (0, 1)]
+    test = [experience.dataset for experience in benchmark.test_stream]
+    return benchmark_from_datasets(train=parts[0], held_out=parts[1], test=test)
+
+
+def _held_out(experience):
+    return torch.stack([experience.dataset[i][0] for i in range(len(experience.dataset))])
+
+
+def test_so_many_of_a_tasks_new_samples_are_turned_away():
+    benchmark, away = _halves(), {}
+    for stream in (None, benchmark.held_out_stream):
+        recognizer, companion = _recognizer(epochs=60)
+        plugin = TaskInferencePlugin(
+            recognizer, companion, new_task="experience", calibrate_on=stream
+        )
+        _strategy([plugin]).train(benchmark.train_stream[0], eval_streams=[])
+        new = _held_out(benchmark.test_stream[0])
+        away[stream is None] = (recognizer.infer_tasks(new, unknown=0.1) == -1).float().mean()
+    assert away[False] == pytest.approx(0.1, abs=0.08)
+    assert away[True] > away[False]
+
+
+def test_what_is_held_out_must_be_of_the_stream():
+    benchmark, labelled = _halves(), _digits(return_task_id=True)
+    recognizer, companion = _recognizer(epochs=1)
+
+    def plugin(stream, new_task="experience"):
+        return TaskInferencePlugin(recognizer, companion, new_task=new_task, calibrate_on=stream)
+
+    strategy = _strategy([plugin(benchmark.held_out_stream[1:])])
+    with pytest.raises(ValueError, match=r"no experience 0, only \[1, 2, 3, 4\]"):
+        strategy.train(benchmark.train_stream[0])
+    first = benchmark_from_datasets(train=[labelled.train_stream[2].dataset]).train_stream
+    _refused(plugin(first), "has the classes")
+    _refused(plugin(benchmark.held_out_stream[:0], "label"), "no experience 0")
+    with pytest.raises(TypeError, match="calibrate_on must be a stream"):
+        plugin(3)
+    with pytest.raises(ValueError, match="not distinct"):
+        plugin([benchmark.held_out_stream[0]] * 2)
+
+
+def test_labels_of_what_is_held_out_count_under_label():
+    labelled = _digits(return_task_id=True)
+    recognizer, companion = _recognizer(epochs=1)
+    strategy = _strategy(
+        [TaskInferencePlugin(recognizer, companion, calibrate_on=_halves().held_out_stream)]
+    )
+    strategy.train(labelled.train_stream[0], eval_streams=[])
+    with pytest.raises(ValueError, match="the task label 1"):
+        strategy.train(labelled.train_stream[1], eval_streams=[])
+
+
+@pytest.mark.parametrize("new_task", ["experience", "novelty"])
+def test_a_stream_without_any_label_is_evaluated_too(new_task):
+    benchmark = _halves()
+    assert not hasattr(benchmark.train_stream[0], "task_labels")
+    recognizer, companion = _recognizer()
+    plugin = TaskInferencePlugin(recognizer, companion, new_task=new_task)
+    confusion = TaskConfusion(plugin)
+    strategy = _strategy([plugin], [confusion])
+    for experience in benchmark.train_stream[:2]:
+        strategy.train(experience, eval_streams=[])
+        accuracy = _accuracy(strategy, benchmark.test_stream[:2])
+    assert accuracy > 0.6 and confusion.accuracy() > 0.6
+
+
+def test_which_task_is_right_is_not_guessed():
+    benchmark = _digits(return_task_id=False)
+    recognizer, companion = _recognizer(epochs=1)
+    plugin = TaskInferencePlugin(recognizer, companion, new_task="experience")
+    confusion = TaskConfusion(plugin)
+    strategy = _strategy([plugin], [confusion])
+    for i in (0, 1, 0):
+        strategy.train(benchmark.train_stream[i], eval_streams=[])
+    assert plugin.ambiguous == {0}
+    strategy.eval(benchmark.test_stream[:2])
+    with pytest.warns(UserWarning, match="trained as different tasks"):
+        assert confusion.accuracy() != confusion.accuracy()
+    strategy.eval(benchmark.test_stream[1:2])
+    assert confusion.accuracy() >= 0
+
+
+def test_classes_are_noted_and_one_sample_is_refused_before_training():
+    benchmark = _digits(return_task_id=False)
+    recognizer, companion = _recognizer(epochs=1)
+    plugin = TaskInferencePlugin(recognizer, companion, new_task="experience")
+    strategy = _strategy([plugin])
+    strategy.train(benchmark.train_stream[1], eval_streams=[])
+    assert recognizer.calibration.classes_of == {0: {2, 3}}
+    one = benchmark_from_datasets(train=[benchmark.train_stream[0].dataset.subset([0])])
+    before = strategy.clock.train_iterations
+    with pytest.raises(ValueError, match="takes 2 at least"):
+        strategy.train(one.train_stream[0], eval_streams=[])
+    assert strategy.clock.train_iterations == before
+
+
+def test_a_task_that_comes_back_is_evaluated_while_it_is_trained():
+    benchmark = _digits(return_task_id=True)
+    strategy = _strategy([], eval_every=1)
+    plugin = TaskInferencePlugin(TaskRecognizer(strategy.model, EntropyScore()))
+    strategy.plugins.append(plugin)
+    for i in (0, 1, 0):
+        strategy.train(benchmark.train_stream[i], eval_streams=[benchmark.test_stream[:2]])
+    strategy.eval(benchmark.test_stream[:2])

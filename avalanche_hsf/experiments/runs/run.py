@@ -229,7 +229,10 @@ class _Progress(SupervisedPlugin):
         self._bar.update()
         if strategy.clock.train_exp_epochs % 10 == 0:
             task = f"T{strategy.experience.current_experience}"
-            self._bar.set_postfix(task=task, loss=f"{float(strategy.loss.detach()):.3g}")
+            shown = {"task": task}
+            if strategy.optimizer is not None:  # else the loss is nothing that is trained by
+                shown["loss"] = f"{float(strategy.loss.detach()):.3g}"
+            self._bar.set_postfix(shown)
 
 
 class _Silent(BaseLogger):

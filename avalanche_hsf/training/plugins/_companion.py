@@ -64,9 +64,13 @@ def refuse_parts(experience: Any) -> None:
         )
 
 
-def classes_of(experience: Any) -> set[int]:
-    """The classes of an experience; none where targets are no classes."""
-    targets = getattr(experience.dataset, "targets", ())
+def classes_of(experience: Any, label: int | None = None) -> set[int]:
+    """The classes of an experience, or of one of its tasks; none where targets are no classes."""
+    dataset = experience.dataset
+    targets = getattr(dataset, "targets", ())
+    if label is not None:
+        labels = dataset.targets_task_labels
+        targets = [y for y, task in zip(targets, labels, strict=True) if int(task) == label]
     return {int(y) for y in targets if isinstance(y, Integral) or _is_integer(y)}
 
 

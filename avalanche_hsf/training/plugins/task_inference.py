@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from avalanche_hsf.training.plugins._companion import (
     refuse_parts,
     train_companion,
 )
+from avalanche_hsf.training.plugins._held_out import by_number, held_out_of, samples_of
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.plugins.commit import CommitPlugin
 from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
@@ -34,11 +36,12 @@ class TaskInferencePlugin(Protection):
 
     For any supervised strategy whose model has weights for each task. The recognizer's strategy
     is trained on each experience right after the strategy itself, by its own loop, and calibrated
-    with the training samples. In evaluation the model is given the task that the recognizer
-    infers; metrics and loggers still see the true labels, so that stock accuracy and forgetting
-    are those of a learner that is told nothing: class-incremental where tasks have classes of
-    their own. With `soft` the model's scores for all tasks are weighed by the tasks'
-    probabilities, see `ClassIncremental`.
+    with the training samples, or better with those of `calibrate_on`. In evaluation the model is
+    given the task that the recognizer infers; metrics and loggers still see the true labels, so
+    that stock accuracy and forgetting are those of a learner that is told nothing:
+    class-incremental where tasks have classes of their own. With `soft` the model's scores for all
+    tasks are weighed by the tasks' probabilities, see `ClassIncremental`. In a stream without task
+    labels all of them are 0, or there are none.
 
     Args:
         recognizer: A `TaskRecognizer`; if its model is the strategy's own, nothing more is trained.
@@ -49,12 +52,19 @@ class TaskInferencePlugin(Protection):
             all have the label 0. "novelty": an experience is one of a known task if the recognizer
             knows its samples, otherwise a new one.
         soft: Whether tasks are weighed; False decides for the likeliest.
-        n_samples: Training samples of a task that calibrate, at least 2.
+        n_samples: Samples of a task that calibrate, at least 2.
+        calibrate_on: A stream of samples that are not trained on, such as `benchmark.valid_stream`,
+            whose experiences have the numbers of those in training: what the recognizer says of
+            shares, `unknown` and novelty is then of new samples. None: it is of training samples,
+            and new ones are turned away more often: 8 % for `unknown=0.01`, 21 % for 0.05, after
+            4 epochs on 400 images a task.
 
     Attributes:
         inferred: The tasks inferred for the minibatch in evaluation, shape (n,); None before the
             first task is known.
         trained: The tasks of each experience that was trained, by its number.
+        ambiguous: The numbers under which experiences were trained as different tasks, as those of
+            two benchmarks are, or one that is trained twice under "experience".
 
     Raises:
         TypeError, ValueError: An argument has the wrong type or is out of its range.
@@ -70,7 +80,7 @@ class TaskInferencePlugin(Protection):
     NEW = -1.0
     """Novelty: in the mean the samples of an experience score so many deviations too low."""
 
-    transient = ("inferred", "_given", "_p")
+    transient = ("inferred", "_given", "_p", "calibrate_on", "_in_training")
 
     def __init__(
         self,
@@ -80,6 +90,7 @@ class TaskInferencePlugin(Protection):
         new_task: str = "label",
         soft: bool = True,
         n_samples: int = 2000,
+        calibrate_on: Any = None,
     ) -> None:
         super().__init__()
         if not isinstance(recognizer, TaskRecognizer):
@@ -95,6 +106,11 @@ class TaskInferencePlugin(Protection):
         self._p: Tensor | None = None
         self._classes: set[int] = set()  # of the tasks so far
         self.trained: dict[int, set[int]] = {}
+        self.ambiguous: set[int] = set()
+        self.calibrate_on: dict[int, Any] | None = None
+        if calibrate_on is not None:
+            self.calibrate_on = by_number("calibrate_on", calibrate_on)
+        self._in_training = False
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
         """Goes behind a `CommitPlugin`: what is calibrated is what is kept; evaluations come after.
@@ -159,14 +175,21 @@ class TaskInferencePlugin(Protection):
 
         Raises:
             TypeError, ValueError: The score cannot ask the recognizer's model, or not on these
-                samples; nobody trains it, or two would.
+                samples; there are too few to calibrate with; nobody trains it, or two would.
         """
         super().before_training_exp(strategy, **kwargs)
         check_one_owner(self, strategy)
         for experience in experiences_in_training(strategy):
             labels = sorted(tasks_of(experience))
             self._check_trained(strategy, labels)
-            self.recognizer.try_on(self._samples(experience, labels[0], n=2), labels[0])
+            for label in labels:
+                for x in self._calibrating(experience, label, n=2).values():
+                    if len(x) < 2:
+                        raise ValueError(
+                            f"task {label} has 1 sample to be calibrated with: it takes 2 at least"
+                        )
+                    self.recognizer.try_on(x, label)
+        self._in_training = True
 
     def _check_trained(self, strategy: Any, labels: list[int]) -> None:
         model = self.recognizer.model
@@ -201,14 +224,29 @@ class TaskInferencePlugin(Protection):
             train_companion(self.strategy, experience)
             labels = tasks_of(experience)
             for label in sorted(labels):
-                self.recognizer.calibrate(label, self._samples(experience, label))
-            self.trained[experience.current_experience] = labels
+                self.recognizer.calibrate(
+                    label,
+                    **self._calibrating(experience, label),
+                    classes=classes_of(experience, label),
+                )
+            number = experience.current_experience
+            if self.trained.setdefault(number, labels) != labels:
+                self.ambiguous.add(number)
+                self.trained[number] = labels
+        self._in_training = False
+
+    def before_eval_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
+        """Gives an experience without any task label the label 0, which is not looked at."""
+        if not hasattr(strategy.experience, "task_labels"):
+            strategy.experience = relabelled(strategy.experience, 0)
 
     def before_eval_forward(self, strategy: Any, **kwargs: Any) -> None:
         self._given, self.inferred, self._p = strategy.mbatch[-1], None, None
         if not self.recognizer.tasks:
             return
-        self._p = self.recognizer.task_probabilities(strategy.mb_x)
+        # A task that is being trained again is calibrated when its experience ends.
+        with self.recognizer.freshness.trusting() if self._in_training else nullcontext():
+            self._p = self.recognizer.task_probabilities(strategy.mb_x)
         tasks = torch.tensor(self.recognizer.tasks, device=self._p.device)
         strategy.mbatch[-1] = self.inferred = tasks[self._p.argmax(dim=1)]
 
@@ -224,17 +262,24 @@ class TaskInferencePlugin(Protection):
         """Lets the last minibatch go."""
         self.inferred = None
 
+    def _calibrating(self, experience: Any, label: int, n: int | None = None) -> dict[str, Tensor]:
+        """What a task is calibrated with, at most n samples of each kind."""
+        found = {"x": self._samples(experience, label, n)}
+        if self.calibrate_on is not None:
+            held_out = held_out_of(experience, self.calibrate_on)
+            by_label = label if self.new_task == "label" else None  # else of a task that is ours
+            found["held_out"] = self._samples(held_out, by_label, n)
+        return found
+
     def _samples(self, experience: Any, label: int | None = None, n: int | None = None) -> Tensor:
         """At most n samples of an experience, `n_samples` by default, evenly spread."""
-        dataset = experience.dataset.eval()
-        rows = [
-            i
-            for i, task in enumerate(dataset.targets_task_labels)
-            if label is None or int(task) == label
-        ]
-        m = min(n or self.n_samples, len(rows))
-        rows = [rows[i * len(rows) // m] for i in range(m)]
-        return torch.stack([dataset[i][0] for i in rows]).to(self.recognizer.device)
+        x = samples_of(experience, label, n or self.n_samples)
+        if x is None:
+            raise ValueError(
+                f"experience {experience.current_experience} of calibrate_on has no samples with "
+                f"the task label {label}: it needs the labels of the stream in training"
+            )
+        return x.to(self.recognizer.device)
 
 
 def _fits(strategy: Any) -> bool:
