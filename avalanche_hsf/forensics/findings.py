@@ -53,6 +53,7 @@ class TaskFindings:
         accuracy_error: Standard error of its change, over samples.
         probe: Accuracy in percent of a linear classifier on the input of the head, before and
             after; None: no classes, no head, or too few samples.
+        chance: Accuracy in percent of always giving the most frequent class.
         feature_change: 1 - CKA of the input of the head; NaN if unknown.
         changes: 1 - CKA of the output of each layer that ran, in their order.
         line: The error on the straight line between the two states; empty if there is none.
@@ -66,6 +67,7 @@ class TaskFindings:
     accuracy: tuple[float, float] | None = None
     accuracy_error: float = math.nan
     probe: tuple[float, float] | None = None
+    chance: float = math.nan
     feature_change: float = math.nan
     changes: dict[str, float] = field(default_factory=dict)
     line: list[tuple[float, float]] = field(default_factory=list)
@@ -127,6 +129,7 @@ def examine(
         task=task,
         attribution=attribution,
         kinds=_kinds(early, late, parts, head),
+        chance=tried("chance", lambda: _chance(minibatch[1]), math.nan),
         probe=tried("probe", lambda: _probed(features, minibatch[1], seed), None),
         feature_change=tried("features", lambda: _change(*features), math.nan),
         changes=tried("layers", lambda: _changes(early, late, minibatch), {}),
@@ -244,6 +247,11 @@ def _probed(features: Sequence[Tensor | None], y: Any, seed: int) -> tuple[float
         100 * linear_probe(before, y, seed=seed),
         100 * linear_probe(after, y, seed=seed),
     )
+
+
+def _chance(y: Any) -> float:
+    is_classes = isinstance(y, Tensor) and not y.is_floating_point() and y.dim() == 1
+    return 100 * float(y.unique(return_counts=True)[1].max()) / len(y) if is_classes else math.nan
 
 
 def _change(before: Tensor | None, after: Tensor | None) -> float:

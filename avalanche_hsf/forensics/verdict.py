@@ -19,6 +19,8 @@ MOST = 0.5
 """The share that makes one component the culprit, surely exceeded."""
 TOGETHER = 0.8
 """The share that makes two components the culprits together."""
+LEARNED_POINTS = 10.0
+"""Accuracy of the probe above chance, in points, below which there were no features to lose."""
 INTACT_POINTS = 3.0
 """Accuracy of the probe, in points, that intact features may lose."""
 TURNED = 0.1
@@ -159,6 +161,8 @@ def _features(findings: TaskFindings) -> str:
     if findings.probe is None:
         return "unknown"
     before, after = findings.probe
+    if before - findings.chance < LEARNED_POINTS:
+        return "unknown"
     if before - after > INTACT_POINTS + _spread_of_probe(findings):
         return "lost"
     return "intact"
