@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, NoReturn
@@ -118,6 +118,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     )
     options.blame(two)
     two.set_defaults(parser=two, carry_out=_blame)
+    parsers["diagnose"].set_defaults(carry_out=_diagnose)
     return parser, parsers
 
 
@@ -140,10 +141,24 @@ def _with_config(words: list[str], commands: dict[str, _Parser]) -> list[str]:
 
 
 def _blame(chosen: argparse.Namespace) -> int:
-    from avalanche_hsf.forensics.command import run
+    from avalanche_hsf.forensics.command import blame_checkpoints
 
+    return _try(blame_checkpoints, chosen)
+
+
+def _diagnose(chosen: argparse.Namespace) -> int:
+    """A preset, or the user's own function that trains."""
+    if chosen.run is None:
+        return _run(chosen)
+    _quiet()
+    from avalanche_hsf.forensics.command import diagnose_function
+
+    return _try(diagnose_function, chosen)
+
+
+def _try(command: Callable[[argparse.Namespace], None], chosen: argparse.Namespace) -> int:
     try:
-        run(chosen)
+        command(chosen)
     except (OSError, TypeError, ValueError) as error:
         chosen.parser.error(str(error))
     return 0

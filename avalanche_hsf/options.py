@@ -117,7 +117,14 @@ def compare(parser: argparse.ArgumentParser) -> None:
 
 
 def diagnose(parser: argparse.ArgumentParser) -> None:
-    """Why a preset forgets."""
+    """Why a preset forgets, or what a user's own function trains."""
+    parser.add_argument(
+        "run",
+        nargs="?",
+        metavar="MODULE:NAME",
+        help="a function of yours that trains, called with plugins=, a list to hand to its "
+        "strategy; then no other option but --out counts (default: a preset)",
+    )
     _preset_runs(parser)
     parser.add_argument(
         "--set",

@@ -1,8 +1,12 @@
-"""The command `avalanche-hsf blame`. Avalanche is imported only if the user's module does."""
+"""The commands of users' own models: `blame`, and `diagnose MODULE:NAME`.
+
+`blame` imports Avalanche only if the user's module does.
+"""
 
 from __future__ import annotations
 
 import argparse
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +14,11 @@ from avalanche_hsf.addresses import load
 from avalanche_hsf.forensics.blame import blame
 from avalanche_hsf.forensics.page import forensics_report
 from avalanche_hsf.forensics.run import RunFindings
-from avalanche_hsf.report import circumstances
+from avalanche_hsf.report import Report, circumstances
 
 
-def run(chosen: argparse.Namespace) -> None:
-    """Carries it out: prints the verdict and writes the page.
+def blame_checkpoints(chosen: argparse.Namespace) -> None:
+    """Prints the verdict on two checkpoints and writes the page.
 
     Raises:
         OSError, TypeError, ValueError: Something given is not right; the message says what.
@@ -35,7 +39,32 @@ def run(chosen: argparse.Namespace) -> None:
     )
     about = circumstances(command=chosen.typed)
     report = forensics_report(RunFindings([findings]), about=about)
-    folder = Path(chosen.out)
+    _write(report, Path(chosen.out))
+
+
+def diagnose_function(chosen: argparse.Namespace) -> None:
+    """Has a user's function train, prints the verdicts and writes the page.
+
+    Raises:
+        OSError, TypeError, ValueError: As `blame_checkpoints`.
+    """
+    from avalanche_hsf.forensics.plugin import ForensicsPlugin
+
+    function = load(chosen.run)
+    if not callable(function) or "plugins" not in signature(function).parameters:
+        raise ValueError(
+            f"{chosen.run} must be a function that takes plugins=, a list to hand to the strategy "
+            "that it trains"
+        )
+    plugin = ForensicsPlugin(None)
+    function(plugins=[plugin])
+    if not plugin.recorder.models:
+        raise ValueError(f"{chosen.run} trained nothing with the plugins that it was given")
+    report = forensics_report(plugin.findings(), about=circumstances(command=chosen.typed))
+    _write(report, Path(chosen.out))
+
+
+def _write(report: Report, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in report.contents().items():

@@ -187,6 +187,8 @@ def _of_culprit(kind: str, features: str, findings: TaskFindings) -> tuple[str, 
     assert findings.probe is not None
     before, after = findings.probe
     probe = f"probe {before:.1f} to {after:.1f} %"
+    if features == "lost" and kind == "head":
+        return f"the features lost some of the task too ({probe})", _CURES["shared"]
     if features == "lost":
         return f"the features of the task are lost ({probe})", _CURES["layer"]
     if kind == "head":

@@ -18,7 +18,17 @@ else:
     import tomli as tomllib
 
 _EXCLUDE_EACH_OTHER = {"jobs", "scheduler"}
-_NOT_WRITTEN = {"carry_out", "typed", "command", "parser", "config", "fresh", "scheduler", "jobs"}
+_NOT_WRITTEN = {
+    "carry_out",
+    "run",
+    "typed",
+    "command",
+    "parser",
+    "config",
+    "fresh",
+    "scheduler",
+    "jobs",
+}
 
 
 def words_of(
