@@ -222,3 +222,13 @@ def test_options_reach_the_example(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert printed.count("Epoch 1 ended.") == 2
     assert "Epoch 2 ended." not in printed
+
+
+def test_data_that_are_not_there_are_one_line(monkeypatch, capsys, tmp_path):
+    script = str(EXAMPLES / "draw_old_tasks.py")
+    monkeypatch.setattr(sys, "argv", [script, "--data-root", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(script, run_name="__main__")
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("MNIST needs the file") and err.count("\n") == 1

@@ -55,7 +55,7 @@ def held_out_of(experience: Any, held_out: dict[int, Any]) -> Any:
 
 
 def samples_of(experience: Any, label: int | None, n: int) -> Tensor | None:
-    """At most n samples of an experience, or of one of its tasks, evenly spread; None: no samples."""
+    """At most n samples of an experience, or of one of its tasks, evenly spread; None: has none."""
     dataset = experience.dataset.eval()
     rows: Sequence[int] = range(len(dataset))
     if label is not None:

@@ -53,8 +53,9 @@ class TaskInferencePlugin(Protection):
             knows its samples, otherwise a new one.
         soft: Whether tasks are weighed; False decides for the likeliest.
         n_samples: Samples of a task that calibrate, at least 2.
-        calibrate_on: A stream of samples that are not trained on, such as `benchmark.valid_stream`,
-            whose experiences have the numbers of those in training: what the recognizer says of
+        calibrate_on: A stream of samples that are not trained on, such as `benchmark.valid_stream`
+            or the test stream of a `SplitMNIST(validation=...)`, whose experiences have the numbers
+            of those in training: what the recognizer says of
             shares, `unknown` and novelty is then of new samples. None: it is of training samples,
             and new ones are turned away more often: 8 % for `unknown=0.01`, 21 % for 0.05, after
             4 epochs on 400 images a task.
