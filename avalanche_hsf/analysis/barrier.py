@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.models.tasks.slots import EmptySlot
 
 
 def loss_on_line(
@@ -67,4 +68,5 @@ def loss_barrier(points: list[tuple[float, float]]) -> float:
 
 
 def _tensors(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    return [*model.named_parameters(), *model.named_buffers()]
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return [(name, t) for name, t in tensors if not isinstance(t, EmptySlot)]

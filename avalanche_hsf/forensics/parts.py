@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from torch import Tensor, nn
 
 from avalanche_hsf.analysis import find_components
 from avalanche_hsf.analysis.components import has_state, is_in
+from avalanche_hsf.models.tasks.per_task import PerTask
+from avalanche_hsf.models.tasks.slots import EmptySlot
 
 STATISTICS = "normalization statistics"
 """The component of all running means and variances."""
@@ -77,10 +79,12 @@ def _label(model: nn.Module, name: str) -> str:
     return f"{name} ({type(model.get_submodule(name)).__name__})" if is_number else name
 
 
-def _tensors(model: nn.Module) -> chain[tuple[str, Tensor]]:
-    return chain(
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """What a model holds itself; a hypernetwork's places are empty."""
+    tensors = chain(
         model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
     )
+    return ((name, t) for name, t in tensors if not isinstance(t, EmptySlot))
 
 
 def _is_equal(a: Tensor, b: Tensor) -> bool:
@@ -89,7 +93,14 @@ def _is_equal(a: Tensor, b: Tensor) -> bool:
 
 def _children(model: nn.Module, path: str = "") -> list[str]:
     children = model.get_submodule(path).named_children()
-    return [f"{path}.{name}".lstrip(".") for name, child in children if has_state(child)]
+    return [f"{path}.{name}".lstrip(".") for name, child in children if _holds_something(child)]
+
+
+def _holds_something(module: nn.Module) -> bool:
+    """A module whose weights a hypernetwork writes holds nothing itself."""
+    tensors = [t for t in chain(module.parameters(), module.buffers()) if t.numel()]
+    are_empty = bool(tensors) and all(isinstance(t, EmptySlot) for t in tensors)
+    return has_state(module) and not are_empty
 
 
 def _fits(model: nn.Module, name: str, room: int) -> bool:
@@ -97,6 +108,8 @@ def _fits(model: nn.Module, name: str, room: int) -> bool:
     module = model.get_submodule(name)
     own = chain(module.parameters(recurse=False), module.buffers(recurse=False))
     children = _children(model, name)
+    if isinstance(module, (PerTask, nn.ModuleDict, nn.ParameterDict)):
+        return False  # it grows by parts that an earlier state lacks
     return bool(children) and len(children) - 1 <= room and not any(p.numel() for p in own)
 
 

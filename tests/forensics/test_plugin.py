@@ -1,0 +1,141 @@
+"""The page after a run of Avalanche, whatever the strategy and the model."""
+
+import math
+
+import pytest
+import torch
+from avalanche.training import EWC, Naive, Replay
+from torch import nn
+
+from avalanche_hsf.benchmarks import SplitDigits, SyntheticManifolds
+from avalanche_hsf.forensics import ForensicsPlugin, give_verdict
+from avalanche_hsf.models import TaskConditional
+from avalanche_hsf.training import CommitPlugin, HSFStrategy
+
+BENCHMARK = SplitDigits(5, seed=0)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+
+
+def trained(plugin, kind=Naive, model=None, stream=BENCHMARK.train_stream[:3], **options):
+    model = model or network()
+    further = options.pop("plugins", [])
+    strategy = kind(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), 1e-2),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=32,
+        train_epochs=2,
+        plugins=[plugin, *further],
+        evaluator=None,
+        **options,
+    )
+    strategy.train(stream)
+    return strategy
+
+
+def test_the_page_is_written_after_the_last_experience(tmp_path, capsys):
+    path = tmp_path / "new" / "forgetting.html"
+    plugin = ForensicsPlugin(path)
+    strategy = trained(plugin, stream=BENCHMARK.train_stream[:4])
+    assert path.exists()  # the slice's last experience is the stream's
+    page = path.read_text()
+    verdicts = [give_verdict(task) for task in plugin.findings().tasks]
+    assert [task.task for task in plugin.findings().tasks] == ["task 0", "task 1", "task 2"]
+    for verdict in verdicts:
+        assert verdict.sentence.split(";")[0].replace("+", "&#43;") in page.replace("+", "&#43;")
+    assert "task 0 fell from" in page and str(path) in capsys.readouterr().out
+    path.unlink()
+    strategy.train(BENCHMARK.train_stream[4])
+    assert path.exists()
+
+
+def test_one_at_a_time_and_written_when_asked(tmp_path):
+    plugin = ForensicsPlugin(tmp_path / "page.html")
+    trained(plugin, stream=[BENCHMARK.train_stream[0], BENCHMARK.train_stream[1]])
+    assert not (tmp_path / "page.html").exists()
+    assert plugin.write() == tmp_path / "page.html"
+    found = plugin.findings()
+    assert len(found.tasks) == 1 and len(found.losses) == 2
+    # What was seen on the way agrees with what is found afterwards.
+    assert found.drift and found.old_losses["task 0"][-1][1] > found.losses[0][0]
+    n = len(BENCHMARK.train_stream[0].dataset)
+    assert found.begins == [0, 2 * math.ceil(n / 32)]
+
+
+@pytest.mark.parametrize("kind", [Replay, EWC])
+def test_other_strategies(kind):
+    plugin = ForensicsPlugin(None)
+    options = {"mem_size": 50} if kind is Replay else {"ewc_lambda": 1.0}
+    trained(plugin, kind, **options)
+    found = plugin.findings()
+    assert all(math.isfinite(task.attribution.forgetting) for task in found.tasks)
+    for task in found.tasks:
+        total = sum(task.attribution.shapley.values())
+        assert total == pytest.approx(task.attribution.forgetting, rel=1e-6, abs=1e-9)
+
+
+def test_a_model_that_forgets_nothing_is_given_no_culprit():
+    model = TaskConditional(network(), hypernetwork="isolated", seed=0)
+    plugin = ForensicsPlugin(None)
+    trained(plugin, model=model, plugins=[CommitPlugin()])
+    verdicts = [give_verdict(task) for task in plugin.findings().tasks]
+    assert [(verdict.kind, verdict.culprits) for verdict in verdicts] == [("none", ())] * 2
+    assert all("same to the last bit" in verdict.sentence for verdict in verdicts)
+
+
+def test_reconstruction(tmp_path):
+    plugin = ForensicsPlugin(tmp_path / "page.html")
+    strategy = HSFStrategy.from_preset(
+        "paper", input_dim=3, seed=0, train_epochs=3, plugins=[plugin], evaluator=None
+    )
+    for experience in SyntheticManifolds(n_samples=30).train_stream:
+        strategy.train(experience)
+    found = plugin.findings()
+    assert len(found.tasks) == 4 and not found.accuracies
+    assert "Accuracy" not in (tmp_path / "page.html").read_text()
+
+
+def test_watching_changes_no_result():
+    results = []
+    for plugins in ([], [ForensicsPlugin(None)]):
+        torch.manual_seed(3)
+        model = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(0.2), nn.Linear(16, 10)
+        )
+        strategy = Naive(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), 0.1),
+            criterion=nn.CrossEntropyLoss(),
+            train_mb_size=32,
+            train_epochs=2,
+            plugins=plugins,
+            evaluator=None,
+        )
+        strategy.train(BENCHMARK.train_stream[:3])
+        results.append(model.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(*map(dict.values, results), strict=True))
+
+
+def test_without_a_test_stream_it_says_what_it_measured_on():
+    plugin = ForensicsPlugin(None, stream=BENCHMARK.test_stream[:1])
+    trained(plugin)
+    notes = " ".join(plugin.findings().notes)
+    assert "task 1 is measured on samples it was trained on" in notes
+    assert "task 0 is measured" not in notes
+
+
+def test_bad_input(tmp_path):
+    with pytest.raises(ValueError, match="none was: give the plugin to the strategy"):
+        ForensicsPlugin(None).findings()
+    plugin = ForensicsPlugin(None)
+    trained(plugin)
+    with pytest.raises(ValueError, match="give a path"):
+        plugin.write()
+    with pytest.raises(ValueError, match="unknown name 'nowhere'"):
+        trained(ForensicsPlugin(None, components=["nowhere"]))
+    with pytest.raises(TypeError, match="components must be a list"):
+        ForensicsPlugin(None, components="1")
