@@ -18,6 +18,7 @@ BELOW = {
     "models": {"_private", "checks", "divergence", "seeds"},
     "inference": {"checks", "models"},
     "evaluation": {"checks", "seeds"},
+    "logging": {"checks"},
     "training": {
         "_private",
         "checks",
