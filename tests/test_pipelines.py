@@ -1,8 +1,10 @@
 """Every row of PIPELINES.md: what users of Avalanche combine our models with."""
 
 import copy
+import csv
 import functools
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -59,10 +61,11 @@ from avalanche.training.plugins import (
 from torch import nn
 from torch.utils.data import Dataset, default_collate
 
+from avalanche_hsf import logging as our_loggers
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.checkpoints import resume, save
 from avalanche_hsf.divergence import DivergedError
-from avalanche_hsf.evaluation import ErrorRateMatrix, mse_metrics
+from avalanche_hsf.evaluation import ErrorRateMatrix, MSEMatrix, mse_metrics
 from avalanche_hsf.inference import TaskRecognizer
 from avalanche_hsf.models import TaskConditional
 from avalanche_hsf.training import (
@@ -647,6 +650,46 @@ def test_wandb_logger(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(AttributeError, match="generate_id"):
         WandBLogger(dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("row", ["TidyCSVLogger", "JSONLinesLogger", "MLflowLogger", "WandBLogger"])
+def test_our_logger(row, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if row == "MLflowLogger":
+        pytest.importorskip("mlflow")
+    arguments = {
+        "TidyCSVLogger": ("metrics.csv",),
+        "JSONLinesLogger": ("metrics.jsonl",),
+        "MLflowLogger": (f"sqlite:///{tmp_path}/mlflow.db",),
+        "WandBLogger": (),
+    }[row]
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    logger = getattr(our_loggers, row)(*arguments)
+    of_classes = accuracy_metrics(epoch=True, experience=True)
+    of_inputs = mse_metrics(epoch=True, experience=True)
+    for strategy in (
+        strategy_of(conditional(), evaluator=EvaluationPlugin(of_classes, loggers=[logger])),
+        reconstruction(evaluator=EvaluationPlugin(of_inputs, MSEMatrix(), loggers=[logger])),
+    ):
+        strategy.train(STREAM.train_stream[0])
+        strategy.eval(STREAM.test_stream[:2])
+    name = "MSE_Exp/eval_phase/test_stream/Task001/Exp001"
+    if row == "MLflowLogger":
+        logged = logger.client.get_run(logger.run_id).data.metrics
+        logger.close()
+        assert list(tmp_path.rglob("MSEMatrix"))
+    elif row == "WandBLogger":
+        logged = dict(logger.run.summary)
+        logger.close()
+        assert list(tmp_path.rglob("MSEMatrix"))
+    else:
+        with open(arguments[0]) as file:
+            rows = list(csv.DictReader(file) if row == "TidyCSVLogger" else map(json.loads, file))
+        assert "MSEMatrix" in {each["metric"] for each in rows}
+        asked = ("MSE_Exp", "1", "1")
+        found = (r for r in rows if (r["metric"], str(r["task"]), str(r["experience"])) == asked)
+        logged = {name: float(next(found)["value"])}
+    assert logged[name] == strategy.evaluator.get_last_metrics()[name]
 
 
 # The reconstruction learner

@@ -19,6 +19,7 @@ BELOW = {
     "models": {"_private", "checks", "divergence", "seeds"},
     "inference": {"_private", "checks", "models"},
     "evaluation": {"checks", "seeds"},
+    "logging": {"checks"},
     "training": {
         "_private",
         "checks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +27,8 @@ class WandBLogger(MetricLogger):
     The run begins with the first callback of training. After `resume`, or from an Avalanche
     checkpoint, a run with the same id goes on at the recorded step: W&B, which takes no step twice,
     ignores what it has already. Not tried here against a server; in offline mode the run that goes
-    on is a folder of its own beside the first.
+    on is a folder of its own beside the first. Where it cannot go on, as while wandb's process
+    holds the run of one that was killed, a new run begins, with a warning.
 
     Args:
         project_name: Name of the project.
@@ -66,13 +68,23 @@ class WandBLogger(MetricLogger):
             Path(dir).mkdir(parents=True, exist_ok=True)  # else wandb takes another
         self._run: Any = None
         self._step = 0
+        self._is_resumed = False
         self._rows: dict[int, dict[str, Any]] = {}
 
     @property
     def run(self) -> Any:
         """The run, which begins with it."""
         if self._run is None:
-            self._run = _wandb().init(**self.init_kwargs)
+            try:
+                self._run = _wandb().init(**self.init_kwargs)
+            except Exception as error:  # wandb's
+                if not self._is_resumed:
+                    raise
+                lost = (
+                    f"W&B run {self.init_kwargs.pop('id')} cannot be gone on with, a new one begins"
+                )
+                warnings.warn(f"{lost}: {error}", stacklevel=2)
+                self._run = _wandb().init(**self.init_kwargs)
             self._run.define_metric("*", step_metric="iteration")
             self.init_kwargs["id"] = self._run.id
         return self._run
@@ -124,6 +136,7 @@ class WandBLogger(MetricLogger):
         self._step = state["step"]
         if state["id"] is not None:
             self.init_kwargs.update(id=state["id"], resume="allow")
+        self._is_resumed = state["id"] is not None
 
 
 def _wandb() -> Any:

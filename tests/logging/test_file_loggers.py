@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from avalanche.core import SupervisedPlugin
 from avalanche.evaluation.metric_results import AlternativeValues
 from matplotlib.figure import Figure
 
+from avalanche_hsf.checkpoints import CheckpointPlugin, resume
 from avalanche_hsf.logging import JSONLinesLogger, TidyCSVLogger
 from avalanche_hsf.logging import base as base_module
 
@@ -73,12 +76,48 @@ def test_a_run(tmp_path):
     assert of_json["Said"] == "one, two\nthree"
 
 
+class Stopped(Exception):
+    pass
+
+
+class Stopping(SupervisedPlugin):
+    at = -1  # of the class, as a checkpoint keeps what a plugin has
+
+    def before_training_iteration(self, strategy, **kwargs):
+        if strategy.clock.train_iterations == Stopping.at:
+            raise Stopped
+
+
+@pytest.mark.parametrize("at", [3, 5, 7])
+def test_stopped_and_resumed(at, tmp_path, monkeypatch):
+    def strategy_in(folder):
+        loggers = [make(folder / name) for name, make in KINDS.items()]
+        checkpoints = CheckpointPlugin(folder / "checkpoints", every=1)
+        strategy = logged.make(loggers, checkpoints, Stopping(), resumable=True)
+        return strategy, resume(strategy, folder / "checkpoints")
+
+    logged.go_through(*strategy_in(tmp_path / "whole"))
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr(Stopping, "at", at)
+        logged.go_through(*strategy_in(tmp_path / "stopped"))
+    kept = (tmp_path / "stopped" / "metrics.csv").read_text()
+    assert f",,{at - 1}," in kept.splitlines()[-1] or at == 5
+    logged.go_through(*strategy_in(tmp_path / "stopped"))
+    for name in KINDS:
+        whole = (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / "stopped" / name).read_bytes() == whole
+
+
+@pytest.mark.slow
 def test_killed_and_resumed(tmp_path):
     script = [sys.executable, "-W", "ignore", Path(logged.__file__)]
+    # wandb's own process, if one runs for these tests, would hold the run of what was killed.
+    alone = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
     for folder, *points in (("whole", -1), ("killed", 7, -1)):
         (tmp_path / folder).mkdir()
         for at in points:
-            ended = subprocess.run([*script, tmp_path / folder, str(at)], timeout=300).returncode
+            command = [*script, tmp_path / folder, str(at)]
+            ended = subprocess.run(command, timeout=300, env=alone).returncode
             assert ended == (0 if at < 0 else -9)
             if at > 0:
                 kept = (tmp_path / folder / "metrics.csv").read_text()

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -19,9 +20,18 @@ from avalanche_hsf.logging import base as base_module
 mlflow = pytest.importorskip("mlflow")
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """Its tables take seconds to make."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path, monkeypatch):
+def store(empty_database, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where artifacts of a database are
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -144,6 +154,7 @@ def test_a_store_that_fails_stops_no_training(store, monkeypatch):
     assert len(client.get_metric_history(run.info.run_id, "a")) >= 2
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_sends_the_rest(store):
     code = (
         "import sys; from avalanche_hsf.logging import MLflowLogger; "

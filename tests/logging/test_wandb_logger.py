@@ -154,6 +154,19 @@ def test_it_goes_on_with_id_and_step(tmp_path, monkeypatch):
     assert steps == {1.0: 0, 2.0: 1}
 
 
+def test_a_run_that_is_held_by_another_is_left(tmp_path):
+    logger = logger_in(tmp_path)
+    logger.log_single_metric("a", 1.0, 0)
+    other = logger_in(tmp_path)
+    other.load_state_dict(logger.state_dict())
+    with pytest.warns(UserWarning, match="cannot be gone on with, a new one begins: .* in use"):
+        other.log_single_metric("a", 2.0, 1)
+    assert other.run.id != logger.run.id
+    logger.close()
+    other.close()
+    assert sorted(row["a"] for row in rows_in(tmp_path)) == [1.0, 2.0]
+
+
 def test_a_run_that_was_finished_stops_no_training(tmp_path):
     logger = logger_in(tmp_path)
     logger.log_single_metric("a", 1.0, 0)
