@@ -1,4 +1,3 @@
-"""Evaluation by inferred task labels, on streams with labels and without."""
 
 import pytest
 import torch
@@ -375,3 +374,63 @@ def test_a_task_that_comes_back_is_evaluated_while_it_is_trained():
     for i in (0, 1, 0):
         strategy.train(benchmark.train_stream[i], eval_streams=[benchmark.test_stream[:2]])
     strategy.eval(benchmark.test_stream[:2])
+
+
+def _stream(*parts):
+    """A stream without labels, of these rows of experiences of the digits."""
+    digits = _digits(return_task_id=False).train_stream
+    return benchmark_from_datasets(
+        train=[digits[i].dataset.subset(list(rows(len(digits[i].dataset)))) for i, rows in parts]
+    ).train_stream
+
+
+def _even(n):
+    return range(0, n, 2)
+
+
+def _odd(n):
+    return range(1, n, 2)
+
+
+def test_a_task_comes_back_with_other_samples():
+    plugin = _plugin("novelty")
+    strategy = _strategy([plugin])
+    first, second, again = _stream((0, _even), (1, _even), (0, _odd))
+    for experience in (first, second):
+        strategy.train(experience, eval_streams=[])
+    assert plugin.trained == {0: {0}, 1: {1}}
+    with pytest.warns(UserWarning, match=r"experience 2 is taken for task 0, whose weights are tr"):
+        strategy.train(again, eval_streams=[])
+    assert plugin.trained[2] == {0}
+
+
+class _Knows(TaskRecognizer):
+    """Takes all samples for those of task 0."""
+
+    deviation = -0.5
+
+    def infer_tasks(self, x, **kwargs):
+        return torch.zeros(len(x), dtype=torch.long)
+
+    def deviations(self, x, group_size=1):
+        return torch.full((len(x), len(self.tasks)), self.deviation)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "rows", "task"),
+    [
+        (-0.5, [(1, _even)], 1),  # other classes: no return, however well they are known
+        (-0.5, [(0, lambda n: range(n // 4))], 1),  # training on one class would lose the other
+        (-0.5, [(0, _odd)], 0),
+        (-3.0, [(0, _odd)], 0),
+        (-9.0, [(0, _odd)], 1),  # the same classes in another domain
+    ],
+)
+def test_classes_are_evidence_of_a_return(deviation, rows, task):
+    recognizer, companion = _recognizer(epochs=1)
+    recognizer = _Knows(recognizer.model, recognizer.score)
+    recognizer.deviation = deviation
+    plugin = TaskInferencePlugin(recognizer, companion, new_task="novelty")
+    first, second = _stream((0, _even), *rows)
+    _strategy([plugin]).train(first, eval_streams=[])
+    assert plugin.task_of(second) == task

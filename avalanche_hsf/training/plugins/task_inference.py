@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from typing import Any
 
@@ -22,6 +23,7 @@ from avalanche_hsf.training.plugins._companion import (
     train_companion,
 )
 from avalanche_hsf.training.plugins._held_out import by_number, held_out_of, samples_of
+from avalanche_hsf.training.plugins._returning import task_of
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.plugins.commit import CommitPlugin
 from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
@@ -49,8 +51,11 @@ class TaskInferencePlugin(Protection):
             elsewhere, or is the strategy's own.
         new_task: What opens a task in training. "label": the stream's labels do. "experience":
             every experience is a task of its own, numbered as it comes, for streams whose samples
-            all have the label 0. "novelty": an experience is one of a known task if the recognizer
-            knows its samples, otherwise a new one.
+            all have the label 0. "novelty": an experience is one of a known task, which is then
+            trained again, if it has the task's classes and the recognizer knows its samples, so
+            far as training samples can tell, so better with `calibrate_on`; otherwise a new one.
+            Where targets are no classes the samples alone decide. What is trained again, and what
+            is a close call, is warned of.
         soft: Whether tasks are weighed; False decides for the likeliest.
         n_samples: Samples of a task that calibrate, at least 2.
         calibrate_on: A stream of samples that are not trained on, such as `benchmark.valid_stream`
@@ -77,9 +82,6 @@ class TaskInferencePlugin(Protection):
         >>> plugin.recognizer.tasks
         []
     """
-
-    NEW = -1.0
-    """Novelty: in the mean the samples of an experience score so many deviations too low."""
 
     transient = ("inferred", "_given", "_p", "calibrate_on", "_in_training")
 
@@ -160,16 +162,19 @@ class TaskInferencePlugin(Protection):
         refuse_parts(experience)
         label = max(known, default=-1) + 1
         if self.new_task == "novelty" and known:
-            label = self.task_of(experience)
+            label, warning = self._task_of(experience)
+            if warning:
+                number = experience.current_experience
+                warnings.warn(f"experience {number} is {warning}", stacklevel=2)
         strategy.experience = relabelled(experience, label)
 
     def task_of(self, experience: Any) -> int:
         """The known task that an experience belongs to, or the next free label."""
-        x = self._samples(experience)
-        tasks = self.recognizer.tasks
-        label = int(self.recognizer.infer_tasks(x, group_size=len(x))[0])
-        deviation = float(self.recognizer.deviations(x, len(x))[0, tasks.index(label)])
-        return label if deviation > self.NEW else max(tasks) + 1
+        return self._task_of(experience)[0]
+
+    def _task_of(self, experience: Any) -> tuple[int, str]:
+        x, held_out = self._samples(experience), self.calibrate_on is not None
+        return task_of(self.recognizer, x, classes_of(experience), held_out=held_out)
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Checks, before any training, that there will be something to recognize tasks by.
