@@ -52,9 +52,7 @@ def task_of(
         )
     limit = NEW_OF_SAME_CLASSES if agree and not held_out else NEW
     close = abs(deviation - limit) < abs(limit) / 2
-    doubt = (
-        ". This is a close call: give the stream task labels, or calibrate_on" if close else ""
-    )
+    doubt = ". This is a close call: give the stream task labels, or calibrate_on" if close else ""
     same = f", which has the same classes {sorted(classes)}" if agree else ""
     if deviation > limit:
         return label, (
