@@ -9,13 +9,14 @@ from avalanche.models import DynamicModule
 from torch import Tensor
 
 from avalanche_hsf.checks import check_bool
+from avalanche_hsf.inference.classifying import log_probabilities
 from avalanche_hsf.inference.evaluating import evaluating
 from avalanche_hsf.inference.recognizer import TaskRecognizer
-from avalanche_hsf.inference.scores import log_probabilities
+from avalanche_hsf.inference.state import AllOrNothing
 from avalanche_hsf.models.tasks.module import TaskModule
 
 
-class ClassIncremental(DynamicModule):
+class ClassIncremental(AllOrNothing, DynamicModule):
     """p(y | x) = sum_t p(t | x) p(y | x, t): scores over all classes, without a task label.
 
     To Avalanche a plain classifier, so that its accuracy and forgetting are class-incremental. It
@@ -111,8 +112,15 @@ class ClassIncremental(DynamicModule):
         return self.predict_log_proba(x, group_size=group_size).exp()
 
     def predict_log_proba(self, x: Tensor, *, group_size: int = 1) -> Tensor:
-        """log p(y | x), `n x n_classes`."""
-        return self.mixed(x, self.recognizer.task_probabilities(x, group_size=group_size))
+        """log p(y | x), `n x n_classes`.
+
+        Raises:
+            ValueError: As in `forward`.
+        """
+        p = self.recognizer.task_probabilities(x, group_size=group_size)
+        if further := set(self.classifier.tasks) - set(self.recognizer.tasks):
+            raise _others(self.recognizer, self.classifier, min(further))
+        return self.mixed(x, p)
 
     def mixed(self, x: Tensor, p: Tensor) -> Tensor:
         """log p(y | x), where the tasks' probabilities are p, `n x k` as the recognizer's."""
@@ -131,10 +139,7 @@ def _check_same_tasks(recognizer: TaskRecognizer, classifier: TaskModule) -> Non
     """ValueError unless a classifier knows all tasks that are recognized, with their classes."""
     missing = [task for task in recognizer.tasks if task not in classifier.tasks]
     if missing:
-        raise ValueError(
-            f"the recognizer knows the tasks {recognizer.tasks}, the classifier "
-            f"{list(classifier.tasks)}: train both on the same stream"
-        )
+        raise _others(recognizer, classifier, missing[0])
     mask = getattr(classifier, "mask", None)
     for task, ours in recognizer.calibration.classes_of.items():
         theirs = ours if mask is None else mask.classes_of.get(task, ours)
@@ -143,3 +148,11 @@ def _check_same_tasks(recognizer: TaskRecognizer, classifier: TaskModule) -> Non
                 f"task {task} has the classes {sorted(ours)} in the recognizer, {sorted(theirs)} "
                 "in the classifier: train both on the same stream"
             )
+
+
+def _others(recognizer: TaskRecognizer, classifier: TaskModule, task: int) -> ValueError:
+    return ValueError(
+        f"the recognizer knows the tasks {recognizer.tasks}, the classifier "
+        f"{list(classifier.tasks)}, and task {task} is of one alone: train both on the "
+        "same stream, and calibrate the recognizer for each task"
+    )

@@ -6,19 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from avalanche_hsf.checks import check_bool, check_int, check_samples, check_share, check_size
 from avalanche_hsf.inference.calibration import TaskCalibration, check_enough
 from avalanche_hsf.inference.evaluating import evaluating
 from avalanche_hsf.inference.fingerprint import fingerprint
 from avalanche_hsf.inference.freshness import Freshness
-from avalanche_hsf.inference.rows import check_shape, grouped, lead, scored
+from avalanche_hsf.inference.rows import check_shape, grouped, lead, naming_dtypes, scored
 from avalanche_hsf.inference.scores import Score, check_score, default_score
+from avalanche_hsf.inference.state import AllOrNothing, check_settings, settings_of
 from avalanche_hsf.models.tasks.module import TaskModule
 
 
-class TaskRecognizer(nn.Module):
+class TaskRecognizer(AllOrNothing):
     """Tells the task of a sample by how well each task's model explains it.
 
     task(x) = argmax_t s(x, t), with s one of the scores of `avalanche_hsf.inference`. Any
@@ -42,7 +43,8 @@ class TaskRecognizer(nn.Module):
     Probabilities, novelty and `unknown` go by what a task's samples scored when it was calibrated.
     If the task's own weights have changed since, they are refused; if only weights have that all
     tasks share, as a hypernetwork does that does not hold old tasks, they warn, once. What is
-    written through `parameter.data` is not noticed.
+    written through `parameter.data` is not noticed. A state of another score, or of other settings,
+    is refused, and what is refused changes nothing.
 
     Attributes:
         calibration: What samples scored, see `TaskCalibration`.
@@ -86,6 +88,7 @@ class TaskRecognizer(nn.Module):
         self.calibration = TaskCalibration()
         self.freshness = Freshness()
         self._shape: tuple[int, ...] = ()  # of a sample
+        self.register_load_state_dict_pre_hook(check_settings)
 
     @property
     def tasks(self) -> list[int]:
@@ -152,7 +155,7 @@ class TaskRecognizer(nn.Module):
         if self.tasks:
             check_shape("x", x, self._shape)
         labels = torch.full((len(x),), task, device=x.device)
-        with evaluating(self.model):
+        with evaluating(self.model), naming_dtypes(self.model, x):
             for score in (self.score, self.first):
                 if score is not None:
                     score.try_on(self.model, x, labels)
@@ -272,7 +275,7 @@ class TaskRecognizer(nn.Module):
         return shares.gather(1, best.unsqueeze(1))[:, 0]
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"shape": self._shape}
+        return {"shape": self._shape, "settings": settings_of(self)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self._shape = tuple(state["shape"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -19,8 +22,28 @@ def scored(model: nn.Module, score: Score, x: Tensor, labels: Tensor, rows: int)
         for start in range(0, n, step):
             some, of_some = x[start : start + step], labels[start : start + step]
             repeated = some.repeat(m, *[1] * (x.dim() - 1))
-            parts.append(score(model, repeated, of_some.T.flatten()).view(m, -1).T)
+            with naming_dtypes(model, x):
+                parts.append(score(model, repeated, of_some.T.flatten()).view(m, -1).T)
     return torch.cat(parts)
+
+
+@contextmanager
+def naming_dtypes(model: nn.Module, x: Tensor) -> Iterator[None]:
+    """Says in a sentence, as a TypeError, that samples are of another dtype than a model's weights.
+
+    Some models take other dtypes, so that only what torch refuses is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        dtypes = {p.dtype for p in model.parameters() if p.is_floating_point()}
+        if x.dtype in dtypes or not dtypes:
+            raise
+        wanted = sorted(map(str, dtypes))[0]
+        raise TypeError(
+            f"x is of {x.dtype}, the weights of the {type(model).__name__} are of {wanted}: give "
+            f"x.to({wanted})"
+        ) from error
 
 
 def grouped(s: Tensor, size: int) -> Tensor:

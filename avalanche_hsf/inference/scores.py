@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_bool, check_non_negative
-from avalanche_hsf.inference.evaluating import evaluating
 from avalanche_hsf.models import HypernetSDEFlow
-from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.models.tasks.per_task import check_has
 
 TINY = 1e-12
 """Keeps logarithms of exact reconstructions finite."""
+FAINT = 1e-8
+"""Mean squares below lose the better reconstructions beside `TINY`."""
 
 
 class Score(nn.Module):
@@ -73,6 +73,9 @@ class ReconstructionScore(Score):
 
     def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
         return self.of(model(x, labels), x)
+
+    def note(self, label: int, x: Tensor) -> None:
+        check_scale(label, x)
 
     def of(self, reconstruction: Any, x: Tensor) -> Tensor:
         """The score of reconstructions, in the shape of x; shape (n,)."""
@@ -133,74 +136,6 @@ class JointScore(ReconstructionScore):
         return self.of(out.reconstruction, x) + self.weight * log_p
 
 
-class EntropyScore(Score):
-    """Minus the entropy, in nats, of the classes that a task's classifier gives.
-
-    A classifier is surest of what it was trained on, often. It is the cheapest score, since the
-    classifier is there, and the weakest.
-
-    Source: von Oswald et al. 2020, https://arxiv.org/abs/1906.00695, "HNET+ENT".
-    """
-
-    def check(self, model: nn.Module) -> None:
-        if isinstance(model, HypernetSDEFlow) and model.reconstructs:
-            raise TypeError(
-                "EntropyScore needs a classifier, this HypernetSDEFlow reconstructs its input: "
-                "give it an output_dim, or score it by JointScore or ReconstructionScore"
-            )
-
-    def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
-        out = model(x, labels)
-        if getattr(out, "shape", None) == x.shape and getattr(model, "mask", None) is None:
-            raise TypeError(
-                f"EntropyScore needs a classifier, but for x of shape {tuple(x.shape)} the model "
-                "gives the same shape, a reconstruction: score it by ReconstructionScore; make a "
-                "classifier of as many classes with masking=True"
-            )
-        log_p = log_probabilities(type(self).__name__, out)
-        return (log_p.exp() * log_p).sum(dim=1)
-
-
-class AgreementScore(ReconstructionScore):
-    """How far a task's classifier agrees on a sample and on its reconstruction.
-
-    s = -KL(p(y | x) || p(y | x^)), in nats, plus weight * `ReconstructionScore`. A task that a
-    sample is foreign to reconstructs it as something else.
-
-    Args:
-        classifier: A task-conditional classifier of the same tasks.
-        weight: Of the reconstruction, at least 0.
-    """
-
-    classifier: TaskModule
-
-    def __init__(self, classifier: TaskModule, weight: float = 1.0) -> None:
-        super().__init__()
-        self.weight = check_non_negative("weight", weight)
-        if not isinstance(classifier, TaskModule):
-            raise TypeError(
-                "classifier must have weights for each task, as a TaskConditional, got "
-                f"{type(classifier).__name__}"
-            )
-        # Not a child module: whoever owns the classifier saves and trains it.
-        self.__dict__["classifier"] = classifier
-
-    def asks(self, model: Any) -> tuple[nn.Module, ...]:
-        return model, self.classifier
-
-    def note(self, label: int, x: Tensor) -> None:
-        check_has(label, self.classifier.tasks, "classifier")
-
-    def forward(self, model: Any, x: Tensor, labels: Tensor) -> Tensor:
-        reconstruction = model(x, labels)
-        s = self.of(reconstruction, x)
-        name, classifier = type(self).__name__, self.classifier
-        with evaluating(classifier):
-            seen = log_probabilities(name, classifier(x, labels))
-            redrawn = log_probabilities(name, classifier(reconstruction, labels))
-        return self.weight * s - (seen.exp() * (seen - redrawn)).sum(dim=1)
-
-
 class PrototypeScore(Score):
     """-log of the mean squared distance to the mean of the task's training samples.
 
@@ -254,6 +189,17 @@ def _make_room(score: PrototypeScore, state: Any, prefix: str, *_: Any) -> None:
         score.means = score.means.new_empty(state[f"{prefix}means"].shape)
 
 
+def check_scale(label: int, x: Tensor) -> None:
+    """ValueError for samples so faint that the errors of good reconstructions are lost."""
+    size = float(x.double().square().mean())
+    if 0 < size < FAINT:
+        raise ValueError(
+            f"the samples of task {label} are of the order of {size**0.5:.0e}, so that errors of "
+            f"reconstruction drown in the {TINY:g} that is added to them: scale the samples, "
+            "for all tasks alike"
+        )
+
+
 def default_score(model: Any) -> Score:
     """`JointScore` for a `HypernetSDEFlow` that reconstructs, otherwise `ReconstructionScore`."""
     has_density = isinstance(model, HypernetSDEFlow) and model.reconstructs
@@ -266,18 +212,6 @@ def check_score(score: object, model: nn.Module) -> Score:
         raise TypeError(f"a score must be a Score, got {type(score).__name__}")
     score.check(model)
     return score
-
-
-def log_probabilities(who: str, scores: Any) -> Tensor:
-    """Of class scores, a `n x n_classes` tensor, the logarithms of the classes' probabilities.
-
-    Raises:
-        TypeError: They are no class scores.
-    """
-    if not isinstance(scores, Tensor) or scores.dim() != 2 or scores.shape[1] < 2:
-        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise TypeError(f"{who} needs a classifier, whose output is (n, n_classes), got {got}")
-    return scores.log_softmax(dim=1).clamp(min=-1e3)  # a masked class times its log is 0, not NaN
 
 
 def _check_is_flow(score: Score, model: nn.Module) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.inference.scores import PrototypeScore, ReconstructionScore
+from avalanche_hsf.inference.scores import PrototypeScore, ReconstructionScore, check_scale
 
 
 class SubspaceScore(PrototypeScore):
@@ -44,6 +44,7 @@ class SubspaceScore(PrototypeScore):
 
     @torch.no_grad()
     def note(self, label: int, x: Tensor) -> None:
+        check_scale(label, x)
         known = label in self.labels
         super().note(label, x)
         found = _principal(x.flatten(1), self.n_components).unsqueeze(0)

@@ -24,3 +24,12 @@ def tasks_of(experience: Any) -> set[int]:
 def is_whole(experience: Any) -> bool:
     """Whether an experience is no part of an online one, as `split_online_stream` makes them."""
     return not isinstance(experience, OnlineCLExperience)
+
+
+def whole_of(experience: Any) -> Any:
+    """The experience that a part of an online one was split from; itself where it is whole.
+
+    None for a part of several. For checks and counts: a learner may not know it, so the part hides
+    it (`access_task_boundaries`).
+    """
+    return experience if is_whole(experience) else experience.logging().origin_experience

@@ -66,3 +66,19 @@ def test_classes_are_part_of_the_state():
     other.load_state_dict(recognizer.state_dict())
     with pytest.raises(ValueError, match="task 0 has the classes"):
         ClassIncremental(other, classifier)(torch.rand(3, 1, 8, 8))
+
+
+def test_a_task_of_the_classifier_alone_is_refused():
+    recognizer, classifier = _parts()
+    classifier.hypernetwork.add_task(2)
+    both, x = ClassIncremental(recognizer, classifier), torch.rand(3, 1, 8, 8)
+    for ask in (both, both.predict, both.predict_proba):
+        with pytest.raises(ValueError, match="task 2 is of one alone"):
+            ask(x)
+    before = {k: v.clone() for k, v in both.state_dict().items() if isinstance(v, torch.Tensor)}
+    state = ClassIncremental(*_parts()).state_dict()
+    del state["classifier.hypernetwork._extra_state"]
+    with pytest.raises((RuntimeError, ValueError)):
+        both.load_state_dict(state)
+    after = both.state_dict()
+    assert all(torch.equal(before[k].nan_to_num(), after[k].nan_to_num()) for k in before)

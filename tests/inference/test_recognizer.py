@@ -1,6 +1,7 @@
 """A recognizer tells the task of a sample, and forgets nothing."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from avalanche_hsf.inference import (
     LikelihoodScore,
     PrototypeScore,
     ReconstructionScore,
+    SubspaceScore,
     TaskRecognizer,
 )
 from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder, TaskConditional
@@ -295,3 +297,95 @@ def test_a_classifier_asked_for_reconstructions():
 def test_a_model_without_tasks():
     with pytest.raises(TypeError, match="weights for each task"):
         TaskRecognizer(nn.Linear(3, 3))
+
+
+def _of_digits(*sizes):
+    """A classifier whose tasks have so many classes, and samples."""
+    model = TaskConditional(nn.Linear(4, 10), masking=True, seed=0)
+    for task, n in enumerate(sizes):
+        model.hypernetwork.add_task(task)
+        model.mask.add_classes(task, range(n))
+    return model, torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_entropy_of_one_class_is_refused():
+    model, x = _of_digits(2, 1)
+    recognizer = TaskRecognizer(model, EntropyScore())
+    recognizer.calibrate(0, x)
+    for ask in (recognizer.try_on, lambda x, task: recognizer.calibrate(task, x)):
+        with pytest.raises(ValueError, match=r"task 1 has one class.*ReconstructionScore"):
+            ask(x, 1)
+    assert recognizer.tasks == [0]
+
+
+def test_the_entropy_as_a_share_of_its_greatest_value():
+    model, x = _of_digits(2, 5)
+    for task, n in enumerate((2, 5)):
+        labels = torch.full((len(x),), task)
+        share = EntropyScore(relative=True)(model, x, labels)
+        assert torch.allclose(share * math.log(n), EntropyScore()(model, x, labels), atol=1e-6)
+        assert (share >= -1.0 - 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "match"),
+    [
+        (
+            {"score": JointScore()},
+            {"score": JointScore(0.1)},
+            r"score=JointScore\(relative=True, w",
+        ),
+        ({"score": ReconstructionScore()}, {"score": ReconstructionScore(relative=False)}, "score"),
+        ({"calibrated": True}, {}, "calibrated=True"),
+        ({"first": PrototypeScore()}, {}, r"first=PrototypeScore\(\)"),
+    ],
+)
+def test_a_state_of_other_settings_is_refused_and_changes_nothing(trained, ours, theirs, match):
+    saved = TaskRecognizer(trained[0].model, **ours)
+    saved.calibrate(0, _samples(0))
+    other = TaskRecognizer(HypernetSDEFlow(3, seed=1), **theirs)
+    _refuses(other, saved.state_dict(), match)
+
+
+def test_what_is_refused_late_changes_nothing(recognizer):
+    other = TaskRecognizer(HypernetSDEFlow(3, seed=1))
+    state = recognizer.state_dict()
+    del state["calibration.of_task.1.mean"]
+    _refuses(other, state, "calibration.of_task.1.mean")
+    assert other.tasks == []
+
+
+def _refuses(recognizer, state, match):
+    before = copy.deepcopy(recognizer.state_dict())
+    with pytest.raises((ValueError, RuntimeError), match=match):
+        recognizer.load_state_dict(state)
+    after = recognizer.state_dict()
+    assert set(before) == set(after)
+    assert all(torch.equal(before[k], after[k]) for k in before if torch.is_tensor(before[k]))
+
+
+def test_a_state_of_before_settings_were_kept_is_read(recognizer):
+    state = recognizer.state_dict()
+    del state["_extra_state"]["settings"]
+    other = TaskRecognizer(HypernetSDEFlow(3, seed=1))
+    other.load_state_dict(state)
+    assert other.tasks == recognizer.tasks
+
+
+def test_samples_of_another_dtype_are_named():
+    model = TaskConditional(MLPAutoencoder(4, latent_dim=2), seed=0)
+    model.hypernetwork.add_task(0)
+    recognizer, x = TaskRecognizer(model), torch.rand(30, 4)
+    with pytest.raises(TypeError, match=r"give x.to\(torch.float32\)"):
+        recognizer.calibrate(0, x.double())
+    recognizer.calibrate(0, x)
+    with pytest.raises(TypeError, match=r"x is of torch.float64, the weights of the TaskCond"):
+        recognizer.infer_tasks(x.double())
+
+
+@pytest.mark.parametrize("score", [ReconstructionScore(), SubspaceScore(2)])
+def test_samples_too_faint_to_score_are_refused(score):
+    model = TaskConditional(MLPAutoencoder(4, latent_dim=2), seed=0)
+    model.hypernetwork.add_task(0)
+    with pytest.raises(ValueError, match="scale the samples"):
+        TaskRecognizer(model, score).calibrate(0, 1e-6 * torch.rand(30, 4))

@@ -163,3 +163,22 @@ def test_what_was_never_fitted_is_refused():
     assert model.log_prob(x, 0).shape == (5,)
     with pytest.raises(DivergedError, match="latents of task 0 are NaN"):
         model.density.fit_task(0, torch.full((9, 24), math.nan))
+
+
+@pytest.mark.parametrize("offset", [1e2, 1e4])
+def test_latents_far_from_zero_have_the_same_density(offset):
+    generator = torch.Generator().manual_seed(0)
+    z = (
+        torch.randn(500, 3, generator=generator).double()
+        @ torch.randn(3, 8, generator=generator).double()
+    )
+    near, far = (LatentMixture.fit(each, n_vectors=40) for each in (z, z + offset))
+    assert torch.allclose(far.log_prob(z + offset), near.log_prob(z), atol=0.05)
+    drawn = far.sample(200, generator=torch.Generator().manual_seed(1)) - offset
+    assert torch.allclose(
+        drawn, near.sample(200, generator=torch.Generator().manual_seed(1)), atol=0.01
+    )
+    again = LatentMixture(8)
+    again.load_state_dict(far.state_dict())
+    assert torch.equal(again.log_prob(z + offset), far.log_prob(z + offset))
+    assert near.scales.shape == (3,)

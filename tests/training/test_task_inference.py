@@ -2,7 +2,12 @@
 
 import pytest
 import torch
-from avalanche.benchmarks import benchmark_from_datasets, split_online_stream
+from avalanche.benchmarks import (
+    benchmark_from_datasets,
+    split_online_stream,
+    tensors_benchmark,
+    with_task_labels,
+)
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
@@ -10,9 +15,15 @@ from torch import nn
 
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.evaluation import ErrorRateMatrix, TaskConfusion
-from avalanche_hsf.inference import EntropyScore, ReconstructionScore, TaskRecognizer
+from avalanche_hsf.inference import EntropyScore, ReconstructionScore, SubspaceScore, TaskRecognizer
 from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder, TaskConditional
-from avalanche_hsf.training import CommitPlugin, HSFStrategy, TaskInferencePlugin
+from avalanche_hsf.training import (
+    CommitPlugin,
+    GeneratedReplayPlugin,
+    HSFStrategy,
+    TaskInferencePlugin,
+)
+from avalanche_hsf.training.plugins._parts import Parts
 
 
 def _digits(**options):
@@ -375,3 +386,152 @@ def test_a_task_that_comes_back_is_evaluated_while_it_is_trained():
     for i in (0, 1, 0):
         strategy.train(benchmark.train_stream[i], eval_streams=[benchmark.test_stream[:2]])
     strategy.eval(benchmark.test_stream[:2])
+
+
+def _stream(*parts):
+    """A stream without labels, of these rows of experiences of the digits."""
+    digits = _digits(return_task_id=False).train_stream
+    return benchmark_from_datasets(
+        train=[digits[i].dataset.subset(list(rows(len(digits[i].dataset)))) for i, rows in parts]
+    ).train_stream
+
+
+def _even(n):
+    return range(0, n, 2)
+
+
+def _odd(n):
+    return range(1, n, 2)
+
+
+def test_a_task_comes_back_with_other_samples():
+    plugin = _plugin("novelty")
+    strategy = _strategy([plugin])
+    first, second, again = _stream((0, _even), (1, _even), (0, _odd))
+    for experience in (first, second):
+        strategy.train(experience, eval_streams=[])
+    assert plugin.trained == {0: {0}, 1: {1}}
+    with pytest.warns(UserWarning, match=r"experience 2 is taken for task 0, whose weights are tr"):
+        strategy.train(again, eval_streams=[])
+    assert plugin.trained[2] == {0}
+
+
+class _Knows(TaskRecognizer):
+    """Takes all samples for those of task 0."""
+
+    deviation = -0.5
+
+    def infer_tasks(self, x, **kwargs):
+        return torch.zeros(len(x), dtype=torch.long)
+
+    def deviations(self, x, group_size=1):
+        return torch.full((len(x), len(self.tasks)), self.deviation)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "rows", "task"),
+    [
+        (-0.5, [(1, _even)], 1),  # other classes: no return, however well they are known
+        (-0.5, [(0, lambda n: range(n // 4))], 1),  # training on one class would lose the other
+        (-0.5, [(0, _odd)], 0),
+        (-3.0, [(0, _odd)], 0),
+        (-9.0, [(0, _odd)], 1),  # the same classes in another domain
+    ],
+)
+def test_classes_are_evidence_of_a_return(deviation, rows, task):
+    recognizer, companion = _recognizer(epochs=1)
+    recognizer = _Knows(recognizer.model, recognizer.score)
+    recognizer.deviation = deviation
+    plugin = TaskInferencePlugin(recognizer, companion, new_task="novelty")
+    first, second = _stream((0, _even), *rows)
+    _strategy([plugin]).train(first, eval_streams=[])
+    assert plugin.task_of(second) == task
+
+
+def _domains(label, n=2):
+    """The same two digits, each time with the pixels in another order, under one task label."""
+    data = _digits(return_task_id=False).train_stream[0].dataset
+    x, y = torch.stack([item[0] for item in data]), torch.tensor([int(item[1]) for item in data])
+    orders = [torch.randperm(64, generator=torch.Generator().manual_seed(k)) for k in range(n)]
+    shown = [(x.flatten(1)[:, order].view_as(x), y) for order in orders]
+    return tensors_benchmark(shown, shown[:1], task_labels=[label] * n).train_stream
+
+
+def _replaying():
+    hsf = HSFStrategy.from_preset(input_dim=64, seed=0, train_epochs=1, evaluator=None)
+    return lambda **options: GeneratedReplayPlugin(hsf.model, hsf, seed=0, **options)
+
+
+def _inferring():
+    recognizer, companion = _recognizer(epochs=1)
+    return lambda **options: TaskInferencePlugin(recognizer, companion, **options)
+
+
+@pytest.mark.parametrize("make", [_inferring, _replaying])
+@pytest.mark.parametrize("label", [0, 4])
+def test_one_label_for_all_experiences_is_no_label(make, label):
+    first, second = _domains(label)
+    strategy = _strategy([make()()])
+    strategy.train(first, eval_streams=[])
+    strategy.train(first, eval_streams=[])  # the same once more
+    with pytest.raises(ValueError, match=f'task label {label}, .*new_task="experience".*repeats'):
+        strategy.train(second, eval_streams=[])
+    elsewhere = _domains(label, n=3)[2:]
+    with pytest.raises(ValueError, match="repeats=True"):
+        strategy.train(elsewhere, eval_streams=[])
+
+
+@pytest.mark.parametrize("make", [_inferring, _replaying])
+def test_whoever_says_so_may_give_a_task_in_several_experiences(make):
+    strategy = _strategy([make()(repeats=True)])
+    for experience in _domains(0):
+        strategy.train(experience, eval_streams=[])
+
+
+@pytest.mark.parametrize("boundaries", [True, False])
+def test_all_parts_of_an_online_experience_calibrate(boundaries):
+    benchmark = _digits(return_task_id=True)
+    strategy = _strategy([])
+    score = SubspaceScore(8)
+    plugin = TaskInferencePlugin(TaskRecognizer(strategy.model, score))
+    confusion = TaskConfusion(plugin)
+    strategy.plugins.append(plugin)
+    strategy.evaluator = EvaluationPlugin(confusion, loggers=[])
+    strategy.plugins.append(strategy.evaluator)
+    whole = benchmark.train_stream[:2]
+    parts = split_online_stream(
+        whole, experience_size=10, access_task_boundaries=boundaries, seed=0
+    )
+    for part in with_task_labels(parts):
+        strategy.train(part, eval_streams=[])
+    for task, experience in enumerate(whole):
+        x = torch.stack([item[0] for item in experience.dataset])
+        assert torch.allclose(score.means[task], x.mean(dim=0), atol=1e-5)
+    assert plugin.trained == {0: {0}, 1: {1}}
+    strategy.eval(benchmark.test_stream[:2])
+    assert confusion.accuracy() > 0.9
+
+
+def test_parts_without_labels_are_refused_where_labels_count():
+    recognizer, companion = _recognizer(epochs=1)
+    strategy = _strategy([TaskInferencePlugin(recognizer, companion)])
+    stream = _digits(return_task_id=False).train_stream[:2]
+    parts = list(with_task_labels(split_online_stream(stream, experience_size=100, seed=0)))
+    n = -(-len(stream[0].dataset) // 100)
+    for part in parts[:n]:
+        strategy.train(part, eval_streams=[])
+    with pytest.raises(ValueError, match="repeats=True"):
+        strategy.train(parts[n], eval_streams=[])
+
+
+@pytest.mark.parametrize("n", [5, 16, 1000])
+def test_parts_are_thinned_evenly(n):
+    (experience,) = _digits(return_task_id=True).train_stream[:1]
+    parts = list(split_online_stream([experience], experience_size=7, shuffle=False, seed=0))
+    kept = Parts(n)
+    x = torch.arange(len(experience.dataset)).unsqueeze(1)
+    for part, new in zip(parts, x.split(7), strict=True):
+        found = kept.take(part, 0, new).flatten()
+    step = int(found[1] - found[0])
+    assert found.tolist() == list(range(0, len(x), step))
+    assert min(n, len(x)) / 2 <= len(found) <= n

@@ -64,7 +64,8 @@ class LatentMixture(Precise):
         super().__init__()
         self.register_buffer("vectors", torch.zeros(0, 1, dim, dtype=torch.int16))
         self.register_buffer("numbers", torch.zeros(2, 0))  # s^2 and w of each component
-        self.register_buffer("scales", torch.zeros(3))  # of the means, of the axes; b^2
+        # Of the means, of the axes; b^2; and the latents' centre, where they are far from zero.
+        self.register_buffer("scales", torch.zeros(3))
         self.register_load_state_dict_pre_hook(_resize)
 
     @classmethod
@@ -74,6 +75,8 @@ class LatentMixture(Precise):
         z = z0.detach().to("cpu", torch.float64)
         generator = torch.Generator().manual_seed(0)
         z = z[torch.randperm(len(z), generator=generator)[: cls.SAMPLES]]
+        centre = _centre(z)
+        z = z - centre if len(centre) else z
         blur = float(z.var(dim=0, correction=0).mean() * cls.BLUR**2)
         blur = max(blur, cls.MIN_VARIANCE)
         rank = min(round(dimension_of(z)), z.shape[1] - 1, n_vectors - 1)
@@ -87,21 +90,21 @@ class LatentMixture(Precise):
         means, axes = parts.means.unsqueeze(1) / scales[0], parts.axes / scales[1]
         mixture.vectors = torch.cat((means, axes), dim=1).round().to(torch.int16)
         mixture.numbers = torch.stack((parts.variances, parts.weights)).float()
-        mixture.scales = torch.tensor([*scales, blur])
+        mixture.scales = torch.tensor([*scales, blur, *centre.tolist()])
         return mixture.to(z0.device)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p of latents, `n x dim`, in nats, shape (n,)."""
-        return (
-            _log_probs(z.double(), self._parts(), self.scales[2].double())
-            .logsumexp(dim=1)
-            .to(z.dtype)
-        )
+        scales = self.scales.double()
+        around = z.double() - scales[3:] if len(scales) > 3 else z.double()
+        return _log_probs(around, self._parts(), scales[2]).logsumexp(dim=1).to(z.dtype)
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """n draws, `n x dim`, in float64."""
         means, axes, variances, weights = self._parts()
+        if len(self.scales) > 3:
+            means = means + self.scales[3:].double()
         k = torch.multinomial(weights, n, replacement=True, generator=generator)
         along = means.new_empty(n, 1, axes.shape[1]).normal_(generator=generator)
         rest = means.new_empty(n, means.shape[1]).normal_(generator=generator)
@@ -144,6 +147,16 @@ def _clusters(z: Tensor, k: int, generator: torch.Generator) -> Tensor:
     return members
 
 
+def _centre(z: Tensor) -> Tensor:
+    """What latents are far from zero by, shape (dim,), as 32 bits hold it; empty if they are not.
+
+    The rounding of means goes by the greatest of them, and would swallow what is small beside it.
+    """
+    centre = z.mean(dim=0).float().double()
+    far = z.abs().max() > 8 * (z - centre).abs().max()
+    return centre if far else centre[:0]
+
+
 def _log_probs(z: Tensor, parts: Components, blur: Tensor | float) -> Tensor:
     """log of w_k N(z; ...) for each point and component, `n x K`."""
     means, axes, variances, weights = parts
@@ -184,3 +197,6 @@ def _resize(module: LatentMixture, state: Mapping[str, Any], prefix: str, *_: An
             own = getattr(module, name)
             shape = (*stored.shape[:2], *own.shape[2:])
             setattr(module, name, own.new_empty(shape))
+    scales = state.get(f"{prefix}scales")
+    if scales is not None:
+        module.scales = module.scales.new_empty(scales.shape)

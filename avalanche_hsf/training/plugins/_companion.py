@@ -10,6 +10,8 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor
 
 from avalanche_hsf.checks import shown
+from avalanche_hsf.inference import TaskRecognizer
+from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
 from avalanche_hsf.training.tasks import is_whole
 
 
@@ -55,6 +57,28 @@ def train_companion(companion: SupervisedTemplate | None, experience: Any) -> No
             companion.train(experience, eval_streams=[])
 
 
+def check_trained(recognizer: TaskRecognizer, strategy: Any, labels: list[int]) -> None:
+    """ValueError unless the recognizer's model learns these tasks, and what its score asks for."""
+    model = recognizer.model
+    trainers = [strategy, *(getattr(plugin, "strategy", None) for plugin in strategy.plugins)]
+    trained = [trainer for trainer in trainers if getattr(trainer, "model", None) is model]
+    if not trained:
+        missing = [label for label in labels if label not in model.tasks]
+        if missing:
+            raise ValueError(
+                f"nobody trains the recognizer's {type(model).__name__} on task {missing[0]}: "
+                "give TaskInferencePlugin the strategy that does, or train it before"
+            )
+        return
+    score = recognizer.score
+    if score.needs_density and not any(map(_fits, trained)):
+        raise ValueError(
+            f"{type(score).__name__} needs the density of each task, but "
+            "nothing fits one: add a DetachedLikelihoodPlugin to the strategy of the "
+            "recognizer's model, set its beta above 0, or score by ReconstructionScore"
+        )
+
+
 def refuse_parts(experience: Any) -> None:
     """ValueError for a part of an online experience, which would be numbered as one of its own."""
     if not is_whole(experience):
@@ -72,6 +96,13 @@ def classes_of(experience: Any, label: int | None = None) -> set[int]:
         labels = dataset.targets_task_labels
         targets = [y for y, task in zip(targets, labels, strict=True) if int(task) == label]
     return {int(y) for y in targets if isinstance(y, Integral) or _is_integer(y)}
+
+
+def _fits(strategy: Any) -> bool:
+    """Whether a strategy fits a density of each task's latents."""
+    beta = getattr(strategy, "beta", None)
+    likelihoods = [p for p in strategy.plugins if isinstance(p, DetachedLikelihoodPlugin)]
+    return bool(getattr(beta, "scale", 0)) or any(p.weight > 0 for p in likelihoods)
 
 
 def _is_integer(y: Any) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avalanche_hsf.checks import shown
 from avalanche_hsf.training.plugins._companion import classes_of
+from avalanche_hsf.training.tasks import whole_of
 
 
 def by_number(name: str, stream: Any) -> dict[int, Any]:
@@ -36,8 +37,15 @@ def held_out_of(experience: Any, held_out: dict[int, Any]) -> Any:
     """What is held out of an experience.
 
     Raises:
-        ValueError: There is none of its number, or it has other classes.
+        ValueError: There is none of its number, or it has other classes, or the experience is part
+            of several.
     """
+    experience = whole_of(experience)
+    if experience is None:
+        raise ValueError(
+            "calibrate_on goes by the numbers of experiences, and a part of several has none: "
+            "leave it out"
+        )
     number = experience.current_experience
     if number not in held_out:
         raise ValueError(

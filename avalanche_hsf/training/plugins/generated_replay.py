@@ -10,8 +10,14 @@ from avalanche.models import avalanche_forward
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 
-from avalanche_hsf._private.avalanche import criterion_of, relabelled, unpacked
+from avalanche_hsf._private.avalanche import (
+    criterion_of,
+    experiences_in_training,
+    relabelled,
+    unpacked,
+)
 from avalanche_hsf.checks import (
+    check_bool,
     check_choice,
     check_non_negative,
     check_positive,
@@ -25,10 +31,10 @@ from avalanche_hsf.training.losses import distillation
 from avalanche_hsf.training.plugins._companion import (
     check_companion,
     check_one_owner,
-    classes_of,
     refuse_parts,
     train_companion,
 )
+from avalanche_hsf.training.plugins._one_label import OneLabel
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.tasks import current_tasks
 from avalanche_hsf.training.terms import add_term
@@ -68,6 +74,8 @@ class GeneratedReplayPlugin(Protection):
             elsewhere, by another plugin such as `TaskInferencePlugin`, or is the learner's model.
         new_task: What a task is to the generator. "label": a task of the stream. "experience":
             every experience, numbered as it comes, for streams whose samples all have one label.
+        repeats: Whether, under "label", several experiences may have the only label so far. By
+            default a second one is refused: in a stream without labels all have the same.
         weight: Of one old task beside the new one, at least 0.
         batch_size: Samples drawn for each minibatch, at least 1; None: as many as it has. They
             are spread evenly over the finished tasks.
@@ -98,6 +106,7 @@ class GeneratedReplayPlugin(Protection):
         strategy: SupervisedTemplate | None = None,
         *,
         new_task: str = "label",
+        repeats: bool = False,
         weight: float = 1.0,
         batch_size: int | None = None,
         targets: str = "soft",
@@ -132,7 +141,7 @@ class GeneratedReplayPlugin(Protection):
             self.confidence = check_share("confidence", confidence)
         self.draws = torch.Generator().manual_seed(resolve_seed(seed))
         self.finished: dict[int, int] = {}
-        self._classes: set[int] = set()  # of finished tasks
+        self._one_label = OneLabel(name, check_bool("repeats", repeats))
         self._before: nn.Module | None = None  # the learner when the last experience ended
         self._reconstructs = False
         self._target: Tensor | None = None  # of a sample of the stream
@@ -179,7 +188,7 @@ class GeneratedReplayPlugin(Protection):
             add_term(strategy, "generated", self.weight * len(labels) * loss)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
-        """Trains the generator on the experience and notes its tasks and their classes."""
+        """Trains the generator on the experience and notes its tasks."""
         self._before = self._target = None
         experience = strategy.experience
         number = len(self.finished)
@@ -188,7 +197,7 @@ class GeneratedReplayPlugin(Protection):
         train_companion(self.strategy, experience)
         for label in sorted(current_tasks(strategy)):
             self.finished[number if self.new_task == "experience" else label] = label
-        self._classes |= self._classes_of(strategy)
+        self._one_label.note(experiences_in_training(strategy))
 
     def sample(self, tasks: Tensor, strategy: Any) -> Tensor:
         """Samples of the generator's tasks, in the shape of those of the minibatch."""
@@ -246,16 +255,8 @@ class GeneratedReplayPlugin(Protection):
                 f"an experience of the tasks {sorted(labels)} cannot be one task of the "
                 'generator: give GeneratedReplayPlugin new_task="label"'
             )
-        again = self.new_task == "label" and labels == {0} and list(self.finished) == [0]
-        if again and not self._classes_of(strategy) <= self._classes:
-            raise ValueError(
-                "a second experience with other classes has the task label 0: in a stream "
-                'without task labels give GeneratedReplayPlugin new_task="experience"'
-            )
-
-    def _classes_of(self, strategy: Any) -> set[int]:
-        """The classes in training; none where targets are no classes."""
-        return set() if self._reconstructs else classes_of(strategy.experience)
+        if self.new_task == "label":
+            self._one_label.check(experiences_in_training(strategy), self.finished)
 
 
 def _other_size(size: int, shape: Any) -> str:

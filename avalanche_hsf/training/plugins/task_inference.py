@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,15 +18,18 @@ from avalanche_hsf.models.tasks.module import TaskModule
 from avalanche_hsf.training.plugins._companion import (
     check_companion,
     check_one_owner,
+    check_trained,
     classes_of,
     refuse_parts,
     train_companion,
 )
 from avalanche_hsf.training.plugins._held_out import by_number, held_out_of, samples_of
+from avalanche_hsf.training.plugins._one_label import OneLabel
+from avalanche_hsf.training.plugins._parts import Parts
+from avalanche_hsf.training.plugins._returning import task_of
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.plugins.commit import CommitPlugin
-from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
-from avalanche_hsf.training.tasks import tasks_of
+from avalanche_hsf.training.tasks import is_whole, tasks_of, whole_of
 
 NEW_TASKS = ("label", "experience", "novelty")
 """What opens a task, see `TaskInferencePlugin`."""
@@ -49,10 +53,16 @@ class TaskInferencePlugin(Protection):
             elsewhere, or is the strategy's own.
         new_task: What opens a task in training. "label": the stream's labels do. "experience":
             every experience is a task of its own, numbered as it comes, for streams whose samples
-            all have the label 0. "novelty": an experience is one of a known task if the recognizer
-            knows its samples, otherwise a new one.
+            all have the label 0. "novelty": an experience is one of a known task, which is then
+            trained again, if it has the task's classes and the recognizer knows its samples, so
+            far as training samples can tell, so better with `calibrate_on`; otherwise a new one.
+            Where targets are no classes the samples alone decide. What is trained again, and what
+            is a close call, is warned of.
         soft: Whether tasks are weighed; False decides for the likeliest.
-        n_samples: Samples of a task that calibrate, at least 2.
+        n_samples: Samples of a task that calibrate, at least 2. Of an online experience they are
+            kept from all its parts, and each part calibrates anew.
+        repeats: Whether, under "label", several experiences may have the only label so far. By
+            default a second one is refused: in a stream without labels all have the same.
         calibrate_on: A stream of samples that are not trained on, such as `benchmark.valid_stream`
             or the test stream of a `SplitMNIST(validation=...)`, whose experiences have the numbers
             of those in training: what the recognizer says of
@@ -78,9 +88,6 @@ class TaskInferencePlugin(Protection):
         []
     """
 
-    NEW = -1.0
-    """Novelty: in the mean the samples of an experience score so many deviations too low."""
-
     transient = ("inferred", "_given", "_p", "calibrate_on", "_in_training")
 
     def __init__(
@@ -91,6 +98,7 @@ class TaskInferencePlugin(Protection):
         new_task: str = "label",
         soft: bool = True,
         n_samples: int = 2000,
+        repeats: bool = False,
         calibrate_on: Any = None,
     ) -> None:
         super().__init__()
@@ -105,7 +113,8 @@ class TaskInferencePlugin(Protection):
         self.inferred: Tensor | None = None
         self._given: Tensor | None = None
         self._p: Tensor | None = None
-        self._classes: set[int] = set()  # of the tasks so far
+        self._one_label = OneLabel(type(self).__name__, check_bool("repeats", repeats))
+        self._parts = Parts(self.n_samples)
         self.trained: dict[int, set[int]] = {}
         self.ambiguous: set[int] = set()
         self.calibrate_on: dict[int, Any] | None = None
@@ -133,7 +142,7 @@ class TaskInferencePlugin(Protection):
 
         Raises:
             TypeError: The model has no weights for each task.
-            ValueError: Under "label", a second experience of a stream without labels.
+            ValueError: Under "label", a second experience of the only label, see `repeats`.
         """
         if not isinstance(strategy.model, TaskModule):
             raise TypeError(
@@ -148,28 +157,24 @@ class TaskInferencePlugin(Protection):
                 'given labels: apply task_incremental_benchmark and leave new_task at "label"'
             )
         if self.new_task == "label":
-            classes = classes_of(experience)
-            if known == [0] and tasks_of(experience) == {0} and not classes <= self._classes:
-                raise ValueError(
-                    "a second experience with other classes has the task label 0: in a stream "
-                    'without task labels give TaskInferencePlugin new_task="experience", or '
-                    '"novelty" if tasks come back'
-                )
-            self._classes |= classes
+            self._one_label.check(experiences_in_training(strategy), known)
             return
         refuse_parts(experience)
         label = max(known, default=-1) + 1
         if self.new_task == "novelty" and known:
-            label = self.task_of(experience)
+            label, warning = self._task_of(experience)
+            if warning:
+                number = experience.current_experience
+                warnings.warn(f"experience {number} is {warning}", stacklevel=2)
         strategy.experience = relabelled(experience, label)
 
     def task_of(self, experience: Any) -> int:
         """The known task that an experience belongs to, or the next free label."""
-        x = self._samples(experience)
-        tasks = self.recognizer.tasks
-        label = int(self.recognizer.infer_tasks(x, group_size=len(x))[0])
-        deviation = float(self.recognizer.deviations(x, len(x))[0, tasks.index(label)])
-        return label if deviation > self.NEW else max(tasks) + 1
+        return self._task_of(experience)[0]
+
+    def _task_of(self, experience: Any) -> tuple[int, str]:
+        x, held_out = self._samples(experience), self.calibrate_on is not None
+        return task_of(self.recognizer, x, classes_of(experience), held_out=held_out)
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Checks, before any training, that there will be something to recognize tasks by.
@@ -182,35 +187,16 @@ class TaskInferencePlugin(Protection):
         check_one_owner(self, strategy)
         for experience in experiences_in_training(strategy):
             labels = sorted(tasks_of(experience))
-            self._check_trained(strategy, labels)
+            check_trained(self.recognizer, strategy, labels)
             for label in labels:
+                kept = self._parts.kept(experience, label)
                 for x in self._calibrating(experience, label, n=2).values():
-                    if len(x) < 2:
+                    if len(x) + kept < 2:
                         raise ValueError(
                             f"task {label} has 1 sample to be calibrated with: it takes 2 at least"
                         )
                     self.recognizer.try_on(x, label)
         self._in_training = True
-
-    def _check_trained(self, strategy: Any, labels: list[int]) -> None:
-        model = self.recognizer.model
-        trainers = [strategy, *(getattr(plugin, "strategy", None) for plugin in strategy.plugins)]
-        trained = [trainer for trainer in trainers if getattr(trainer, "model", None) is model]
-        if not trained:
-            missing = [label for label in labels if label not in model.tasks]
-            if missing:
-                raise ValueError(
-                    f"nobody trains the recognizer's {type(model).__name__} on task {missing[0]}: "
-                    "give TaskInferencePlugin the strategy that does, or train it before"
-                )
-            return
-        score = self.recognizer.score
-        if score.needs_density and not any(map(_fits, trained)):
-            raise ValueError(
-                f"{type(score).__name__} needs the density of each task, but "
-                "nothing fits one: add a DetachedLikelihoodPlugin to the strategy of the "
-                "recognizer's model, set its beta above 0, or score by ReconstructionScore"
-            )
 
     def before_training_epoch(self, strategy: Any, **kwargs: Any) -> None:
         """Has a periodic evaluation come once more at the end, when the task can be recognized."""
@@ -230,10 +216,14 @@ class TaskInferencePlugin(Protection):
                     **self._calibrating(experience, label),
                     classes=classes_of(experience, label),
                 )
-            number = experience.current_experience
+            whole = whole_of(experience)
+            if whole is None:  # a part of several, which are no one task
+                continue
+            number = whole.current_experience
             if self.trained.setdefault(number, labels) != labels:
                 self.ambiguous.add(number)
                 self.trained[number] = labels
+        self._one_label.note(experiences_in_training(strategy))
         self._in_training = False
 
     def before_eval_dataset_adaptation(self, strategy: Any, **kwargs: Any) -> None:
@@ -266,6 +256,11 @@ class TaskInferencePlugin(Protection):
     def _calibrating(self, experience: Any, label: int, n: int | None = None) -> dict[str, Tensor]:
         """What a task is calibrated with, at most n samples of each kind."""
         found = {"x": self._samples(experience, label, n)}
+        if n is None and not is_whole(experience):
+            new = self._samples(experience, label, len(experience.dataset))
+            found["x"] = self._parts.take(experience, label, new)
+        elif n is None:
+            self._parts.drop()
         if self.calibrate_on is not None:
             held_out = held_out_of(experience, self.calibrate_on)
             by_label = label if self.new_task == "label" else None  # else of a task that is ours
@@ -281,10 +276,3 @@ class TaskInferencePlugin(Protection):
                 f"the task label {label}: it needs the labels of the stream in training"
             )
         return x.to(self.recognizer.device)
-
-
-def _fits(strategy: Any) -> bool:
-    """Whether a strategy fits a density of each task's latents."""
-    beta = getattr(strategy, "beta", None)
-    likelihoods = [p for p in strategy.plugins if isinstance(p, DetachedLikelihoodPlugin)]
-    return bool(getattr(beta, "scale", 0)) or any(p.weight > 0 for p in likelihoods)
