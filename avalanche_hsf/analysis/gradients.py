@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from avalanche_hsf.analysis.components import Components, as_it_was, parameters_of
 from avalanche_hsf.analysis.data import Data, spread_over
@@ -106,7 +107,8 @@ def sharpness(
             f"no trained parameter's name begins with {parameters}; choose from {names}"
         )
     chosen = list(named.values())
-    gradient = _flat(_gradients(loss(model), chosen, create_graph=True))
+    with sdpa_kernel(SDPBackend.MATH):  # the fast kernels of attention have no second derivative
+        gradient = _flat(_gradients(loss(model), chosen, create_graph=True))
     n = gradient.numel()
     if not gradient.requires_grad:
         return 0.0  # the loss is linear in them, or does not depend on them

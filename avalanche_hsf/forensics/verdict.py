@@ -87,7 +87,9 @@ def give_verdict(findings: TaskFindings) -> Verdict:
             is_turned = findings.feature_change <= TURNED
             verdict = replace(verdict, features="turned" if is_turned else "intact")
         what, cure = _of_culprit(kind, verdict.features, findings)
-        sentence = f"{task} {lost}: {of_first} of it comes from {first}; {what}.{also}"
+        sentence = (
+            f"{task} {lost}: {of_first} of it comes from {first}{what and f'; {what}'}.{also}"
+        )
         return replace(verdict, sentence=sentence, culprits=(first,), kind=kind, cure=cure)
     second, next_share = others[0]
     cure = _CURES["new head" if verdict.features == "intact" else "shared"]
@@ -182,6 +184,8 @@ def _of_culprit(kind: str, features: str, findings: TaskFindings) -> tuple[str, 
         return "no weight moved there, only running means and variances", _CURES[kind]
     if kind == "embeddings":
         return "what it holds of the task moved, embeddings and nothing else", _CURES[kind]
+    if findings.accuracy is None:
+        return "", _CURES["layer"]
     if features == "unknown":
         return "whether its features are intact is not known", _CURES["layer"]
     assert findings.probe is not None

@@ -99,3 +99,11 @@ def test_sharpness_is_that_of_curvlinops():
     hessian = HessianLinearOperator(model, nn.CrossEntropyLoss(), parameters, [(inputs, y)])
     (theirs,) = eigsh(hessian.to_scipy(), k=1, which="LA", return_eigenvectors=False)
     assert sharpness(model, loss) == pytest.approx(float(theirs), rel=1e-3)
+
+
+def test_sharpness_of_attention():
+    """Its fast kernels have no second derivative."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    x = torch.randn(20, 4, 8)
+    assert sharpness(layer, lambda model: model(x).square().mean()) > 0
