@@ -51,7 +51,7 @@ N_STORED = 50, 10
 FITTED = "all", "head", "blamed 50 %", "blamed 80 %", "verdict"
 GRIDS = {
     SETTINGS[0]: tuple((lr, steps) for lr in (1e-3, 3e-3, 1e-2, 3e-2) for steps in (200, 600)),
-    SETTINGS[1]: tuple((lr, 200) for lr in (1e-3, 3e-3, 1e-2)),
+    SETTINGS[1]: tuple((lr, 200) for lr in (3e-4, 1e-3, 3e-3, 1e-2)),
 }
 """Rates and steps that all methods choose from; with a head per task all of them do about alike."""
 PUT_BACK = "put back"
@@ -143,7 +143,8 @@ def measure(setting: str, seed: int, jobs: Sequence[tuple[int, str, float, int]]
     trained = train(setting, seed)
     *early, late = trained.models
     parts = choose_components(late)
-    learned = [accuracies(model, trained)[i] for i, model in enumerate(trained.models)]
+    by_task = zip(trained.models, trained.held_out, strict=True)
+    learned = [accuracy_on(model, data) for model, data in by_task]
     before = accuracies(late, trained)
     done: dict[Any, Any] = {}  # methods that mend the same components are the same
     found: dict[int, list[TaskFindings]] = {}

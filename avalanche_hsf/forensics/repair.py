@@ -130,6 +130,7 @@ def repair(
         return of_old, None if on_new is None else on_new(candidate)
 
     before = errors(deepcopy(model))
+    trained = {name: p.requires_grad for name, p in model.named_parameters()}
     best = Repair(deepcopy(model), (), "left", (before[0], before[0]), _pair(before, before))
 
     def look(candidate: nn.Module, how: str) -> None:
@@ -138,6 +139,8 @@ def repair(
         is_let_pass = before[1] is None or (after[1] or 0.0) <= before[1] + may_lose
         if is_let_pass and after[0] < best.old[1]:
             mended = deepcopy(candidate).eval()
+            for name, p in mended.named_parameters():
+                p.requires_grad_(trained.get(name, p.requires_grad))
             best = Repair(
                 mended, tuple(components), how, (before[0], after[0]), _pair(before, after)
             )
@@ -185,8 +188,7 @@ def _fit(
 
     The mode stays that of evaluation, so that running statistics do not move.
     """
-    for p in model.parameters():
-        p.requires_grad_(False)
+    model.requires_grad_(False)
     for p in fitted:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(fitted, lr)

@@ -91,13 +91,16 @@ def test_the_better_of_the_two_is_taken(early, late):
 
 @pytest.mark.parametrize("how", ["fitted", "put back"])
 def test_nothing_else_changes(early, late, how):
-    late.train()
+    late.train().first.requires_grad_(False)
     given = state(late)
     options = {"lr": 1e-2} if how == "fitted" else {"early": early, "steps": 0}
     mended = repair(late, ["head"], [samples(1)], **options)
     assert mended.how == how
     assert not changed(given, late) and late.training and not mended.model.training
-    assert all(p.requires_grad and p.grad is None for p in late.parameters())
+    assert all(p.grad is None for p in late.parameters())
+    frozen = {name for name, p in mended.model.named_parameters() if not p.requires_grad}
+    assert frozen == {"first.weight", "first.bias"}
+    assert frozen == {name for name, p in late.named_parameters() if not p.requires_grad}
     assert changed(given, mended.model) <= {"head.weight", "head.bias"}
 
 
