@@ -98,16 +98,16 @@ def repair(
         early: The model before it forgot.
         parts: What components consist of, see `find_components`. Default: `choose_components`.
         criterion: Of output and target. Default: the cross entropy, for class targets alone.
-        steps: Of Adam.
+        steps: Of Adam; 0: the components are put back or left.
         lr: Its rate.
         mb_size: Samples per step.
         seed: Of the order of samples.
 
     Raises:
         TypeError, ValueError: No samples, an unknown component (the message lists the valid
-            names), or one without parameters to fit and no `early` to put it back from.
+            names), or nothing to fit, or no steps to, and no `early` to put it back from.
     """
-    check_int("steps", steps, at_least=1)
+    check_int("steps", steps, at_least=0)
     check_int("mb_size", mb_size, at_least=1)
     check_positive("lr", lr)
     check_non_negative("may_lose", may_lose)
@@ -119,6 +119,9 @@ def repair(
         )
     if not old:
         raise ValueError("old must hold samples of at least one task")
+    with torch.random.fork_rng(devices=[]):  # loaders draw, even where they do not shuffle
+        old = [minibatches_of(samples) for samples in old]
+        new = None if new is None else minibatches_of(new)
     on_old = [error_on(samples, criterion) for samples in old]
     on_new = None if new is None else error_on(new, criterion)
 
@@ -127,6 +130,7 @@ def repair(
         return of_old, None if on_new is None else on_new(candidate)
 
     before = errors(deepcopy(model))
+    trained = {name: p.requires_grad for name, p in model.named_parameters()}
     best = Repair(deepcopy(model), (), "left", (before[0], before[0]), _pair(before, before))
 
     def look(candidate: nn.Module, how: str) -> None:
@@ -135,6 +139,8 @@ def repair(
         is_let_pass = before[1] is None or (after[1] or 0.0) <= before[1] + may_lose
         if is_let_pass and after[0] < best.old[1]:
             mended = deepcopy(candidate).eval()
+            for name, p in mended.named_parameters():
+                p.requires_grad_(trained.get(name, p.requires_grad))
             best = Repair(
                 mended, tuple(components), how, (before[0], after[0]), _pair(before, after)
             )
@@ -145,10 +151,12 @@ def repair(
         look(Hybrid(early, model, found).with_late(others), "put back")
     candidate = deepcopy(model)
     fitted = [p for name, p in candidate.named_parameters() if is_in(name, chosen) and p.numel()]
-    if not fitted and early is None:
+    if early is None and not fitted:
         raise ValueError(f"{', '.join(components)} has no parameters to fit: give early=")
-    if fitted:
-        samples = _together([*old, *([] if new is None else [new])])
+    if early is None and not steps:
+        raise ValueError("steps is 0, so nothing is fitted: give early=, or steps")
+    if fitted and steps:
+        samples = _together([*old, new or []])
         for step in _fit(candidate, fitted, samples, criterion, steps, lr, mb_size, seed):
             if step % max(1, steps // LOOKS) == 0 or step == steps:
                 look(candidate, "fitted")
@@ -161,8 +169,8 @@ def _pair(
     return None if before[1] is None or after[1] is None else (before[1], after[1])
 
 
-def _together(samples: Sequence[Data]) -> Minibatch:
-    minibatches = [minibatch for data in samples for minibatch in minibatches_of(data)]
+def _together(samples: Sequence[Sequence[Minibatch]]) -> Minibatch:
+    minibatches = [minibatch for of_task in samples for minibatch in of_task]
     return [joined(parts) for parts in zip(*minibatches, strict=True)]
 
 

@@ -109,10 +109,10 @@ def give_verdict(findings: TaskFindings) -> Verdict:
 
 _CURES = {
     "shared": "give each task weights of its own (TaskConditional), or rehearse old samples",
-    "new head": "fit a new head to some old samples; or give each task weights of its own "
-    "(TaskConditional)",
-    "head": "put the head back, or fit it to some old samples; the features can stay",
-    "turned": "fit a new head to some old samples, or put the layer back",
+    "new head": "with a head for each task fit that to a few old samples, with one for all tasks fit "
+    "all layers; or give each task weights of its own (TaskConditional)",
+    "head": "put the head back, or fit it to a few old samples; the features can stay",
+    "turned": "put the layer back, or fit the head to a few old samples",
     "layer": "put the layer back, or protect it: freeze it, or write it for each task",
     STATISTICS: "keep running statistics for each task (TaskStatistics), or set them from some "
     "old samples; no weight has to change",

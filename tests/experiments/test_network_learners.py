@@ -42,7 +42,7 @@ def test_each_learns_something_of_the_last_task(name):
     assert all(map(math.isfinite, errors))
     if benchmark == "split-digits":
         assert errors[-1] < 0.5  # of two classes
-    if name in ("net-replay", "net-gem"):
+    if name in ("net-replay", "net-replay-repaired", "net-gem"):
         assert made.raw_samples == 200
     elif name in ("net-cumulative", "net-joint"):
         assert made.raw_samples == 1437
