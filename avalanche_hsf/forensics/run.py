@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
+from tqdm import tqdm
 
 from avalanche_hsf.analysis import error_on, find_components, gradient_conflict, loss_on
 from avalanche_hsf.analysis.components import Components
@@ -53,7 +54,6 @@ def examine_run(
     *,
     criterion: Criterion | None = None,
     components: Components | None = None,
-    tell: Callable[[str], None] = lambda what: None,
     **watched: Any,
 ) -> RunFindings:
     """Finds out what there is to say of a run.
@@ -62,7 +62,6 @@ def examine_run(
         models: The model after each task, at least one.
         data: Samples of each task, as many.
         criterion, components: See `examine`.
-        tell: Called with what is measured next.
         **watched: Further fields of `RunFindings`.
 
     Raises:
@@ -70,7 +69,6 @@ def examine_run(
     """
     if len(models) != len(data) or not models:
         raise ValueError(f"samples of each task are needed, got {len(data)} for {len(models)}")
-    tell("the error on each task after each")
     measures = [error_on(samples, criterion) for samples in data]
     losses = [[measure(model) for measure in measures] for model in models]
     accuracies = [[accuracy_on(model, samples) for samples in data] for model in models]
@@ -78,13 +76,14 @@ def examine_run(
     late = models[-1]
     chosen = find_components(late, components) if components else choose_components(late)
     tasks = []
-    for i, (early, samples) in enumerate(zip(models[:-1], data[:-1], strict=True)):
-        tell(f"task {i}: components, representations, sharpness")
+    pairs = list(zip(models[:-1], data[:-1], strict=True))
+    # Shown on a terminal alone.
+    bar = tqdm(pairs, desc="why it forgot", unit="task", leave=False, disable=None)
+    for i, (early, samples) in enumerate(bar):
         task = examine(
             early, late, samples, task=f"task {i}", criterion=criterion, components=components
         )
         tasks.append(task)
-    tell("conflict of gradients")
     return RunFindings(
         tasks=tasks,
         losses=losses,
