@@ -48,7 +48,7 @@ class ForensicsPlugin(SupervisedPlugin):
         >>> forensics = ForensicsPlugin(report=None)
         >>> strategy = Naive(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1),
         ...     criterion=nn.CrossEntropyLoss(), plugins=[forensics], evaluator=None)
-        >>> strategy.train(SplitDigits(5, seed=0).train_stream[:2])
+        >>> _ = strategy.train(SplitDigits(5, seed=0).train_stream[:2])
         >>> [task.task for task in forensics.findings().tasks]
         ['task 0']
     """

@@ -187,7 +187,7 @@ def test_bad_words_end_with_one_line(words, message, tmp_path, capsys):
 
 def test_the_frontier_has_a_point_for_each_learner():
     runs = Runs([made("hsf-isolated", 0, 1e-6), made("mlp-replay", 0, 1e-3, raw_samples=50)])
-    figure = frontier(SYNTHETIC, LEARNERS, runs, colors(runs.learners))
+    (figure,) = frontier(SYNTHETIC, LEARNERS, runs, colors(runs.learners)).values()
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {"hsf-isolated", "mlp-replay"} <= set(texts)
 

@@ -56,7 +56,7 @@ def comparison(folder):
     runs = compared(folder)
     problem, looks = BENCHMARKS[runs[0].benchmark], colors(runs.learners)
     stream = compare_report.over_stream(problem, runs, looks) if problem.classifies else None
-    figures = [compare_report.frontier(problem, LEARNERS, runs, looks), stream]
+    figures = [*compare_report.frontier(problem, LEARNERS, runs, looks).values(), stream]
     return runs, [figure for figure in figures if figure is not None]
 
 
@@ -152,7 +152,7 @@ def test_a_sweep_that_was_measured():
     for run in measured("sweep"):
         if run.benchmark == "synthetic":
             groups[f"{run.epochs} {run.key.configuration[12:40]}"].append(run)
-    figure = sweep.figure("paper", groups, 5)
+    (figure,) = sweep.figures("paper", groups, 5).values()
     check_readable(figure)
     assert set(groups) <= written(figure)
 

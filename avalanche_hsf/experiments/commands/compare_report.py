@@ -59,7 +59,7 @@ def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs
         Section(
             "What it costs",
             tables=[costs],
-            figures={"frontier.png": frontier(problem, learners, runs, looks)},
+            figures=frontier(problem, learners, runs, looks),
         ),
     ]
     return Report(
@@ -175,15 +175,17 @@ def _row(run: Run) -> dict[str, Any]:
 
 def frontier(
     problem: Problem, learners: Mapping[str, Learner], runs: Runs, looks: Mapping[str, Look]
-) -> Figure:
+) -> dict[str, Figure]:
     """Error against bytes kept per task, one point for each learner with a finite run.
 
-    Against floats where older runs do not know their bytes.
+    Against floats where older runs do not know their bytes. There may be none.
     """
     by_learner = Runs(finite(runs)).by("learner")
+    if not by_learner:
+        return {}
     knows_bytes = all(run.bytes_per_task is not None for run in finite(runs))
     unit = "bytes" if knows_bytes else "floats"
-    return plot_frontier(
+    figure = plot_frontier(
         _matrices(by_learner),
         kept={
             name: _mean([getattr(run, f"{unit}_per_task") for run in group])
@@ -196,6 +198,7 @@ def frontier(
         colors=looks,
         title=f"{runs[0].benchmark}: final mean {problem.measure} against {unit} per task",
     )
+    return {"frontier.png": figure}
 
 
 def over_stream(problem: Problem, runs: Runs, looks: Mapping[str, Look]) -> Figure | None:

@@ -136,7 +136,7 @@ def report(
     return Report(
         "sweep",
         [table(preset, by_label, n_seeds)],
-        figures={"sweep.png": figure(preset, by_label, n_seeds)},
+        figures=figures(preset, by_label, n_seeds),
         failures=runs.failures,
         diverged=runs.diverged,
         headline=headline.of_sweep(preset, by_label, n_seeds),
@@ -179,13 +179,15 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> T
     )
 
 
-def figure(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> Figure:
-    """Every finite run as a point: what it had just learned, and what was left at the end."""
+def figures(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> dict[str, Figure]:
+    """Every finite run as a point: what it had just learned, and what was left; if there is one."""
     matrices = {label: [run.matrix for run in finite(runs)] for label, runs in by_label.items()}
+    if not any(matrices.values()):
+        return {}
     title = (
         f"hsf-{preset}, one thing changed at a time: just learned and at the end, {n_seeds} seeds"
     )
-    return plot_variations(matrices, title=title)
+    return {"sweep.png": plot_variations(matrices, title=title)}
 
 
 def _multiples(name: str, value: float) -> list[float]:
