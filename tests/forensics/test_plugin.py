@@ -88,14 +88,20 @@ def test_a_model_that_forgets_nothing_is_given_no_culprit():
 
 
 def test_reconstruction(tmp_path):
-    plugin = ForensicsPlugin(tmp_path / "page.html")
+    components = ["hypernetwork", "encoder_sde", "decoder_sde"]
+    plugin = ForensicsPlugin(tmp_path / "page.html", components=components)
     strategy = HSFStrategy.from_preset(
-        "paper", input_dim=3, seed=0, train_epochs=3, plugins=[plugin], evaluator=None
+        "paper",
+        input_dim=3,
+        seed=0,
+        train_epochs=3,
+        plugins=[plugin],
+        evaluator=None,
+        model_options={"hidden_dim": 8, "latent_dim": 4},
     )
-    for experience in SyntheticManifolds(n_samples=30).train_stream:
-        strategy.train(experience)
+    strategy.train(SyntheticManifolds(n_samples=30).train_stream[:2])
     found = plugin.findings()
-    assert len(found.tasks) == 4 and not found.accuracies
+    assert len(found.tasks) == 1 and not found.accuracies
     assert "Accuracy" not in (tmp_path / "page.html").read_text()
 
 
