@@ -81,6 +81,9 @@ class ForensicsPlugin(SupervisedPlugin):
         self._drift: dict[str, list[tuple[float, float]]] = {}
         self._begins: list[int] = []
 
+    def before_training(self, strategy: Any, **kwargs: Any) -> None:
+        self._in_this_call, self._is_over = 0, False
+
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self._begins.append(strategy.clock.train_iterations)
         self._due = set()
@@ -114,7 +117,11 @@ class ForensicsPlugin(SupervisedPlugin):
         self._data.append(self._samples_of(strategy.experience))
         self._old.add(self._data[-1], self.n_samples)
         self._start = {}
-        if self.report is not None and _is_last(strategy.experience):
+        self._in_this_call += 1
+        self._is_over = _is_last(strategy.experience)
+
+    def after_training(self, strategy: Any, **kwargs: Any) -> None:
+        if self.report is not None and (self._is_over or self._in_this_call > 1):
             self.write()
 
     def findings(self) -> RunFindings:
