@@ -55,7 +55,8 @@ def test_the_page_is_written_after_the_last_experience(tmp_path, capsys):
 
 def test_one_at_a_time_and_written_when_asked(tmp_path):
     plugin = ForensicsPlugin(tmp_path / "page.html")
-    trained(plugin, stream=[BENCHMARK.train_stream[0], BENCHMARK.train_stream[1]])
+    strategy = trained(plugin, stream=BENCHMARK.train_stream[0])
+    strategy.train(BENCHMARK.train_stream[1])
     assert not (tmp_path / "page.html").exists()
     assert plugin.write() == tmp_path / "page.html"
     found = plugin.findings()
