@@ -12,9 +12,9 @@ from avalanche_hsf.report.statistics import mean_and_bounds, mean_and_interval
 BLANKS = ("", "-")
 """Cells with nothing in them."""
 
-_NUMBER = r"[+-]?(?:\d+(?:,\d{3})*|\d*)(?:\.\d+)?(?:e[+-]?\d+)?"
+_NUMBER = r"(?=[+-]?\.?\d)[+-]?(?:\d+(?:,\d{3})*|\d*)(?:\.\d+)?(?:e[+-]?\d+)?"
 _CELL = re.compile(
-    rf"(?P<value>(?=[+-]?\.?\d){_NUMBER})"
+    rf"(?P<value>{_NUMBER})"
     rf"(?P<spread>\s*±\s*(?P<half_width>{_NUMBER})"
     rf"|\s*\[(?P<low>{_NUMBER}),\s+(?P<high>{_NUMBER})\])?"
     r"(?P<unit>\s+\S.*|%)?"

@@ -19,7 +19,7 @@ def csv_of(tables: Sequence[Table]) -> str:
     are for cells with an interval: `half_width` of those that give it, `low` and `high` of all.
     """
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(COLUMNS)
     for table in tables:
         for row, column, cell in _named_cells(table):

@@ -29,7 +29,8 @@ def test_any_text_is_escaped_in_latex(title, text):
     assert left.count("{") == left.count("}")
     for line in rows_of(latex):
         assert line.endswith(r" \\")
-        assert not SPECIAL.search(SYMBOLS.sub("", MATH.sub("", line)).replace(" & ", " "))
+        formulas = line.replace(r"\$", "")  # a dollar of the text opens none
+        assert not SPECIAL.search(SYMBOLS.sub("", MATH.sub("", formulas)).replace(" & ", " "))
 
 
 def test_numbers_are_formulas_in_latex():
