@@ -33,7 +33,7 @@ BELOW = {
     "checkpoints": {"_private", "checks", "divergence", "seeds", "models", "whole"},
     "analysis": {"_private", "checks", "seeds", "models", "evaluation", "training"},
     "report": {"checks", "whole"},
-    "forensics": {"_private", "addresses", "checks", "analysis", "models", "report"},
+    "forensics": {"_private", "addresses", "checks", "analysis", "models", "report", "whole"},
     "experiments": {
         "addresses",
         "_private",

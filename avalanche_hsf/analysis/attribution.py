@@ -131,7 +131,8 @@ def attribute_forgetting(
             values[key] = _as_samples(error(hybrid.with_late(key)))
         return values[key]
 
-    moved = [name for name in names if name not in hybrid.unmoved()]
+    unmoved = hybrid.unmoved()
+    moved = [name for name in names if name not in unmoved]
     try:
         _check_states(early, late, error, v, moved)
     except ValueError:

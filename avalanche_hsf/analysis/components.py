@@ -174,7 +174,7 @@ class Hybrid:
         return {
             component
             for component, names in self.components.items()
-            if all(_is_same(_part(self.early, name), _part(self.late, name)) for name in names)
+            if all(is_same(_part(self.early, name), _part(self.late, name)) for name in names)
         }
 
     def with_late(self, chosen: Collection[str]) -> nn.Module:
@@ -202,11 +202,12 @@ def _part(model: nn.Module, name: str) -> Any:
         return None
 
 
-def _is_same(a: Any, b: Any) -> bool:
+def is_same(a: Any, b: Any) -> bool:
+    """Whether two modules, states or tensors are equal to the last bit."""
     if isinstance(a, nn.Module) and isinstance(b, nn.Module):
-        return _is_same(a.state_dict(), b.state_dict())
+        return is_same(a.state_dict(), b.state_dict())
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_is_same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(is_same(a[key], b[key]) for key in a)
     if isinstance(a, EmptySlot) or isinstance(b, EmptySlot):
         return type(a) is type(b)
     if isinstance(a, Tensor) and isinstance(b, Tensor):

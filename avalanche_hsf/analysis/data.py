@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from avalanche_hsf.checks import shown
-from avalanche_hsf.models.tasks.nested import n_rows, rows_of
+from avalanche_hsf.models.tasks.nested import map_tensors, n_rows, rows_of
 
 Data = Any
 """Samples of one task: an experience of Avalanche, whose dataset is read as in evaluation; a torch
@@ -57,8 +57,7 @@ def spread_over(data: Data, n_samples: int) -> Minibatch:
         if not chosen:
             raise ValueError(f"there are no samples in {shown(data)}")
         return dataset.collate_fn(chosen)
-    minibatches = minibatches_of(data)
-    together = [joined(parts) for parts in zip(*minibatches, strict=True)]
+    together = joined(minibatches_of(data))
     n = n_rows(together[1])
     rows = torch.arange(0, n, max(1, n // n_samples))[:n_samples]
     return [rows_of(part, rows) for part in together]
@@ -95,10 +94,6 @@ def _dataset_of(data: Data) -> Any:
     return dataset.eval() if isinstance(dataset, AvalancheDataset) else None
 
 
-def joined(parts: Sequence[Any]) -> Any:
-    """Nested tensors of several minibatches, one after the other."""
-    if isinstance(parts[0], Tensor):
-        return torch.cat(list(parts))
-    if isinstance(parts[0], dict):
-        return {key: joined([part[key] for part in parts]) for key in parts[0]}
-    return type(parts[0])(joined(group) for group in zip(*parts, strict=True))
+def joined(minibatches: Sequence[Minibatch]) -> Minibatch:
+    """One minibatch of the samples of several, one after the other."""
+    return map_tensors(lambda *tensors: torch.cat(tensors), *minibatches)

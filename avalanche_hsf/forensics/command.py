@@ -15,6 +15,7 @@ from avalanche_hsf.forensics.blame import blame
 from avalanche_hsf.forensics.page import forensics_report
 from avalanche_hsf.forensics.run import RunFindings
 from avalanche_hsf.report import Report, circumstances
+from avalanche_hsf.whole import write_whole
 
 
 def blame_checkpoints(chosen: argparse.Namespace) -> None:
@@ -68,7 +69,7 @@ def _write(report: Report, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in report.contents().items():
-        (folder / name).write_bytes(content)
+        write_whole(folder / name, content)
         written.append(str(folder / name))
     print(f"{report.text()}\n\nwritten: {', '.join(written)}")
 

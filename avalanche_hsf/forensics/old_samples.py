@@ -23,7 +23,7 @@ class OldSamples:
     def add(self, data: Data, n_samples: int) -> None:
         """Takes evenly spaced samples of a task."""
         self.minibatches.append(spread_over(data, n_samples))
-        self.together = [joined(parts) for parts in zip(*self.minibatches, strict=True)]
+        self.together = joined(self.minibatches)
 
     @torch.no_grad()
     def losses(self, model: nn.Module, criterion: Criterion | None) -> list[float]:

@@ -8,7 +8,7 @@ from itertools import chain
 from torch import Tensor, nn
 
 from avalanche_hsf.analysis import find_components
-from avalanche_hsf.analysis.components import has_state, is_in
+from avalanche_hsf.analysis.components import has_state, is_in, is_same
 from avalanche_hsf.models.tasks.per_task import PerTask
 from avalanche_hsf.models.tasks.slots import EmptySlot
 
@@ -63,7 +63,7 @@ def moved_tensors(early: nn.Module, late: nn.Module, parts: Sequence[str]) -> li
     return [
         name
         for name, tensor in after.items()
-        if is_in(name, parts) and (name not in before or not _is_equal(before[name], tensor))
+        if is_in(name, parts) and (name not in before or not is_same(before[name], tensor))
     ]
 
 
@@ -85,10 +85,6 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
     )
     return ((name, t) for name, t in tensors if not isinstance(t, EmptySlot))
-
-
-def _is_equal(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool((a == b.to(a.device)).all())
 
 
 def _children(model: nn.Module, path: str = "") -> list[str]:

@@ -156,7 +156,7 @@ def repair(
     if early is None and not steps:
         raise ValueError("steps is 0, so nothing is fitted: give early=, or steps")
     if fitted and steps:
-        samples = _together([*old, new or []])
+        samples = joined([minibatch for of_task in [*old, new or []] for minibatch in of_task])
         for step in _fit(candidate, fitted, samples, criterion, steps, lr, mb_size, seed):
             if step % max(1, steps // LOOKS) == 0 or step == steps:
                 look(candidate, "fitted")
@@ -167,11 +167,6 @@ def _pair(
     before: tuple[float, float | None], after: tuple[float, float | None]
 ) -> tuple[float, float] | None:
     return None if before[1] is None or after[1] is None else (before[1], after[1])
-
-
-def _together(samples: Sequence[Sequence[Minibatch]]) -> Minibatch:
-    minibatches = [minibatch for of_task in samples for minibatch in of_task]
-    return [joined(parts) for parts in zip(*minibatches, strict=True)]
 
 
 def _fit(
