@@ -26,7 +26,7 @@ from avalanche_hsf.analysis import (
     sharpness,
 )
 from avalanche_hsf.analysis.components import Components, is_in
-from avalanche_hsf.analysis.data import Data, Minibatch, spread_over
+from avalanche_hsf.analysis.data import Data, Minibatch, minibatches_of, spread_over
 from avalanche_hsf.analysis.errors import Criterion, forward
 from avalanche_hsf.forensics.parts import (
     STATISTICS,
@@ -105,6 +105,7 @@ def examine(
         TypeError, ValueError: As `attribute_forgetting`. What else cannot be measured is left out,
             see `TaskFindings.unknown`.
     """
+    data = minibatches_of(data)  # read once
     parts = find_components(early, components) if components else choose_components(early)
     error = errors_on(data, criterion)
     attribution = attribute_forgetting(early, late, error, components=parts, seed=seed)

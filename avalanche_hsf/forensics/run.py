@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from avalanche_hsf.analysis import error_on, find_components, gradient_conflict, loss_on
 from avalanche_hsf.analysis.components import Components
-from avalanche_hsf.analysis.data import Data
+from avalanche_hsf.analysis.data import Data, minibatches_of
 from avalanche_hsf.analysis.errors import Criterion
 from avalanche_hsf.forensics.findings import TaskFindings, accuracy_on, examine
 from avalanche_hsf.forensics.parts import choose_components
@@ -69,6 +69,7 @@ def examine_run(
     """
     if len(models) != len(data) or not models:
         raise ValueError(f"samples of each task are needed, got {len(data)} for {len(models)}")
+    data = [minibatches_of(samples) for samples in data]  # read once
     measures = [error_on(samples, criterion) for samples in data]
     losses = [[measure(model) for measure in measures] for model in models]
     accuracies = [[accuracy_on(model, samples) for samples in data] for model in models]

@@ -83,6 +83,14 @@ def test_avalanche_is_not_imported(states, tmp_path):
     assert "fell from" in (tmp_path / "o" / "forgetting.html").read_text()
 
 
+def test_an_iterator_is_read_once(states):
+    (early, late), found = states
+    x, y = tensors(BENCHMARK.test_stream[0])
+    minibatches = zip(x.split(20), y.split(20), strict=True)
+    by_iterator = blame(early, late, minibatches, model=network)
+    assert by_iterator.attribution.shapley == pytest.approx(found.attribution.shapley, rel=1e-6)
+
+
 def make_other():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
 
