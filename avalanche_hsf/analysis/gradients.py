@@ -18,6 +18,9 @@ from avalanche_hsf.checks import check_criterion_type, check_int
 
 Loss = Callable[[nn.Module], Tensor]
 
+N_KEPT = 6
+"""Vectors of all parameters that Lanczos keeps before it looks whether it has converged."""
+
 
 def loss_on(
     data: Data, criterion: Criterion | None = None, *, n_samples: int = 512, n_passes: int = 1
@@ -112,22 +115,42 @@ def sharpness(
     n = gradient.numel()
     if not gradient.requires_grad:
         return 0.0  # the loss is linear in them, or does not depend on them
+    dtype = torch.promote_types(gradient.dtype, torch.float32)
 
     def product(v: np.ndarray) -> np.ndarray:
         vector = torch.from_numpy(np.ascontiguousarray(v.reshape(-1))).to(gradient)
         products = _gradients(gradient @ vector, chosen, retain_graph=True)
-        return _flat(products).detach().cpu().double().numpy()
+        return _array(_flat(products), dtype)
 
     if n <= 2:  # ARPACK needs more
         H = np.stack([product(e) for e in np.eye(n)])
         return float(np.linalg.eigvalsh((H + H.T) / 2)[-1])
-    operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
-    start = np.random.RandomState(seed).standard_normal(n)
-    n_kept = min(n, 12)  # vectors of all parameters, kept at once
+    operator = LinearOperator((n, n), matvec=product, dtype=_array(gradient[:1], dtype).dtype)
     (largest,) = eigsh(
-        operator, k=1, which="LA", v0=start, ncv=n_kept, tol=tolerance, return_eigenvectors=False
+        operator,
+        k=1,
+        which="LA",
+        v0=_start(_array(gradient, dtype), seed),
+        ncv=min(n, N_KEPT),
+        tol=tolerance,
+        return_eigenvectors=False,
     )
     return float(largest)
+
+
+def _start(gradient: np.ndarray, seed: int) -> np.ndarray:
+    """The gradient, which lies near the vector sought (Gur-Ari et al. 2018), and a random part.
+
+    The random one is as long, since the gradient may have no part in that direction at all.
+    """
+    random = np.random.RandomState(seed).standard_normal(len(gradient))
+    length = np.linalg.norm(gradient)
+    start = random / np.linalg.norm(random) + (gradient / length if length > 0 else 0.0)
+    return start.astype(gradient.dtype)
+
+
+def _array(vector: Tensor, dtype: torch.dtype) -> np.ndarray:
+    return vector.detach().cpu().to(dtype).numpy()
 
 
 def _gradients(loss: Tensor, parameters: Sequence[Tensor], **options: Any) -> Sequence[Tensor]:
