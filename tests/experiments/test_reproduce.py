@@ -167,7 +167,7 @@ def test_the_command(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "Table 2. Baseline MLP" in shown.out
     assert "Table 4. Forgetting on task 0" in shown.out
-    assert "mlp-paper, seed 0" in shown.err  # a progress bar
+    assert "run 4 of 4: hsf-paper on synthetic, seed 1" in shown.err
     runs = json.loads((tmp_path / "results.json").read_text())["runs"]
     assert [(r["learner"], r["seed"]) for r in runs] == [
         ("hsf-paper", 0),

@@ -178,7 +178,7 @@ def tune(
             if len(configurations) > 1
         ]
         reasons: list[str] = []
-        finished = iter(make(results, jobs, engine, reasons))
+        finished = iter(make(results, jobs, engine, reasons, what="tuning run"))
         for name, configurations in candidates.items():
             if len(configurations) == 1:
                 best[name] = configurations[0]

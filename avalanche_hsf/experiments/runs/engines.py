@@ -16,8 +16,6 @@ from multiprocessing import resource_tracker
 from pkgutil import resolve_name
 from typing import Any
 
-from tqdm import tqdm
-
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.experiments.runs.jobs import (
     Engine,
@@ -132,17 +130,15 @@ def _on_workers(
         client.submit(finish_elsewhere, task, computes_with(task.job), **options): task
         for task in tasks
     }
-    with tqdm(total=len(tasks), unit="run", smoothing=0) as bar:
-        for future in as_completed(futures, loop=client.loop):
-            try:
-                error = future.exception()  # there is one if its worker died too often
-                outcome = future.result() if error is None else Failure(_reason(error))
-            except CancelledError as cancelled:
-                raise ConnectionError(
-                    "lost the scheduler; finished runs are kept, the same command goes on"
-                ) from cancelled
-            bar.update()
-            yield futures[future], outcome
+    for future in as_completed(futures, loop=client.loop):
+        try:
+            error = future.exception()  # there is one if its worker died too often
+            outcome = future.result() if error is None else Failure(_reason(error))
+        except CancelledError as cancelled:
+            raise ConnectionError(
+                "lost the scheduler; finished runs are kept, the same command goes on"
+            ) from cancelled
+        yield futures[future], outcome
 
 
 def _able_workers(client: Any) -> list[str] | None:

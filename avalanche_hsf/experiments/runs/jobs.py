@@ -18,6 +18,7 @@ from avalanche_hsf.addresses import load
 from avalanche_hsf.benchmarks.idx import DATA_ROOT, data_at
 from avalanche_hsf.experiments.runs.digest import digest_of
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
+from avalanche_hsf.experiments.runs.progress import counted, say, say_unless_bars
 from avalanche_hsf.experiments.runs.record import Key, Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile, versions
 from avalanche_hsf.experiments.runs.run import run, silence_avalanche
@@ -118,28 +119,35 @@ Engine = Callable[[Sequence[Task]], Iterator[tuple[Task, "Run | Failure"]]]
 
 
 def make(
-    results: ResultsFile, jobs: Sequence[Job], engine: Engine, failures: list[str] | None = None
+    results: ResultsFile,
+    jobs: Sequence[Job],
+    engine: Engine,
+    failures: list[str] | None = None,
+    *,
+    what: str = "run",
 ) -> list[Run | None]:
     """The runs of some jobs, in their order; None for one that failed.
 
     Those that the results file holds already are taken from it, others are kept there as they are
     finished. One that fails is reported on standard error, and in `failures`, and does not lose
-    the others.
+    the others. Standard error shows how far they are, and calls each `what`.
     """
     tasks = [_task(results, job) for job in jobs]
     missing = {task.key: task for task in tasks if not _held(results, task)}
     n_all = len({task.key for task in tasks})
     if 0 < len(missing) < n_all:
         print(f"{n_all - len(missing)} of {n_all} runs are in {results.path}", file=sys.stderr)
-    for task, outcome in engine(list(missing.values())) if missing else ():
+    finished = engine(list(missing.values())) if missing else ()
+    for place, (task, outcome) in counted(finished, len(missing), what):
         job = task.job
         if isinstance(outcome, Failure):
-            print(f"failed: {job}: {outcome.reason}", file=sys.stderr)
+            say(f"failed: {job}: {outcome.reason}")
             if failures is not None:
                 failures.append(f"{job}: {outcome.reason}")
             continue
         if outcome.diverged:
-            print(f"diverged: {job}: {outcome.diverged}", file=sys.stderr)
+            say(f"diverged: {job}: {outcome.diverged}")
+        say_unless_bars(f"{place}: {job}: {outcome.seconds:.3g} s")
         results.add(outcome)
         if task.unfinished is not None and not results.is_misplaced:
             task.unfinished.forget()

@@ -19,13 +19,13 @@ from avalanche.training.determinism.rng_manager import RNGManager
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates.base import BaseTemplate
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.kept import bytes_kept, floats_kept, raw_samples_kept
 from avalanche_hsf.experiments.runs.problems import setting_for
+from avalanche_hsf.experiments.runs.progress import inner_bar
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.unfinished import Unfinished
 from avalanche_hsf.models import HypernetSDEFlow
@@ -58,7 +58,7 @@ def run(
         epochs: Epochs per experience, at least 1. Default: the problem's.
         configuration: Arguments of the learner.
         name: Of the learner in the run. Default: as it is called.
-        progress: Whether to show a progress bar on standard error.
+        progress: Whether to show a progress bar, on a terminal.
         plugins: Further plugins, to watch the run.
         metrics: Makes further metrics for the stream.
         logger: Where these go.
@@ -87,7 +87,7 @@ def run(
     n_tasks = setting.n_tasks
     n_epochs, title = epochs * n_tasks, f"{name}, seed {seed}"
     diverged, error_of_mean_path = "", None
-    with tqdm(total=n_epochs, desc=title, unit="epoch", disable=not progress) as bar:
+    with inner_bar(title, n_epochs, "epoch", shown=progress) as bar:
         watchers = [DivergencePlugin(), account, _Progress(bar), *plugins]
         if unfinished is not None:
             watchers.insert(0, unfinished.plugin())
@@ -215,7 +215,7 @@ class _Account(SupervisedPlugin):
 class _Progress(SupervisedPlugin):
     """One step of a progress bar per training epoch, with the task and the loss."""
 
-    def __init__(self, bar: tqdm) -> None:
+    def __init__(self, bar: Any) -> None:
         super().__init__()
         self._bar = bar
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from avalanche.benchmarks import CLScenario
-from tqdm import tqdm
 
 from avalanche_hsf.checkpoints import CheckpointError, CheckpointPlugin, resume
 from avalanche_hsf.checkpoints.folder import checkpoints_in
+from avalanche_hsf.experiments.runs.progress import say
 from avalanche_hsf.experiments.runs.record import Key
 
 
@@ -40,15 +39,12 @@ class Unfinished:
             try:
                 n = resume(strategy, path, stream)
             except CheckpointError as error:
-                self._say(f"{error}".partition(";")[0] + "; the one before it is tried")
+                say(f"{error}".partition(";")[0] + "; the one before it is tried")
             else:
-                self._say(f"goes on from {path}")
+                say(f"goes on from {path}")
                 return n
         self.forget()
         return 0
-
-    def _say(self, line: str) -> None:
-        tqdm.write(line, file=sys.stderr)  # above a progress bar
 
     def forget(self) -> None:
         """Deletes the checkpoints, of a run that is in the results file."""
