@@ -165,14 +165,14 @@ def attribute_forgetting(
         recovered=mean(recovered),
         shapley=mean(by_sample),
         shapley_error=completed(
-            {name: math.hypot(_error(by_sample[name]), by_order[name]) for name in moved}
+            {name: math.hypot(standard_error(by_sample[name]), by_order[name]) for name in moved}
         ),
         n_evaluations=len(values),
         interactions=interactions(moved, v) if is_exact else {},
         pairs=pairs,
         n_samples=len(forgetting),
-        forgetting_error=_error(forgetting) if len(forgetting) > 1 else math.nan,
-        share_error=completed(_share_errors(by_sample, by_order, forgetting)),
+        forgetting_error=standard_error(forgetting) if len(forgetting) > 1 else math.nan,
+        share_error=completed(share_errors(by_sample, by_order, forgetting)),
     )
 
 
@@ -213,12 +213,12 @@ def _as_samples(error: float | Tensor) -> Tensor:
     return torch.as_tensor(error, dtype=torch.float64).detach().cpu().reshape(-1)
 
 
-def _error(samples: Tensor) -> float:
+def standard_error(samples: Tensor) -> float:
     """The standard error of their mean; 0 for one, of which it is not known."""
     return float(samples.std() / len(samples) ** 0.5) if len(samples) > 1 else 0.0
 
 
-def _share_errors(
+def share_errors(
     by_sample: Mapping[str, Tensor], by_order: Mapping[str, float], forgetting: Tensor
 ) -> dict[str, float]:
     """The standard errors of ratios of means, by the delta method."""
@@ -227,7 +227,7 @@ def _share_errors(
         return dict.fromkeys(by_sample, math.nan)
     return {
         name: math.hypot(
-            _error(samples - float(samples.mean()) / total * forgetting), by_order[name]
+            standard_error(samples - float(samples.mean()) / total * forgetting), by_order[name]
         )
         / abs(total)
         for name, samples in by_sample.items()

@@ -59,6 +59,7 @@ class TaskFindings:
         line: The error on the straight line between the two states; empty if there is none.
         sharpness: Largest eigenvalue of the Hessian of the task's loss, before and after.
         unknown: What could not be measured, and why, a line each.
+        over: What standard errors are over: "samples" of the task, or "seeds".
     """
 
     task: str
@@ -73,6 +74,7 @@ class TaskFindings:
     line: list[tuple[float, float]] = field(default_factory=list)
     sharpness: tuple[float, float] | None = None
     unknown: list[str] = field(default_factory=list)
+    over: str = "samples"
 
     @property
     def barrier(self) -> float:

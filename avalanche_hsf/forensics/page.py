@@ -10,14 +10,22 @@ from matplotlib.figure import Figure
 from avalanche_hsf.analysis import Attribution
 from avalanche_hsf.forensics.findings import TaskFindings
 from avalanche_hsf.forensics.run import RunFindings
-from avalanche_hsf.forensics.verdict import WIDTH, Verdict, give_verdict
+from avalanche_hsf.forensics.verdict import (
+    WIDTH,
+    Verdict,
+    error_of_share,
+    give_verdict,
+    headline_of,
+)
 from avalanche_hsf.report import Report, Section, Table, plot_curves, plot_shares
 
-HOW_TO_READ = (
+OVER_SAMPLES = (
     "± is the half width of a 95 % interval over the samples of the task, not over seeds: this is "
-    "one run.",
+    "one run."
+)
+BLAMED = (
     "Components are blamed, not functions: units that swap places put blame on the layers around "
-    "them.",
+    "them."
 )
 
 
@@ -35,8 +43,8 @@ def forensics_report(
         >>> forensics_report(RunFindings([])).headline
         'One task was learned: there was nothing to forget.'
     """
-    verdicts = [give_verdict(task) for task in findings.tasks]
-    said = _verdicts(findings, verdicts)
+    verdicts = [(task, give_verdict(task)) for task in findings.tasks]
+    said = _verdicts(verdicts)
     sections = [
         *said,
         _forgotten(findings),
@@ -48,36 +56,29 @@ def forensics_report(
     ]
     return Report(
         name,
-        notes=[*HOW_TO_READ, *findings.notes, *_unknown(findings)],
-        headline=_headline(findings, verdicts),
+        notes=[_over(findings), BLAMED, *findings.notes, *_unknown(findings)],
+        headline=headline_of(verdicts),
         sections=[part for part in sections if part.tables or part.figures or part in said],
         about=about or {},
     )
 
 
-def _headline(findings: RunFindings, verdicts: Sequence[Verdict]) -> str:
-    """The verdict on the task that lost most."""
-    if not verdicts:
-        return "One task was learned: there was nothing to forget."
-    forgotten = [
-        (task, verdict)
-        for task, verdict in zip(findings.tasks, verdicts, strict=True)
-        if verdict.kind != "none"
-    ]
-    if not forgotten:
-        return verdicts[0].sentence if len(verdicts) == 1 else "No task lost anything that counts."
-    _, worst = max(forgotten, key=lambda pair: pair[0].attribution.forgetting)
-    return worst.sentence
+def _over(findings: RunFindings) -> str:
+    if findings.n_runs == 1:
+        return OVER_SAMPLES
+    return (
+        f"Means of {findings.n_runs} seeds; ± is the half width of a 95 % interval over them, by "
+        "Student's t."
+    )
 
 
-def _verdicts(findings: RunFindings, verdicts: Sequence[Verdict]) -> list[Section]:
+def _verdicts(verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> list[Section]:
     """What was found of each task; of a single one the headline says it."""
-    pairs = zip(findings.tasks, verdicts, strict=True)
     if len(verdicts) == 1:
-        return [Section("What to try", verdict.cure) for verdict in verdicts if verdict.cure]
+        return [Section("What to try", v.cure) for _, v in verdicts if v.cure]
     return [
         Section(task.task, " ".join([verdict.sentence, verdict.cure and f"Try: {verdict.cure}."]))
-        for task, verdict in pairs
+        for task, verdict in verdicts
     ]
 
 
@@ -150,10 +151,10 @@ def _components(findings: RunFindings) -> Section:
 
 
 def _in_detail(attribution: Attribution, name: str) -> list[str]:
-    share, error = attribution.shares[name], attribution.share_error.get(name, math.nan)
+    share, error = attribution.shares[name], error_of_share(attribution, name)
     return [
         name,
-        _plus_minus(100 * share, 100 * error if attribution.n_samples > 1 else math.nan, ".0f"),
+        _plus_minus(100 * share, 100 * error, ".0f"),
         f"{attribution.alone[name]:+.3g}",
         f"{attribution.recovered[name]:+.3g}",
     ]

@@ -36,6 +36,7 @@ class RunFindings:
             size, as pairs of iteration and value.
         begins: The iteration at which each task began.
         notes: What a reader has to know of how it was measured.
+        n_runs: How many runs these are the means of, see `pooled`.
     """
 
     tasks: Sequence[TaskFindings]
@@ -46,6 +47,7 @@ class RunFindings:
     drift: Mapping[str, Points] = field(default_factory=dict)
     begins: Sequence[int] = ()
     notes: Sequence[str] = ()
+    n_runs: int = 1
 
 
 def examine_run(

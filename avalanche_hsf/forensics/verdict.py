@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from avalanche_hsf.analysis import Attribution
@@ -72,13 +73,13 @@ def give_verdict(findings: TaskFindings) -> Verdict:
         return Verdict(_nothing(findings) + also, cancelling=cancelling)
     shares = sorted(attribution.shares.items(), key=lambda item: -item[1])
     (first, share), *others = shares
-    error = attribution.share_error[first] if attribution.n_samples > 1 else math.nan
+    error = error_of_share(attribution, first)
     lost, of_first = _what_was_lost(findings), _percent(share, error)
     verdict = Verdict("", features=_features(findings), cancelling=cancelling)
     if error > UNCLEAR:
         sentence = (
-            f"{task} {lost}, but the samples do not tell which part forgot it: {first} has the "
-            f"largest share, {of_first}. Give more samples.{also}"
+            f"{task} {lost}, but the {findings.over} do not tell which part forgot it: {first} "
+            f"has the largest share, {of_first}. Give more {findings.over}.{also}"
         )
         return replace(verdict, sentence=sentence, kind="unclear")
     if not others or share - WIDTH * (0.0 if math.isnan(error) else error) > MOST:
@@ -105,6 +106,18 @@ def give_verdict(findings: TaskFindings) -> Verdict:
         f"{first}, then {second} with {100 * next_share:.0f} %{tail}"
     )
     return replace(verdict, sentence=sentence, kind="spread", cure=cure)
+
+
+def headline_of(verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> str:
+    """The verdict on the task that lost most."""
+    if not verdicts:
+        return "One task was learned: there was nothing to forget."
+    forgotten = [pair for pair in verdicts if pair[1].kind != "none"]
+    if not forgotten:
+        only = verdicts[0][1].sentence
+        return only if len(verdicts) == 1 else "No task lost anything that counts."
+    _, worst = max(forgotten, key=lambda pair: pair[0].attribution.forgetting)
+    return worst.sentence
 
 
 _CURES = {
@@ -236,6 +249,12 @@ def _of_pair(c: str, d: str, attribution: Attribution) -> str:
         f" {c} and {d} cancel each other: alone they would add {attribution.alone[c]:.2g} and "
         f"{attribution.alone[d]:.2g}, together {attribution.pairs[c][d]:.2g}."
     )
+
+
+def error_of_share(attribution: Attribution, component: str) -> float:
+    """The standard error of a component's share; NaN if it is not known."""
+    is_known = not math.isnan(attribution.forgetting_error)
+    return attribution.share_error[component] if is_known else math.nan
 
 
 def _percent(share: float, error: float) -> str:

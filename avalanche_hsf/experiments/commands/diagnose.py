@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from avalanche.logging import BaseLogger
-from torch import Tensor, nn
+from torch import nn
 
 from avalanche_hsf.analysis import (
     Drift,
     GradientConflict,
     LossTerms,
     ModelRecorderPlugin,
-    attribute_run,
+    attribute_forgetting,
+    errors_on,
     loss_on,
     sharpness,
 )
@@ -27,9 +27,10 @@ from avalanche_hsf.experiments.commands.diagnose_report import diagnose_report, 
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.runs.doors import find_problem
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
+from avalanche_hsf.experiments.runs.progress import inner_bar
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
-from avalanche_hsf.experiments.runs.run import run
+from avalanche_hsf.experiments.runs.run import EVAL_MB_SIZE, run
 from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
 from avalanche_hsf.report import Report
 from avalanche_hsf.training.hyperparameters import check_values
@@ -85,7 +86,7 @@ def _diagnosed(benchmark: Problem, learner: Learner, *, epochs: int, **arguments
     each of them the largest eigenvalue of the Hessian right after it and after the last, with
     fixed and with averaged noise; "curves" by a metric's name the pairs of iteration and value.
     """
-    recorder, log = ModelRecorderPlugin(), _Curves()
+    recorder, log = ModelRecorderPlugin(), Curves()
     every = max(1, epochs // N_POINTS)
 
     def metrics(stream: Any) -> list[Any]:
@@ -96,42 +97,39 @@ def _diagnosed(benchmark: Problem, learner: Learner, *, epochs: int, **arguments
     finished = run(benchmark, learner, epochs=epochs, **watch, **arguments)
     if finished.diverged:
         return finished
-    experiences = list(benchmark.make(arguments["seed"]).test_stream)
-    components = components_of(recorder.model_after(0))
-    attribution = attribute_run(recorder, experiences, components=components)
-    findings = {
-        "attribution": [asdict(task) for task in attribution],
-        "sharpness": _sharpness_by_task(recorder, experiences),
-        "curves": log.points,
-    }
+    *experiences, _ = benchmark.make(arguments["seed"]).test_stream
+    late, criterion = recorder.model_after(-1), recorder.criterion
+    components = components_of(late)
+    findings: dict[str, Any] = {"attribution": [], "sharpness": [], "curves": log.points}
+    title = f"{finished.learner}, seed {finished.seed}, why it forgot"
+    with inner_bar(title, 2 * len(experiences), "step", shown=arguments["progress"]) as bar:
+        for early, experience in zip(recorder.models, experiences, strict=False):
+            error = errors_on(experience, criterion, mb_size=EVAL_MB_SIZE)
+            attribution = attribute_forgetting(early, late, error, components=components)
+            findings["attribution"].append(asdict(attribution))
+            bar.update()
+            findings["sharpness"].append(_sharpness_of(early, late, experience, criterion))
+            bar.update()
     return replace(finished, findings=findings)
 
 
-def _sharpness_by_task(
-    recorder: ModelRecorderPlugin, experiences: Sequence[Any]
-) -> list[dict[str, float]]:
-    """For each task but the last the sharpness right after it and after the last."""
+def _sharpness_of(
+    early: nn.Module, late: nn.Module, experience: Any, criterion: Any
+) -> dict[str, float]:
+    """The sharpness of a task's loss right after it and after the last."""
     noises = [("fixed", 1)]
-    if isinstance(recorder.model_after(0), HypernetSDEFlow):
+    if isinstance(late, HypernetSDEFlow):
         noises.append(("averaged", 4))  # over as many passes
-    return [
-        {
-            f"{when}, {noise} noise": _sharpness(
-                recorder.model_after(i), loss_on(experience, recorder.criterion, n_passes=n_passes)
-            )
-            for noise, n_passes in noises
-            for when, i in (("before", task), ("after", -1))
-        }
-        for task, experience in enumerate(experiences[:-1])
-    ]
+    found = {}
+    for noise, n_passes in noises:
+        loss = loss_on(experience, criterion, n_passes=n_passes)
+        for when, model in (("before", early), ("after", late)):
+            model.requires_grad_(True)  # protections may have frozen some
+            found[f"{when}, {noise} noise"] = sharpness(model, loss, tolerance=1e-2)
+    return found
 
 
-def _sharpness(model: nn.Module, loss: Callable[[nn.Module], Tensor]) -> float:
-    model.requires_grad_(True)  # protections may have frozen some
-    return sharpness(model, loss, tolerance=1e-2)
-
-
-class _Curves(BaseLogger):
+class Curves(BaseLogger):
     """Keeps every number that is logged, by name, with its iteration."""
 
     def __init__(self) -> None:

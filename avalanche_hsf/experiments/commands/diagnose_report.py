@@ -8,9 +8,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from avalanche_hsf.analysis import Attribution
 from avalanche_hsf.experiments.commands.headline import count
 from avalanche_hsf.experiments.runs.groups import finite, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
+from avalanche_hsf.forensics import TaskFindings, Verdict, give_verdict
+from avalanche_hsf.forensics.pooled import pooled_attribution
+from avalanche_hsf.forensics.verdict import headline_of
 from avalanche_hsf.report import (
     Report,
     Section,
@@ -42,10 +46,12 @@ def diagnose_report(runs: Runs, asked: Mapping[str, int]) -> Report:
         if not (group := finite(finished)):
             continue
         stem = name.replace(", ", "-").replace(" ", "-")
+        verdicts = _verdicts(group)
         findings = [_attribution_table(name, group), _sharpness_table(name, group)]
         drawn = {f"{stem}-{kind}.png": figure for kind, figure in figures(name, group).items()}
-        sections.append(Section(name, tables=findings, figures=drawn))
-        headline = headline or _headline(name, group)
+        said = " ".join(verdict.sentence for _, verdict in verdicts)
+        sections.append(Section(name, said, tables=findings, figures=drawn))
+        headline = headline or _headline(name, group, verdicts)
         files[f"{stem}-findings.md"] = "\n\n".join(table.markdown() for table in findings) + "\n"
     return Report(
         "diagnosis",
@@ -119,20 +125,22 @@ def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
     return drawn
 
 
-def _headline(name: str, runs: Sequence[Run]) -> str:
-    """The component with the largest share; it says nothing of one that forgot nothing."""
-    means = {
-        component: sum(map(sum, of_runs)) / sum(map(len, of_runs))
-        for component, of_runs in shares(runs).items()
-    }
-    total, largest = sum(means.values()), max(means, key=lambda component: means[component])
+def _verdicts(runs: Sequence[Run]) -> list[tuple[TaskFindings, Verdict]]:
+    """What is to be said of each task, by all runs together."""
+    over = "seeds" if len(runs) > 1 else "samples"
+    findings = []
+    for j, found in enumerate(_by_task(runs, "attribution")):
+        attribution = pooled_attribution([Attribution(**fields) for fields in found])
+        kinds = dict.fromkeys(attribution.shapley, "layer")
+        findings.append(TaskFindings(f"task {j}", attribution, kinds, over=over))
+    return [(task, give_verdict(task)) for task in findings]
+
+
+def _headline(
+    name: str, runs: Sequence[Run], verdicts: Sequence[tuple[TaskFindings, Verdict]]
+) -> str:
     of = f"{name} on {runs[0].benchmark}, {count(len(runs), 'seed')}"
-    if total <= 0:
-        return f"{of}: nothing was forgotten in the mean over tasks ({total:+.2g})."
-    return (
-        f"{of}: of what was forgotten, {total:+.2g} in the mean over tasks, the largest share is "
-        f"that of {largest}, {means[largest]:+.2g}."
-    )
+    return f"{of}: {headline_of(verdicts)}"
 
 
 def _by_task(runs: Sequence[Run], finding: str) -> list[tuple[Any, ...]]:

@@ -31,6 +31,9 @@ from avalanche_hsf.experiments.runs.unfinished import Unfinished
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training import DivergencePlugin
 
+EVAL_MB_SIZE = 1024
+"""Samples per minibatch where nothing is trained."""
+
 N_PATHS = 16
 """Outputs of a stochastic model that its mean path is the mean of."""
 
@@ -92,7 +95,7 @@ def run(
         if unfinished is not None:
             watchers.insert(0, unfinished.plugin())
         common = {"evaluator": evaluator, "plugins": watchers}
-        strategy = builder.build(setting, **configuration, eval_mb_size=1024, **common)
+        strategy = builder.build(setting, **configuration, eval_mb_size=EVAL_MB_SIZE, **common)
         _check_strategy(strategy, matrix)
         kept, in_bytes, n_trained = account.kept, account.in_bytes, 0
         if unfinished is not None:
