@@ -34,10 +34,10 @@ COMMANDS = {
     "diagnose": (
         options.diagnose,
         "results/diagnosis",
-        "say which part of a preset forgot, how it drifted, and what its loss terms did",
+        "say which part of a preset, or of any learner, forgot",
         "Runs a preset and the paper's MLP on a stream and attributes what was forgotten to their "
-        "components. Attribution and sharpness come after training, in some minutes per seed "
-        "without a sign of progress, whatever the epochs.",
+        "components; how they drifted, what the loss terms did, and how sharp the minima are. Or a "
+        "learner of compare, or your own function that trains: the page of ForensicsPlugin.",
     ),
     "sweep": (
         options.sweep,

@@ -125,7 +125,18 @@ def diagnose(parser: argparse.ArgumentParser) -> None:
         help="a function of yours that trains, called with plugins=, a list to hand to its "
         "strategy; then no other option but --out counts (default: a preset)",
     )
-    _preset_runs(parser)
+    parser.add_argument(
+        "--learner",
+        metavar="NAME",
+        help="a learner of compare instead of a preset, tuned as there, or module:name of yours",
+    )
+    parser.add_argument(
+        "--network",
+        metavar="MODULE:NAME",
+        help="with --learner: a function that makes the network of one task (default: the "
+        "benchmark's own)",
+    )
+    _preset_runs(parser, preset=None, epochs=None)
     parser.add_argument(
         "--set",
         action="append",
@@ -257,25 +268,29 @@ def _seeds_and_epochs(
     *,
     seeds: str = "1,2,3,4,5",
     epochs: int | None = 300,
+    of_none: str = "the benchmark's own, or 10",
     note: str = "",
 ) -> None:
     help = f"seeds, separated by commas (default: %(default)s{note})"
     parser.add_argument("--seeds", type=numbered_seeds, default=seeds, metavar="A,B,...", help=help)
-    default = f"%(default)s{note}" if epochs else "the benchmark's own, or 10"
+    default = f"%(default)s{note}" if epochs else of_none
     help = f"training epochs per task (default: {default})"
     parser.add_argument("--epochs", type=positive, default=epochs, metavar="N", help=help)
 
 
-def _preset_runs(parser: argparse.ArgumentParser) -> None:
+def _preset_runs(
+    parser: argparse.ArgumentParser, *, preset: str | None = "paper", epochs: int | None = 300
+) -> None:
     """A preset on a stream, with several seeds."""
-    help = "a preset (default: %(default)s)"
-    parser.add_argument("--preset", default="paper", metavar="NAME", help=help)
+    help = "a preset (default: paper)"
+    parser.add_argument("--preset", default=preset, metavar="NAME", help=help)
     parser.add_argument(
         "--benchmark",
         default="synthetic",
         metavar="NAME",
-        help="a stream whose input is to be reconstructed, or module:name of yours (default: "
-        "%(default)s, the paper's)",
+        help="a stream, for a preset one whose input is to be reconstructed, or module:name of "
+        "yours (default: %(default)s, the paper's)",
     )
-    _seeds_and_epochs(parser)
+    of_none = "300 for a preset, the benchmark's own for a learner"
+    _seeds_and_epochs(parser, epochs=epochs, of_none=of_none)
     _data(parser)

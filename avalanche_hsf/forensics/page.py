@@ -108,7 +108,7 @@ def _forgotten(findings: RunFindings) -> Section:
 def _matrix(title: str, matrix: Sequence[Sequence[float]], form: str) -> Table:
     n = len(matrix)
     headers = ["after", *(f"on task {j}" for j in range(n))]
-    rows = [[f"task {i}", *(f"{value:{form}}" for value in matrix[i])] for i in range(n)]
+    rows = [[f"task {i}", *(_number(value, form) for value in matrix[i])] for i in range(n)]
     return Table(title, headers, rows)
 
 

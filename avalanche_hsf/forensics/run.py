@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -26,10 +27,10 @@ class RunFindings:
 
     Attributes:
         tasks: For each task but the last.
-        losses: R[i][j], the loss on task j after task i.
+        losses: R[i][j], the loss on task j after task i; NaN where the model could not yet do j.
         accuracies: The same in percent; empty if the targets are no classes.
         conflict: By component the cosine of the gradients of a new task and an old one, where the
-            new one begins, mean over pairs of tasks.
+            new one begins, mean over pairs of tasks; of those where the model can do the new one.
         old_losses: By name of a task its loss on a few samples while later ones were learned, as
             pairs of iteration and value.
         drift: By component how far it is from where the task in training began, relative to its
@@ -73,9 +74,9 @@ def examine_run(
         raise ValueError(f"samples of each task are needed, got {len(data)} for {len(models)}")
     data = [minibatches_of(samples) for samples in data]  # read once
     measures = [error_on(samples, criterion) for samples in data]
-    losses = [[measure(model) for measure in measures] for model in models]
-    accuracies = [[accuracy_on(model, samples) for samples in data] for model in models]
-    are_classes = not any(math.isnan(a) for row in accuracies for a in row)
+    losses = _matrix(models, measures)
+    accuracies = _matrix(models, [partial(accuracy_on, data=samples) for samples in data])
+    seen = [accuracy for i, row in enumerate(accuracies) for accuracy in row[: i + 1]]
     late = models[-1]
     chosen = find_components(late, components) if components else choose_components(late)
     tasks = []
@@ -90,10 +91,26 @@ def examine_run(
     return RunFindings(
         tasks=tasks,
         losses=losses,
-        accuracies=accuracies if are_classes else [],
+        accuracies=[] if any(map(math.isnan, seen)) else accuracies,
         conflict=_conflict(models, data, criterion, chosen),
         **watched,
     )
+
+
+def _matrix(
+    models: Sequence[nn.Module], measures: Sequence[Callable[[nn.Module], float]]
+) -> list[list[float]]:
+    """Every measure of every model; NaN where it fails for a task that is still to come."""
+    rows = []
+    for i, model in enumerate(models):
+        row = [measure(model) for measure in measures[: i + 1]]
+        for measure in measures[i + 1 :]:
+            try:
+                row.append(measure(model))
+            except Exception:  # such as a head that is not there yet
+                row.append(math.nan)
+        rows.append(row)
+    return rows
 
 
 def _conflict(
@@ -107,7 +124,10 @@ def _conflict(
     for new in range(1, len(models)):
         model = models[new - 1].requires_grad_(True)  # protections may have frozen some
         for old in range(new):
-            cosines = gradient_conflict(model, losses[new], losses[old], components=components)
+            try:
+                cosines = gradient_conflict(model, losses[new], losses[old], components=components)
+            except Exception:  # such as a head that is not there yet
+                continue
             for component, cosine in cosines.items():
                 if math.isfinite(cosine):
                     found.setdefault(component, []).append(cosine)

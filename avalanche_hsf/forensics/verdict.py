@@ -151,6 +151,12 @@ def _nothing(findings: TaskFindings) -> str:
         return f"{findings.task} lost nothing: its error is the same to the last bit."
     if findings.accuracy is not None:
         before, after = findings.accuracy
+        if before - after >= FORGOTTEN_POINTS:
+            return (
+                f"{findings.task} lost nothing that is certain: its accuracy fell from "
+                f"{before:.1f} to {after:.1f} %, by {before - after:.1f} ± "
+                f"{WIDTH * findings.accuracy_error:.1f} points. Give more {findings.over}."
+            )
         return (
             f"{findings.task} lost nothing that counts: its accuracy was {before:.1f} % and is "
             f"{after:.1f} %, its loss changed by {attribution.forgetting:+.2g}."

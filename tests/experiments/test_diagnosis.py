@@ -5,8 +5,9 @@ import json
 import pytest
 
 from avalanche_hsf.cli import main
-from avalanche_hsf.experiments.commands.diagnose import components_of
+from avalanche_hsf.experiments.commands.diagnose_preset import components_of
 from avalanche_hsf.experiments.commands.diagnose_report import curves, shares
+from avalanche_hsf.experiments.runs.findings import findings_in
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.models import HypernetSDEFlow, MLPAutoencoder
 from avalanche_hsf.training import get_preset
@@ -43,6 +44,45 @@ def test_the_command(tmp_path, capsys):
     assert main([*words, "--out", str(tmp_path)]) == 0
     assert (tmp_path / "results.json").read_text() == before
     assert json.loads(before)["runs"][0]["findings"]
+
+
+LEARNER = ["diagnose", "--learner", "net-naive", "--benchmark", "split-digits", "--epochs", "2"]
+
+
+def test_a_learner_with_heads_that_grow(tmp_path, capsys):
+    words = [*LEARNER, "--seeds", "1,2", "--out", str(tmp_path)]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "net-naive on split-digits, 2 seeds: " in shown.out
+    assert "Means of 2 seeds" in shown.out and "run 2 of 2: net-naive" in shown.err
+    page = (tmp_path / "diagnosis.html").read_text()
+    assert "model.convolution_1" in page and "Which component" in page
+    first, _ = [run for run in ResultsFile(tmp_path).runs if run.findings]
+    (found, *_), R = findings_in(first).tasks, first.matrix
+    assert found.accuracy[0] == pytest.approx(100 * (1 - float(R[0, 0])), abs=1e-4)
+    assert found.accuracy[1] == pytest.approx(100 * (1 - float(R[-1, 0])), abs=1e-4)
+    # What it found is read back whole; nothing is trained again.
+    assert main(words) == 0
+    again = capsys.readouterr()
+    assert "run 1 of" not in again.err
+    assert again.out.split("written:")[0] == shown.out.split("written:")[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--learner", "net-nave"], "net-naive"),
+        (["--learner", "networks"], "is a group"),
+        (["--learner", "net-joint"], "nothing to forget"),
+        (["--learner", "net-naive", "--preset", "paper"], "do not go with --learner"),
+        (["--network", "torch.nn:Linear"], "--network needs --learner"),
+    ],
+)
+def test_learners_that_cannot_be_diagnosed(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["diagnose", "--benchmark", "split-digits", *words, "--out", str(tmp_path / "no")])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_components_of_the_papers_network():

@@ -42,7 +42,7 @@ class Job:
         criterion: See `find_problem`.
         mb_size: See `find_problem`.
         work: Called with the arguments of `run`; a module-level function.
-        has_findings: Whether what it makes has findings: a cached run without them is made again.
+        finding: Name of a finding that its run has: a cached one without it is made again.
     """
 
     benchmark: Named
@@ -55,7 +55,7 @@ class Job:
     criterion: Named = None
     mb_size: int | None = None
     work: Callable[..., Run] = run
-    has_findings: bool = False
+    finding: str = ""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -246,4 +246,4 @@ def _held(results: ResultsFile, task: Task) -> bool:
     if found is None:
         return False
     # What diverged has nothing to be found.
-    return bool(found.findings or found.diverged) or not task.job.has_findings
+    return bool(found.diverged) or not task.job.finding or task.job.finding in found.findings

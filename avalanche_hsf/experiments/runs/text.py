@@ -6,10 +6,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from avalanche_hsf.experiments.runs import findings
 from avalanche_hsf.experiments.runs.record import NOT_FINITE, Run
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
@@ -24,34 +25,6 @@ class _Content(BaseModel):
 
     versions: dict[str, str]
     runs: list[Run]
-
-
-class _Attribution(BaseModel):
-    model_config = _STRICT
-
-    before: float
-    after: float
-    alone: dict[str, float]
-    recovered: dict[str, float]
-    shapley: dict[str, float]
-    shapley_error: dict[str, float]
-    n_evaluations: int
-    # Not in files of 2026-11 and before:
-    interactions: dict[str, dict[str, float]] = {}
-    pairs: dict[str, dict[str, float]] = {}
-    n_samples: int = 1
-    forgetting_error: float = math.nan
-    share_error: dict[str, float] = {}
-
-
-class _Findings(BaseModel):
-    """What `commands.diagnose` measures."""
-
-    model_config = _STRICT
-
-    attribution: list[_Attribution]
-    sharpness: list[dict[str, float]]
-    curves: dict[str, list[Annotated[list[float], Field(min_length=2, max_length=2)]]]
 
 
 def text_of_runs(runs: Sequence[Run], versions: Mapping[str, str]) -> str:
@@ -126,9 +99,7 @@ def _check(where: str, run: Run) -> None:
     if math.isnan(run.final_mean_error) and not run.diverged:
         raise ValueError(f"{where}: final_mean_error is null in a run that did not diverge")
     if run.findings:
-        found = _Findings.model_validate(run.findings)
-        if {len(found.attribution), len(found.sharpness)} != {n_tasks - 1}:
-            raise ValueError(f"{where}: findings are not of one number of tasks")
+        findings.check(where, run)
 
 
 def _finite(value: Any) -> Any:
