@@ -26,6 +26,8 @@ INTACT_POINTS = 3.0
 """Accuracy of the probe, in points, that intact features may lose."""
 TURNED = 0.1
 """1 - CKA up to which features are the same but for a rotation, a shift or a scale."""
+OPPOSED = -0.5
+"""The share of a component below which it takes back what others add, so that no one is to blame."""
 UNCLEAR = 0.25
 """Standard error of the largest share from which on the samples do not tell."""
 CANCELLED = 0.2
@@ -43,8 +45,9 @@ class Verdict:
     Attributes:
         sentence: In words, with 95 % intervals.
         culprits: The components that most of the forgetting comes from; () if there is none.
-        kind: "none": nothing was forgotten; "unclear": the samples do not tell; "spread": no
-            component stands out; "together": two do; else the one culprit is the "head", a
+        kind: "none": nothing was forgotten; "unclear": the samples do not tell; "opposed": some
+            components take back much of what others add; "spread": none stands out; "together":
+            two do; else the one culprit is the "head", a
             "layer", "normalization statistics" or "embeddings".
         features: "intact", "turned" (the culprit is a layer, and they are the
             same but for a rotation, shift or scale), "lost" or "unknown".
@@ -82,6 +85,14 @@ def give_verdict(findings: TaskFindings) -> Verdict:
             f"has the largest share, {of_first}. Give more {findings.over}.{also}"
         )
         return replace(verdict, sentence=sentence, kind="unclear")
+    if shares[-1][1] < OPPOSED:
+        last, least = shares[-1]
+        sentence = (
+            f"{task} {lost}; its parts moved against each other: {first} adds {of_first} of that "
+            f"and {last} takes {-100 * least:.0f} % back, so no part is to blame by itself"
+            f"{_said_of_features(findings, verdict.features)}.{also}"
+        )
+        return replace(verdict, sentence=sentence, kind="opposed", cure=_CURES["shared"])
     if not others or share - WIDTH * (0.0 if math.isnan(error) else error) > MOST:
         kind = findings.kinds[first]
         if kind == "layer" and verdict.features == "intact":

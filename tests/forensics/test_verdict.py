@@ -193,3 +193,30 @@ def test_regression_has_no_probe_and_says_so():
     assert found.accuracy is None and found.probe is None
     assert verdict.culprits == ("2 (Linear)",) and "error rose" in verdict.sentence
     assert verdict.features == "unknown"
+
+
+class Difference(nn.Module):
+    """Its output is too large where `up` moves, and less so where `down` moves after it."""
+
+    def __init__(self, up, down):
+        super().__init__()
+        self.up = nn.Parameter(torch.tensor(up))
+        self.down = nn.Parameter(torch.tensor(down))
+
+    def forward(self, x):
+        return x + self.up - self.down
+
+
+def test_a_part_that_others_take_back_is_no_culprit():
+    data = 0.1 * torch.rand(50, 1), torch.zeros(50, 1)
+    findings = examine(
+        Difference(0.0, 0.0),
+        Difference(3.0, 2.5),
+        data,
+        criterion=lambda output, y: (output - y).relu().mean(),
+        components=["up", "down"],
+    )
+    assert findings.attribution.shares["up"] > 2
+    verdict = give_verdict(findings)
+    assert (verdict.kind, verdict.culprits) == ("opposed", ())
+    assert "up adds" in verdict.sentence and "down takes" in verdict.sentence
