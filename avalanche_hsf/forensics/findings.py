@@ -28,6 +28,7 @@ from avalanche_hsf.analysis import (
 from avalanche_hsf.analysis.components import Components, is_in
 from avalanche_hsf.analysis.data import Data, Minibatch, minibatches_of, spread_over
 from avalanche_hsf.analysis.errors import Criterion, forward
+from avalanche_hsf.forensics.layers import attribute_to_layers
 from avalanche_hsf.forensics.parts import (
     STATISTICS,
     choose_components,
@@ -59,6 +60,8 @@ class TaskFindings:
         line: The error on the straight line between the two states; empty if there is none.
         sharpness: Largest eigenvalue of the Hessian of the task's loss, before and after.
         unknown: What could not be measured, and why, a line each.
+        layers: Of the same forgetting, to the layers of the task's network, where a hypernetwork
+            writes its weights; None elsewhere.
     """
 
     task: str
@@ -73,6 +76,7 @@ class TaskFindings:
     line: list[tuple[float, float]] = field(default_factory=list)
     sharpness: tuple[float, float] | None = None
     unknown: list[str] = field(default_factory=list)
+    layers: Attribution | None = None
 
     @property
     def barrier(self) -> float:
@@ -140,6 +144,11 @@ def examine(
             [],
         ),
         sharpness=tried("sharpness", lambda: (_sharp(early, loss), _sharp(late, loss)), None),
+        layers=tried(
+            "layers of the task's network",
+            lambda: attribute_to_layers(early, late, data, error, attribution, seed=seed),
+            None,
+        ),
         unknown=unknown,
         **_accuracy(hits),
     )
