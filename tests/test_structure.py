@@ -66,6 +66,8 @@ WINGS = {
         {"written"},
         {"output"},
         {"conditional", "hsf"},
+        {"hsf_network"},
+        {"export"},
     ],
     "experiments": [{"learners"}, {"runs"}, {"commands"}],
 }
@@ -90,6 +92,7 @@ DOORS = {
     "_get_loader",
     "_indices",
     "_modules",
+    "_orig_mod",
     "_parameters",
     "_remove_gradient_hook",
     "_transform_groups",

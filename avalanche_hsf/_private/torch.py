@@ -111,3 +111,10 @@ def version_of(tensor: Tensor) -> int:
     What is written through `tensor.data` is not counted either.
     """
     return -1 if tensor.is_inference() else tensor._version
+
+
+def uncompiled(module: Any) -> Any:
+    """What `torch.compile` wrapped. torch 2: it keeps it under a private name."""
+    while isinstance(module, nn.Module) and hasattr(module, "_orig_mod"):
+        module = module._orig_mod
+    return module

@@ -28,6 +28,7 @@ from avalanche_hsf.analysis import (
 from avalanche_hsf.analysis.components import Components, is_in
 from avalanche_hsf.analysis.data import Data, Minibatch, minibatches_of, spread_over
 from avalanche_hsf.analysis.errors import Criterion, forward
+from avalanche_hsf.forensics.layers import attribute_to_layers
 from avalanche_hsf.forensics.parts import (
     STATISTICS,
     choose_components,
@@ -60,6 +61,8 @@ class TaskFindings:
         sharpness: Largest eigenvalue of the Hessian of the task's loss, before and after.
         unknown: What could not be measured, and why, a line each.
         over: What standard errors are over: "samples" of the task, or "seeds".
+        layers: Of the same forgetting, to the layers of the task's network, where a hypernetwork
+            writes its weights; None elsewhere.
     """
 
     task: str
@@ -75,6 +78,7 @@ class TaskFindings:
     sharpness: tuple[float, float] | None = None
     unknown: list[str] = field(default_factory=list)
     over: str = "samples"
+    layers: Attribution | None = None
 
     @property
     def barrier(self) -> float:
@@ -142,6 +146,11 @@ def examine(
             [],
         ),
         sharpness=tried("sharpness", lambda: (_sharp(early, loss), _sharp(late, loss)), None),
+        layers=tried(
+            "layers of the task's network",
+            lambda: attribute_to_layers(early, late, data, error, attribution, seed=seed),
+            None,
+        ),
         unknown=unknown,
         **_accuracy(hits),
     )

@@ -117,16 +117,7 @@ def _components(findings: RunFindings) -> Section:
         return Section()
     tasks = findings.tasks
     names = list(tasks[0].attribution.shapley)
-    rows = [
-        [
-            name,
-            *(
-                _plus_minus(task.attribution.shapley[name], task.attribution.shapley_error[name])
-                for task in tasks
-            ),
-        ]
-        for name in names
-    ]
+    rows = [[name, *(_share(task.attribution, name) for task in tasks)] for name in names]
     total = [_plus_minus(t.attribution.forgetting, t.attribution.forgetting_error) for t in tasks]
     shares = Table(
         "Shapley share in the forgetting, in units of the loss",
@@ -145,9 +136,22 @@ def _components(findings: RunFindings) -> Section:
         "Which component",
         "The share of a component is what it adds to the loss as it moves on, the mean over all "
         "orders in which components may do so.",
-        [shares, alone, *_pairs(worst)],
+        [shares, alone, *_pairs(worst), *_written(tasks)],
         figures,
     )
+
+
+def _written(tasks: Sequence[TaskFindings]) -> list[Table]:
+    """The layers, where a hypernetwork writes them."""
+    found = {task.task: task.layers for task in tasks if task.layers is not None}
+    layers = dict.fromkeys(name for attribution in found.values() for name in attribution.shapley)
+    rows = [[layer, *(_share(a, layer) for a in found.values())] for layer in layers]
+    title = "Shapley share of each layer of the network that is written for the task"
+    return [Table(title, ["layer", *found], rows)] if rows else []
+
+
+def _share(of: Attribution, name: str) -> str:
+    return _plus_minus(of.shapley[name], of.shapley_error[name]) if name in of.shapley else "-"
 
 
 def _in_detail(attribution: Attribution, name: str) -> list[str]:

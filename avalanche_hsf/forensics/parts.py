@@ -53,7 +53,8 @@ def running_statistics(model: nn.Module) -> set[str]:
         f"{path}.{name}".lstrip(".")
         for path, module in model.named_modules()
         if getattr(module, "running_mean", None) is not None
-        for name, _ in module.named_buffers(recurse=False)
+        for name, buffer in module.named_buffers(recurse=False)
+        if not isinstance(buffer, EmptySlot)
     }
 
 
@@ -118,8 +119,8 @@ def _without(model: nn.Module, name: str, statistics: set[str]) -> list[str]:
     if not any(is_in(statistic, [name]) for statistic in statistics):
         return [name]
     module = model.get_submodule(name)
-    own = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
-    names = [f"{name}.{last}" for last, _ in own if f"{name}.{last}" not in statistics]
+    own = (path for path, _ in _tensors(module) if "." not in path)
+    names = [f"{name}.{last}" for last in own if f"{name}.{last}" not in statistics]
     for child in _children(model, name):
         names += _without(model, child, statistics)
     return names

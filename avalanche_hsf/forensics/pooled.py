@@ -110,7 +110,14 @@ def _task(tasks: Sequence[TaskFindings]) -> TaskFindings:
         sharpness=_mean_pair(tasks, lambda t: t.sharpness),
         unknown=list(dict.fromkeys(line for t in tasks for line in t.unknown)),
         over="seeds",
+        layers=_layers(tasks),
     )
+
+
+def _layers(tasks: Sequence[TaskFindings]) -> Attribution | None:
+    """None unless all have it."""
+    layers = [of for task in tasks if (of := task.layers) is not None]
+    return pooled_attribution(layers) if len(layers) == len(tasks) else None
 
 
 def _mean_pair(

@@ -27,7 +27,7 @@ INTACT_POINTS = 3.0
 TURNED = 0.1
 """1 - CKA up to which features are the same but for a rotation, a shift or a scale."""
 OPPOSED = -0.5
-"""The share of a component below which it takes back what others add, so that no one is to blame."""
+"""The share of a component below which it takes back what others add, and no part is to blame."""
 UNCLEAR = 0.25
 """Standard error of the largest share from which on the samples do not tell."""
 CANCELLED = 0.2
@@ -74,6 +74,7 @@ def give_verdict(findings: TaskFindings) -> Verdict:
     also = "".join(_of_pair(c, d, attribution) for c, d in cancelling)
     if not _is_forgotten(findings):
         return Verdict(_nothing(findings) + also, cancelling=cancelling)
+    also = _of_layers(findings.layers) + also
     shares = sorted(attribution.shares.items(), key=lambda item: -item[1])
     (first, share), *others = shares
     error = error_of_share(attribution, first)
@@ -259,6 +260,15 @@ def _cancelling(attribution: Attribution) -> tuple[tuple[str, str], ...]:
         for d, both in row.items()
         if c < d and min(alone[c], alone[d]) > least and both <= CANCELLED * min(alone[c], alone[d])
     )
+
+
+def _of_layers(layers: Attribution | None) -> str:
+    """Where in the task's own network it was lost, if a hypernetwork writes that."""
+    if layers is None:
+        return ""
+    first = max(layers.shares, key=lambda name: layers.shares[name])
+    share = _percent(layers.shares[first], error_of_share(layers, first))
+    return f" Of the layers of its network {first} has the largest share, {share}."
 
 
 def _of_pair(c: str, d: str, attribution: Attribution) -> str:

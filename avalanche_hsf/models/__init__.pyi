@@ -1,7 +1,9 @@
 from .baselines.mlp import MLPAutoencoder
 from .conditional import TaskConditional
+from .export import export_task
 from .flow import ManifoldNormalizingFlow
 from .hsf import GENERATED, HypernetSDEFlow
+from .hsf_network import HSFNetwork
 from .hypernetworks.base import TaskWeights
 from .hypernetworks.chunked import ChunkedHyperNetwork
 from .hypernetworks.delta import DeltaHyperNetwork
@@ -28,6 +30,7 @@ __all__ = [
     "ChunkedHyperNetwork",
     "ClassMask",
     "DeltaHyperNetwork",
+    "HSFNetwork",
     "HSFOutput",
     "HyperNetwork",
     "HypernetSDEFlow",
@@ -47,4 +50,5 @@ __all__ = [
     "TaskWeights",
     "TaskWhitening",
     "call_per_task",
+    "export_task",
 ]
