@@ -43,7 +43,9 @@ def check(options: argparse.Namespace) -> list[Job]:
     varied = check_values(options.preset, dict(options.set or ()))
     name = f"hsf-{options.preset}"
     check_fit(find_problem(options.benchmark), {name: LEARNERS[name]})
-    job = partial(Job, options.benchmark, epochs=options.epochs, work=_diagnosed, has_findings=True)
+    job = partial(
+        Job, options.benchmark, epochs=options.epochs, work=_diagnosed, finding="attribution"
+    )
     configuration = {"varied": varied} if varied else {}
     ours = [job(name, seed, configuration=configuration) for seed in options.seeds]
     return ours + [job("mlp-paper", seed) for seed in options.seeds]

@@ -141,7 +141,8 @@ def _headline(name: str, runs: Sequence[Run]) -> str:
     total, largest = sum(means.values()), max(means, key=lambda component: means[component])
     of = f"{name} on {runs[0].benchmark}, {count(len(runs), 'seed')}"
     if total <= 0:
-        return f"{of}: nothing was forgotten in the mean over tasks ({total:+.2g})."
+        gain = f" ({total:+.2g})" if total else ""
+        return f"{of}: nothing was forgotten in the mean over tasks{gain}."
     return (
         f"{of}: of what was forgotten, {total:+.2g} in the mean over tasks, the largest share is "
         f"that of {largest}, {means[largest]:+.2g}."

@@ -41,7 +41,7 @@ class Job:
         criterion: See `find_problem`.
         mb_size: See `find_problem`.
         work: Called with the arguments of `run`; a module-level function.
-        has_findings: Whether what it makes has findings: a cached run without them is made again.
+        finding: Name of what it finds: a cached run without that is made again; "": any will do.
     """
 
     benchmark: Named
@@ -54,7 +54,7 @@ class Job:
     criterion: Named = None
     mb_size: int | None = None
     work: Callable[..., Run] = run
-    has_findings: bool = False
+    finding: str = ""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -238,4 +238,4 @@ def _held(results: ResultsFile, task: Task) -> bool:
     if found is None:
         return False
     # What diverged has nothing to be found.
-    return bool(found.findings or found.diverged) or not task.job.has_findings
+    return not task.job.finding or task.job.finding in found.findings or bool(found.diverged)

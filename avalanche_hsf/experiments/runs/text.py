@@ -44,6 +44,27 @@ class _Attribution(BaseModel):
     share_error: dict[str, float] = {}
 
 
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class _Curves(BaseModel):
+    """A curve as it is and as it was reconstructed."""
+
+    model_config = _STRICT
+
+    true: list[Point]
+    just_learned: list[Point]
+    at_the_end: list[Point]
+
+
+class _Reconstructions(BaseModel):
+    """What `commands.reproduce` keeps of the models."""
+
+    model_config = _STRICT
+
+    reconstructions: list[_Curves]
+
+
 class _Findings(BaseModel):
     """What `commands.diagnose` measures."""
 
@@ -51,7 +72,7 @@ class _Findings(BaseModel):
 
     attribution: list[_Attribution]
     sharpness: list[dict[str, float]]
-    curves: dict[str, list[Annotated[list[float], Field(min_length=2, max_length=2)]]]
+    curves: dict[str, list[Point]]
 
 
 def text_of_runs(runs: Sequence[Run], versions: Mapping[str, str]) -> str:
@@ -125,7 +146,12 @@ def _check(where: str, run: Run) -> None:
         raise ValueError(f"{where}: a number is too large")
     if math.isnan(run.final_mean_error) and not run.diverged:
         raise ValueError(f"{where}: final_mean_error is null in a run that did not diverge")
-    if run.findings:
+    if "reconstructions" in run.findings:
+        tasks = _Reconstructions.model_validate(run.findings).reconstructions
+        lengths = {len(set(map(len, (t.true, t.just_learned, t.at_the_end)))) for t in tasks}
+        if len(tasks) != n_tasks or lengths != {1}:
+            raise ValueError(f"{where}: reconstructions are not of one number of tasks and points")
+    elif run.findings:
         found = _Findings.model_validate(run.findings)
         if {len(found.attribution), len(found.sharpness)} != {n_tasks - 1}:
             raise ValueError(f"{where}: findings are not of one number of tasks")

@@ -58,6 +58,7 @@ def plot_curves(
         raise ValueError(f"give steps above 0, or begins, got {steps} and {list(begins)}")
     last = max((x for curves in panels.values() for p in curves.values() for x, _ in p), default=0)
     begins = begins or range(0, max(int(last), 1), steps)
+    edges = [*begins, begins[-1] + steps if steps else last]
     looks = looks_of([name for curves in panels.values() for name in curves], colors)
     figure = new_figure(0.9 + 2.0 * len(panels), title=title)
     # One legend for all panels, if they show the same.
@@ -84,10 +85,10 @@ def plot_curves(
         if any(curves.values()) and not alike:
             handles = [line_handle(name, looks[name], linestyle="-") for name in curves]
             add_legend(panel, handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        for start in (*begins, last):
-            panel.axvline(start, color=FAINT, linewidth=0.8, zorder=0)
+        for edge in edges:
+            panel.axvline(edge, color=FAINT, linewidth=0.8, zorder=0)
         if panel is axes[0]:
-            _name_tasks(panel, [*begins, last])
+            _name_tasks(panel, edges)
     per_task = f" ({steps} per task)" if steps else ""
     dress(axes[-1], x=f"iteration{per_task}", y=axes[-1].get_ylabel(), grid="y")
     if alike and any(looks):
