@@ -67,7 +67,7 @@ def test_the_worked_example_says_who_forgot(capsys, tmp_path, monkeypatch):
     shares = loaded(path).main(train_epochs=10)
     said = capsys.readouterr().out.splitlines()[1]
     total = float(
-        re.search(r"task 0 fell from [\d.]+ to [\d.]+ % \(loss \+([\d.]+)", said).group(1)
+        re.search(r"Task 0 fell from [\d.]+ to [\d.]+ % \(loss \+([\d.]+)", said).group(1)
     )
     assert total > 1  # Naive forgets
     assert len(shares) == 4 and sum(shares.values()) == pytest.approx(total, abs=0.01)

@@ -33,6 +33,7 @@ from avalanche_hsf.forensics.parts import (
     STATISTICS,
     choose_components,
     is_embedding,
+    label_of,
     moved_tensors,
     running_statistics,
 )
@@ -56,7 +57,8 @@ class TaskFindings:
             after; None: no classes, no head, or too few samples.
         chance: Accuracy in percent of always giving the most frequent class.
         feature_change: 1 - CKA of the input of the head; NaN if unknown.
-        changes: 1 - CKA of the output of each layer that ran, in their order.
+        changes: 1 - CKA of the output of each layer that ran, by its path, in their order.
+        labels: What a reader is shown in place of such a path, "0 (Linear)" for "0".
         line: The error on the straight line between the two states; empty if there is none.
         sharpness: Largest eigenvalue of the Hessian of the task's loss, before and after.
         unknown: What could not be measured, and why, a line each.
@@ -74,6 +76,7 @@ class TaskFindings:
     chance: float = math.nan
     feature_change: float = math.nan
     changes: dict[str, float] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     line: list[tuple[float, float]] = field(default_factory=list)
     sharpness: tuple[float, float] | None = None
     unknown: list[str] = field(default_factory=list)
@@ -132,6 +135,7 @@ def examine(
         for model in (early, late)
     ]
     loss = loss_on(data, criterion, n_samples=128)
+    changes = tried("layers", lambda: _changes(early, late, minibatch), {})
     return TaskFindings(
         task=task,
         attribution=attribution,
@@ -139,7 +143,8 @@ def examine(
         chance=tried("chance", lambda: _chance(minibatch[1]), math.nan),
         probe=tried("probe", lambda: _probed(features, minibatch[1], seed), None),
         feature_change=tried("features", lambda: _change(*features), math.nan),
-        changes=tried("layers", lambda: _changes(early, late, minibatch), {}),
+        changes=changes,
+        labels={name: label_of(early, name) for name in changes},
         line=tried(
             "barrier",
             lambda: loss_on_line(early, late, lambda model: float(error(model).mean())),

@@ -9,15 +9,17 @@ from matplotlib.figure import Figure
 
 from avalanche_hsf.analysis import Attribution
 from avalanche_hsf.forensics.findings import TaskFindings
+from avalanche_hsf.forensics.over_training import over_training
 from avalanche_hsf.forensics.run import RunFindings
 from avalanche_hsf.forensics.verdict import (
     WIDTH,
     Verdict,
+    capital,
     error_of_share,
     give_verdict,
     headline_of,
 )
-from avalanche_hsf.report import Report, Section, Table, plot_curves, plot_shares
+from avalanche_hsf.report import Report, Section, Table, plot_shares, significant
 
 OVER_SAMPLES = (
     "± is the half width of a 95 % interval over the samples of the task, not over seeds: this is "
@@ -52,7 +54,7 @@ def forensics_report(
         _features(findings),
         _layers(findings),
         _states(findings),
-        _on_the_way(findings),
+        over_training(findings),
     ]
     return Report(
         name,
@@ -75,9 +77,12 @@ def _over(findings: RunFindings) -> str:
 def _verdicts(verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> list[Section]:
     """What was found of each task; of a single one the headline says it."""
     if len(verdicts) == 1:
-        return [Section("What to try", v.cure) for _, v in verdicts if v.cure]
+        return [Section("What to try", f"{capital(v.cure)}.") for _, v in verdicts if v.cure]
     return [
-        Section(task.task, " ".join([verdict.sentence, verdict.cure and f"Try: {verdict.cure}."]))
+        Section(
+            capital(task.task),
+            " ".join([verdict.sentence, verdict.cure and f"Try: {verdict.cure}."]),
+        )
         for task, verdict in verdicts
     ]
 
@@ -87,13 +92,13 @@ def _forgotten(findings: RunFindings) -> Section:
     if findings.accuracies:
         tables.append(_matrix("Accuracy, %", findings.accuracies, ".1f"))
     if findings.losses:
-        tables.append(_matrix("Loss", findings.losses, ".3g"))
+        tables.append(_matrix("Loss", findings.losses, "#.3g"))
     if not tables:
         rows = [
             [
                 task.task,
-                f"{task.attribution.before:.3g}",
-                f"{task.attribution.after:.3g}",
+                significant(task.attribution.before),
+                significant(task.attribution.after),
                 _plus_minus(task.attribution.forgetting, task.attribution.forgetting_error),
                 *(["-", "-"] if task.accuracy is None else [f"{a:.1f}" for a in task.accuracy]),
             ]
@@ -108,7 +113,7 @@ def _forgotten(findings: RunFindings) -> Section:
 def _matrix(title: str, matrix: Sequence[Sequence[float]], form: str) -> Table:
     n = len(matrix)
     headers = ["after", *(f"on task {j}" for j in range(n))]
-    rows = [[f"task {i}", *(_number(value, form) for value in matrix[i])] for i in range(n)]
+    rows = [[f"task {i}", *(significant(value, form) for value in matrix[i])] for i in range(n)]
     return Table(title, headers, rows)
 
 
@@ -126,7 +131,7 @@ def _components(findings: RunFindings) -> Section:
     )
     worst = max(tasks, key=lambda task: task.attribution.forgetting)
     alone = Table(
-        f"{worst.task}: if a component alone had moved, and if it alone is put back",
+        f"{capital(worst.task)}: if a component alone had moved, and if it alone is put back",
         ["component", "share, %", "added alone", "won back"],
         [_in_detail(worst.attribution, name) for name in names],
     )
@@ -159,8 +164,8 @@ def _in_detail(attribution: Attribution, name: str) -> list[str]:
     return [
         name,
         _plus_minus(100 * share, 100 * error, ".0f"),
-        f"{attribution.alone[name]:+.3g}",
-        f"{attribution.recovered[name]:+.3g}",
+        significant(attribution.alone[name], "+#.3g"),
+        significant(attribution.recovered[name], "+#.3g"),
     ]
 
 
@@ -172,11 +177,15 @@ def _pairs(task: TaskFindings) -> list[Table]:
         reverse=True,
     )
     rows = [
-        [f"{c} and {d}", f"{value:+.3g}", "both are needed" if value > 0 else "either is enough"]
+        [
+            f"{c} and {d}",
+            significant(value, "+#.3g"),
+            "both are needed" if value > 0 else "either is enough",
+        ]
         for _, c, d, value in pairs
         if c < d and value
     ]
-    title = f"{task.task}: what two components do together beyond what each does"
+    title = f"{capital(task.task)}: what two components do together beyond what each does"
     return [Table(title, ["pair", "interaction", "for harm"], rows[:10])] if rows else []
 
 
@@ -187,7 +196,7 @@ def _features(findings: RunFindings) -> Section:
             *(f"{value:.1f}" for value in task.probe),
             f"{task.probe[0] - task.probe[1]:+.1f}",
             *(["-"] if task.accuracy is None else [f"{task.accuracy[0] - task.accuracy[1]:+.1f}"]),
-            f"{task.feature_change:.2g}",
+            significant(task.feature_change, ".2f"),
         ]
         for task in findings.tasks
         if task.probe is not None
@@ -204,10 +213,10 @@ def _features(findings: RunFindings) -> Section:
 
 
 def _layers(findings: RunFindings) -> Section:
-    layers = list(dict.fromkeys(name for task in findings.tasks for name in task.changes))
+    labels = {name: task.labels.get(name, name) for task in findings.tasks for name in task.changes}
     rows = [
-        [name, *(_number(task.changes.get(name, math.nan), ".2f") for task in findings.tasks)]
-        for name in layers
+        [label, *(significant(task.changes.get(name, math.nan), ".2f") for task in findings.tasks)]
+        for name, label in labels.items()
     ]
     headers = ["layer", *(task.task for task in findings.tasks)]
     table = Table("1 - CKA of each layer's output, before and after", headers, rows)
@@ -222,8 +231,8 @@ def _states(findings: RunFindings) -> Section:
     rows = [
         [
             task.task,
-            _number(task.barrier, ".3g"),
-            *(["-", "-"] if task.sharpness is None else [f"{s:.3g}" for s in task.sharpness]),
+            significant(task.barrier),
+            *(["-", "-"] if task.sharpness is None else [significant(s) for s in task.sharpness]),
         ]
         for task in findings.tasks
     ]
@@ -242,60 +251,11 @@ def _states(findings: RunFindings) -> Section:
     )
 
 
-def _on_the_way(findings: RunFindings) -> Section:
-    rows = []
-    for name, points in findings.old_losses.items():
-        first, last = points[0], points[-1]
-        at, worst = max(points, key=lambda point: point[1])
-        task = sum(begin < at for begin in findings.begins) - 1
-        rows.append(
-            [
-                name,
-                f"{first[1]:.3g}",
-                f"{worst:.3g}",
-                f"{at:.0f}, in task {task}",
-                f"{last[1]:.3g}",
-            ]
-        )
-    headers = ["loss on", "first measured", "worst", "at iteration", "at the end"]
-    drifted = [
-        [name, _number(max((value for _, value in points), default=math.nan), ".2g")]
-        for name, points in findings.drift.items()
-    ]
-    tables = []
-    if rows:
-        tables.append(
-            Table("Loss on a few old samples while later tasks were learned", headers, rows)
-        )
-    if drifted:
-        title = "Largest drift within a task, relative to the component's size"
-        tables.append(Table(title, ["component", "drift"], drifted))
-    return Section(
-        "When",
-        "A worst loss far above the last one is a dip within a task that recovers (stability gap, "
-        "De Lange et al. 2023).",
-        tables,
-        _curves(findings),
-    )
-
-
-def _curves(findings: RunFindings) -> dict[str, Figure]:
-    steps = findings.begins[1] - findings.begins[0] if len(findings.begins) > 1 else 0
-    panels = {"loss on old tasks": findings.old_losses, "relative drift": findings.drift}
-    panels = {label: curves for label, curves in panels.items() if curves}
-    if not panels or steps <= 0:
-        return {}
-    return {"way.png": plot_curves(panels, steps=steps, title="While the tasks were learned")}
-
-
 def _unknown(findings: RunFindings) -> list[str]:
-    return [f"{task.task}: {reason}" for task in findings.tasks for reason in task.unknown]
+    return [f"{capital(task.task)}: {reason}" for task in findings.tasks for reason in task.unknown]
 
 
-def _plus_minus(value: float, error: float, form: str = "+.3g") -> str:
-    width = "" if math.isnan(error) else f" ± {WIDTH * error:.2g}"
-    return f"{value:{form}}{width}"
-
-
-def _number(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else f"{value:{form}}"
+def _plus_minus(value: float, error: float, form: str = "+#.3g") -> str:
+    """A value with its 95 % interval, of its standard error."""
+    width = "" if math.isnan(error) else f" ± {significant(WIDTH * error, '#.2g')}"
+    return significant(value, form) + width

@@ -40,7 +40,7 @@ def choose_components(model: nn.Module, *, at_most: int = 8) -> dict[str, list[s
         largest = max(fitting, key=lambda name: _size(model.get_submodule(name)))
         at = chosen.index(largest)
         chosen[at : at + 1] = _children(model, largest)
-    components = {_label(model, name): _without(model, name, statistics) for name in chosen}
+    components = {label_of(model, name): _without(model, name, statistics) for name in chosen}
     components = {name: parts for name, parts in components.items() if parts}
     if statistics:
         components[STATISTICS] = sorted(statistics)
@@ -74,8 +74,8 @@ def is_embedding(model: nn.Module, name: str) -> bool:
     return isinstance(module, nn.Embedding) or "embedding" in name.lower()
 
 
-def _label(model: nn.Module, name: str) -> str:
-    """Its name; where that is a number, as in `nn.Sequential`, its class too."""
+def label_of(model: nn.Module, name: str) -> str:
+    """The name of a module; where that is a number, as in `nn.Sequential`, its class too."""
     is_number = name.rpartition(".")[2].isdigit()
     return f"{name} ({type(model.get_submodule(name)).__name__})" if is_number else name
 

@@ -69,7 +69,7 @@ def give_verdict(findings: TaskFindings) -> Verdict:
     A component is the culprit if more than half of the forgetting comes from it, by the whole
     width of the 95 % interval of its Shapley share.
     """
-    attribution, task = findings.attribution, findings.task
+    attribution, task = findings.attribution, capital(findings.task)
     cancelling = _cancelling(attribution)
     also = "".join(_of_pair(c, d, attribution) for c, d in cancelling)
     if not _is_forgotten(findings):
@@ -132,6 +132,11 @@ def headline_of(verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> str:
     return worst.sentence
 
 
+def capital(text: str) -> str:
+    """A text as a sentence or heading begins."""
+    return text[:1].upper() + text[1:]
+
+
 _CURES = {
     "shared": "give each task weights of its own (TaskConditional), or rehearse old samples",
     "new head": "with a head for each task fit that to a few old samples, with one for all tasks "
@@ -158,23 +163,23 @@ def _is_forgotten(findings: TaskFindings) -> bool:
 
 
 def _nothing(findings: TaskFindings) -> str:
-    attribution = findings.attribution
+    attribution, task = findings.attribution, capital(findings.task)
     if attribution.forgetting == 0:
-        return f"{findings.task} lost nothing: its error is the same to the last bit."
+        return f"{task} lost nothing: its error is the same to the last bit."
     if findings.accuracy is not None:
         before, after = findings.accuracy
         if before - after >= FORGOTTEN_POINTS:
             return (
-                f"{findings.task} lost nothing that is certain: its accuracy fell from "
+                f"{task} lost nothing that is certain: its accuracy fell from "
                 f"{before:.1f} to {after:.1f} %, by {before - after:.1f} ± "
                 f"{WIDTH * findings.accuracy_error:.1f} points. Give more {findings.over}."
             )
         return (
-            f"{findings.task} lost nothing that counts: its accuracy was {before:.1f} % and is "
+            f"{task} lost nothing that counts: its accuracy was {before:.1f} % and is "
             f"{after:.1f} %, its loss changed by {attribution.forgetting:+.2g}."
         )
     return (
-        f"{findings.task} lost nothing that counts: its error was {attribution.before:.3g} and is "
+        f"{task} lost nothing that counts: its error was {attribution.before:.3g} and is "
         f"{attribution.after:.3g}."
     )
 

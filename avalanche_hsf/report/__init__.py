@@ -1,6 +1,6 @@
 """Reports: tables, figures and statistics, of whatever was measured."""
 
-from avalanche_hsf.report.cells import Cell, accuracy, bounded, interval, signed
+from avalanche_hsf.report.cells import Cell, accuracy, bounded, interval, signed, significant
 from avalanche_hsf.report.circumstances import circumstances
 from avalanche_hsf.report.figures.curves import plot_curves
 from avalanche_hsf.report.figures.frontier import plot_frontier
@@ -40,4 +40,5 @@ __all__ = [
     "plot_task_over_stream",
     "plot_variations",
     "signed",
+    "significant",
 ]

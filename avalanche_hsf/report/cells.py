@@ -111,6 +111,17 @@ def accuracy(error_rates: Sequence[float], form: str = ".2f") -> str:
     return f"{100 * (1 - mean):{form}}" + ("" if math.isnan(low) else f" [{worst}, {best}]")
 
 
+def significant(value: float, form: str = "#.3g") -> str:
+    """A number with all digits that count, zeros too; "-" for NaN.
+
+    >>> significant(0.3), significant(102.4), significant(0.0)
+    ('0.300', '102', '0')
+    """
+    if math.isnan(value):
+        return "-"
+    return "0" if value == 0 and form.endswith("g") else f"{value:{form}}".rstrip(".")
+
+
 def signed(value: float) -> str:
     """Four decimals with a sign, as the paper prints forgetting.
 

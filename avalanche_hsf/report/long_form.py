@@ -32,7 +32,7 @@ def csv_of(tables: Sequence[Table]) -> str:
 
 def _named_cells(table: Table) -> Iterator[tuple[str, str, Cell]]:
     """Names of row and column, and the cell."""
-    n_labels = 2 if table.is_grouped and not table.numeric[1] else 1
+    n_labels = table.n_labels
     group = ""
     for texts, cells in zip(table.rows, table.cells, strict=True):
         group = texts[0].strip() or group

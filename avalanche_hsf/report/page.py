@@ -31,11 +31,11 @@ def page_of(report: Report) -> str:
     return _TEMPLATES.get_template("page.html.j2").render(report=report, parts=parts)
 
 
-def _figures(section: Section, part: int) -> list[tuple[str, Markup]]:
-    """Label and SVG of each figure; the latter is markup, which escapes by itself."""
+def _figures(section: Section, part: int) -> list[tuple[str, bool, Markup]]:
+    """Label of each figure, whether to show it as a caption, and its SVG, which is markup."""
     figures = []
     for k, (name, figure) in enumerate(section.figures.items()):
         label = label_of(figure, Path(name).stem)
         svg = inline_svg(figure, prefix=f"figure-{part}-{k}-", label=label)
-        figures.append((label, Markup(svg)))
+        figures.append((label, bool(figure.get_suptitle()), Markup(svg)))
     return figures

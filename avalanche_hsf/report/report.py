@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from avalanche_hsf.report.long_form import csv_of
 from avalanche_hsf.report.page import page_of
-from avalanche_hsf.report.tables import Table
+from avalanche_hsf.report.tables import Table, in_markdown
+from avalanche_hsf.report.vector import label_of
 from avalanche_hsf.whole import write_whole
 
 DPI = 150
@@ -90,7 +91,7 @@ class Report:
         return "\n\n".join(filter(None, [self.headline, *blocks, *self._lines()]))
 
     def markdown(self) -> str:
-        """For a Markdown file."""
+        """For a Markdown file, with the figures by name: they lie beside it, see `contents`."""
         blocks = [
             block
             for part in self.parts
@@ -98,6 +99,10 @@ class Report:
                 part.title and f"## {part.title}",
                 part.text,
                 *(table.markdown() for table in part.tables),
+                *(
+                    f"![{in_markdown(label_of(figure, name))}]({name})"
+                    for name, figure in part.figures.items()
+                ),
             )
         ]
         return "\n\n".join(filter(None, [self.headline, *blocks, *self._lines()])) + "\n"
@@ -119,7 +124,7 @@ class Report:
 
     def latex(self) -> str:
         """All tables, to be included in a paper."""
-        head = "% \\usepackage{booktabs}\n\n"
+        head = "% \\usepackage{booktabs,graphicx}\n\n"
         return head + "\n\n".join(table.latex() for table in self._tables()) + "\n"
 
     def csv(self) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
 
 from avalanche_hsf.report.cells import Cell
 from avalanche_hsf.report.latex import latex_of
+
+_MARKUP = re.compile(r"[|\\`*]|\](?=\()")
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Table:
 
     Attributes:
         title: One line.
-        headers: Column names; the first column is aligned left, the others right.
+        headers: Column names; columns of numbers are aligned right, the first never is.
         rows: The cells of each row.
 
     Example:
@@ -45,16 +48,27 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """For each column whether most of its cells that are not blank have numbers."""
+        """For each column but the first whether most of its cells that are not blank have numbers.
+
+        The first holds the names of the rows, such as "0 (Linear)".
+        """
         columns = zip(*self.cells, strict=True) if self.rows else [()] * len(self.headers)
         filled = [[cell for cell in column if not cell.is_blank] for column in columns]
-        return [2 * sum(cell.value is not None for cell in cells) > len(cells) for cells in filled]
+        return [
+            i > 0 and 2 * sum(cell.value is not None for cell in cells) > len(cells)
+            for i, cells in enumerate(filled)
+        ]
 
     @property
     def is_grouped(self) -> bool:
         """Whether a row with a blank first cell belongs to the one above it."""
         names = [row[0].strip() for row in self.rows]
         return bool(names and names[0]) and not all(names)
+
+    @property
+    def n_labels(self) -> int:
+        """Columns that name a row: in a grouped table the second may do so too."""
+        return 2 if self.is_grouped and len(self.headers) > 1 and not self.numeric[1] else 1
 
     def shown(self) -> Table:
         """The table without the columns, beyond the first, that are blank in every row."""
@@ -74,19 +88,29 @@ class Table:
 
     def markdown(self) -> str:
         """For a Markdown file."""
-        return f"**{self.title}**\n\n{self._render('github')}"
+        return f"**{in_markdown(self.title)}**\n\n{self._render('pipe', in_markdown)}"
 
     def latex(self) -> str:
-        """For a LaTeX file that uses the package booktabs."""
+        """For a LaTeX file that uses the packages booktabs and graphicx."""
         table = self.shown()
-        return latex_of(table.title, table.headers, table.cells, table.numeric)
+        headers, cells, numeric = table.headers, table.cells, table.numeric
+        return latex_of(table.title, headers, cells, numeric, n_labels=table.n_labels)
 
-    def _render(self, style: str) -> str:
+    def _render(self, style: str, written: Callable[[str], str] = str) -> str:
         table = self.shown()
         return tabulate(
-            table.rows,
-            headers=table.headers,
+            [list(map(written, row)) for row in table.rows],
+            headers=list(map(written, table.headers)),
             tablefmt=style,
             disable_numparse=True,
-            colalign=["left"] + ["right"] * (len(table.headers) - 1),
+            colalign=["right" if is_right else "left" for is_right in table.numeric],
         )
+
+
+def in_markdown(text: str) -> str:
+    r"""A text on one line that opens no cell, link or element of Markdown.
+
+    >>> print(in_markdown("1 [0, 2] | <b>"))
+    1 [0, 2] \| &lt;b>
+    """
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split())).replace("<", "&lt;")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from avalanche_hsf.report.figures.style import BAND, FAINT, INK, MUTED, PAPER
 
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 """Characters that XML cannot hold, but a title can."""
@@ -15,12 +19,17 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)|^#(.+)$")
 _FAMILIES = re.compile(r"(font-family: |font: [^;]*?px )[^;]+")  # either, by version
 _DROPPED = {"metadata", "style"}
+_COLORS = {INK: "ink", MUTED: "soft", FAINT: "line", BAND: "faint", PAPER: "paper"}
+"""What the page calls the colours that are not those of data, see `page.css`."""
+_COLOR = re.compile("|".join(_COLORS))
 
 
 def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
-    """The figure as an `svg` element without anything that acts beyond it.
+    """The figure as an `svg` element without anything that acts beyond it, nor its main title.
 
-    Texts stay texts, in the reader's own font. Of the ids only those that are referred to are kept.
+    Texts stay texts, in the reader's own font. Text, axes and paper take the colours of the page
+    around, light or dark; its width in points is the variable `--points`. Of the ids only those
+    that are referred to are kept.
 
     Args:
         figure: To be drawn.
@@ -28,7 +37,8 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
         label: What is read out in place of the figure.
     """
     drawn = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "avalanche-hsf"}):
+    context = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "avalanche-hsf"})
+    with context, _without_title(figure):
         # Without a background of its own, so that the page's shows.
         figure.savefig(
             drawn, format="svg", facecolor="none", metadata={"Date": None, "Creator": None}
@@ -40,9 +50,10 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
         for child in [child for child in element if _local(child.tag) in _DROPPED]:
             element.remove(child)
     _rename(root, prefix)
-    for key in ("version", "height"):
+    for key in ("version", "height", "width"):
         root.attrib.pop(key, None)
-    root.attrib |= {"role": "img", "aria-label": _ILLEGAL.sub("", label)}
+    width = f"--points: {72 * figure.get_figwidth():.5g}"
+    root.attrib |= {"role": "img", "aria-label": _ILLEGAL.sub("", label), "style": width}
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -50,6 +61,19 @@ def label_of(figure: Figure, otherwise: str) -> str:
     """The figure's title in one line."""
     titles = [figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
     return " ".join(next(filter(None, titles), otherwise).split())
+
+
+@contextmanager
+def _without_title(figure: Figure) -> Iterator[None]:
+    """Takes the title away, and the room for it; the page shows it as text."""
+    titles = [text for text in figure.texts if text.get_text() == figure.get_suptitle() != ""]
+    for text in titles:
+        text.set(visible=False, in_layout=False)
+    try:
+        yield
+    finally:
+        for text in titles:
+            text.set(visible=True, in_layout=True)
 
 
 def _rename(root: ElementTree.Element, prefix: str) -> None:
@@ -68,7 +92,8 @@ def _rename(root: ElementTree.Element, prefix: str) -> None:
             if key == "href" or "url(#" in value:
                 element.set(key, _REFERENCE.sub(renamed, value))
             if key == "style":
-                element.set(key, _FAMILIES.sub(r"\1sans-serif", element.attrib[key]))
+                style = _FAMILIES.sub(r"\1sans-serif", element.attrib[key])
+                element.set(key, _COLOR.sub(lambda c: f"var(--{_COLORS[c[0]]}, {c[0]})", style))
 
 
 def _local(name: str) -> str:

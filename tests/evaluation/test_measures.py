@@ -36,6 +36,7 @@ from avalanche_hsf.evaluation import (
     measure_forgetting_metrics,
     measure_metrics,
 )
+from avalanche_hsf.forensics.findings import accuracy_on
 
 WHERE = "eval_phase/test_stream"
 
@@ -212,3 +213,32 @@ def test_without_a_minibatch_it_is_nan():
     assert not math.isnan(measurement.result())
     measurement.reset()
     assert math.isnan(measurement.result())
+
+
+def test_accuracies_and_error_rates_agree_with_torchmetrics():
+    torch.manual_seed(0)
+    benchmark = SplitDigits(5, seed=0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    matrix = ErrorRateMatrix()
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=1e-2),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=32,
+        evaluator=EvaluationPlugin(matrix, loggers=[]),
+        eval_mb_size=7,
+    )
+    strategy.train(benchmark.train_stream[0])
+    strategy.train(benchmark.train_stream[1])
+    strategy.eval(benchmark.test_stream)
+    expected = []
+    for experience in benchmark.test_stream:
+        x = torch.stack([sample[0] for sample in experience.dataset])
+        y = torch.tensor([sample[1] for sample in experience.dataset])
+        accuracy = TorchAccuracy(task="multiclass", num_classes=10, average="micro")
+        expected.append(float(accuracy(model.eval()(x), y)))
+        assert accuracy_on(model, experience) == pytest.approx(100 * expected[-1], rel=1e-6)
+        assert accuracy_on(model, (x, y)) == pytest.approx(100 * expected[-1], rel=1e-6)
+    assert 0 < sum(expected) < len(expected)  # neither all nor nothing
+    rates = [1 - accuracy for accuracy in expected]
+    assert matrix.result()[-1].tolist() == pytest.approx(rates, rel=1e-6)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.commands.reproduce import tables, verdict
+from avalanche_hsf.experiments.commands.reproduce import check, tables, verdict
+from avalanche_hsf.experiments.runs.text import runs_of_text, text_of_runs
 
 
 def of_matrix(rows, learner="mlp-paper", seed=42, epochs=300):
@@ -175,7 +177,12 @@ def test_the_command(tmp_path, capsys):
         ("mlp-paper", 0),
         ("mlp-paper", 1),
     ]
-    for name in ("error_matrix.png", "task0.png", "summary.md"):
+    for each in runs:
+        tasks = each["findings"]["reconstructions"]
+        assert [len(task["at_the_end"]) for task in tasks] == [40] * 5
+        is_same = tasks[4]["just_learned"] == tasks[4]["at_the_end"]
+        assert is_same == (each["learner"] == "mlp-paper")  # of the other each pass is another
+    for name in ("error_matrix.png", "task0.png", "reconstructions.png", "summary.md"):
         assert (tmp_path / name).stat().st_size > 1000
     # Started again, it trains nothing, and extends the file by what is new.
     assert main(["reproduce", "--seeds", "0", "--epochs", "1", "--out", str(tmp_path)]) == 0
@@ -216,3 +223,17 @@ def test_the_installed_command():
     wrong = subprocess.run([*script, "reproduse"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.usefixtures("small_runs")
+def test_curves_that_are_kept_change_no_number_and_must_be_whole(tmp_path):
+    job = check(Namespace(seeds=[3], epochs=2))[1]
+    assert job.learner == "hsf-paper"
+    plain = run("synthetic", "hsf-paper", seed=3, epochs=2, progress=False)
+    kept = job.work(**job.arguments, progress=False)
+    assert kept.error_matrix == plain.error_matrix
+    text = text_of_runs([kept], {})
+    assert runs_of_text(text)[0][0].findings == kept.findings
+    kept.findings["reconstructions"][0]["true"].pop()
+    with pytest.raises(ValueError, match="one number of tasks and points"):
+        runs_of_text(text_of_runs([kept], {}))

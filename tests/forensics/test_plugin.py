@@ -47,7 +47,11 @@ def test_the_page_is_written_after_the_last_experience(tmp_path, capsys):
     assert [task.task for task in plugin.findings().tasks] == ["task 0", "task 1", "task 2"]
     for verdict in verdicts:
         assert verdict.sentence.split(";")[0].replace("+", "&#43;") in page.replace("+", "&#43;")
-    assert "task 0 fell from" in page and str(path) in capsys.readouterr().out
+    assert "Task 0 fell from" in page and "<h2>Task 0</h2>" in page
+    found = plugin.findings()
+    assert list(found.tasks[0].changes) == ["0", "1", "2", "3"]  # by path, with names to show
+    assert all(f'<th scope="row">{name}</th>' in page for name in ("0 (Flatten)", "3 (Linear)"))
+    assert str(path) in capsys.readouterr().out
     path.unlink()
     strategy.train(BENCHMARK.train_stream[4])
     assert path.exists()

@@ -265,6 +265,12 @@ def test_zeros_are_drawn():
         check_readable(figure)
 
 
+def test_ticks_behind_a_break_have_room():
+    zero, some = torch.zeros(3, 3), torch.full((3, 3), 0.09)
+    check_readable(plot_frontier({"a": some, "b": some / 4}, kept={"a": 0, "b": 10_240}))
+    check_readable(plot_frontier({"a": zero, "b": some}, kept={"a": 0, "b": 9_990}))
+
+
 def test_a_break_is_marked_only_where_there_is_a_zero():
     matrices = random_matrices(2)
     has_break = lambda figure: any(line.get_label() == "_break" for line in figure.axes[0].lines)  # noqa: E731
@@ -331,6 +337,21 @@ def test_analyses():
         check_readable(plot_reconstructions(made, true=true))
     points = [(x, (-1) ** x * 10.0 ** (x % 6)) for x in range(1, 60)]
     check_readable(plot_curves({"loss": {"a": points}, "of": {"b": []}}, steps=20, title="Loss"))
+
+
+def test_tasks_of_unequal_length_are_drawn_where_they_began():
+    points = [(x, 0.01 * (x - begin)) for begin in (0, 10, 16) for x in range(begin + 1, begin + 6)]
+    figure = plot_curves({"drift": {"a": points}}, begins=[0, 10, 16], title="Drift")
+    (panel,) = figure.axes
+    check_readable(figure)
+    assert {"T0", "T1", "T2"} <= written(figure)
+    curve = panel.lines[0].get_xydata()
+    gaps = [float(x) for x, y in curve if math.isnan(y)]
+    assert gaps == [11, 17]  # where a task begins the curve starts anew
+    marks = [x for line in panel.lines[2:] for x in set(line.get_xdata())]
+    assert {0, 10, 16} <= set(marks)
+    with pytest.raises(ValueError, match="steps above 0, or begins"):
+        plot_curves({"drift": {"a": points}}, title="Drift")
 
 
 def test_former_names_work_from_the_former_place():

@@ -3,10 +3,13 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import full, plot
+from pages import HOSTILE, full, plot, wide
 
 from avalanche_hsf.report import Report, Section, Table
 
@@ -40,6 +43,39 @@ def test_numbers_are_formulas_in_latex():
         r"a\_b & $2.7 \times 10^{-6} \pm 3.3 \times 10^{-6}$ & $1{,}200 [900, 1{,}500]$ \\"
     )
     assert second == r"{[}x{]} & - & $-5$ \\"
+
+
+def compiled(folder, latex, options):
+    """The log of a document with those tables."""
+    parts = [rf"\documentclass[{options}]{{article}}\usepackage{{booktabs,graphicx}}"]
+    parts += [r"\begin{document}", latex, r"\end{document}"]
+    (folder / "paper.tex").write_text("\n".join(parts))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return (folder / "paper.log").read_text(errors="replace")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX is installed")
+@pytest.mark.parametrize("options", ["onecolumn", "twocolumn"])
+def test_tables_fit_a_line_of_latex(tmp_path, options):
+    rows = [[f"*[{HOSTILE}", "1.0e-05 ± 2.0e-06", "$%&_^~\\{}#"], ["", "-", "*"], ["b", "1", "[2]"]]
+    tables = [wide(), Table("50 % of a_b", ["learner", "final mean error, %", "**"], rows)]
+    log = compiled(tmp_path, Report("r", tables).latex(), options)
+    assert "Overfull" not in log and "Float too large" not in log
+
+
+def test_a_wide_table_stands_in_parts_that_begin_with_the_names():
+    latex = wide().latex()
+    bodies = re.findall(r"\\midrule(.*?)\\bottomrule", latex, re.DOTALL)
+    assert len(bodies) > 1 and latex.count(r"\begin{table}") == 1
+    for body in bodies:
+        assert [line[0] for line in body.strip().splitlines()] == list("abcdef")
+
+
+def test_markdown_has_the_figures_and_cells_that_stay_cells():
+    table = Table("a|b", ["n", "x|y"], [["a|b\n<c>", "1"]])
+    text = Report("r", [table], figures={"f.png": plot("A figure")}).markdown()
+    assert r"| a\|b &lt;c> |" in text and text.endswith("![A figure](f.png)\n")
 
 
 def test_blank_columns_are_in_no_form():

@@ -4,11 +4,13 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import HOSTILE, full, plot
 
-from avalanche_hsf.report import Report, Table, circumstances
+from avalanche_hsf.report import Report, Table, circumstances, plot_curves, plot_frontier
+from avalanche_hsf.report.figures.style import FAINT, INK, MUTED, PAPER
 
 VOID = {"meta", "link", "br", "img"}
 
@@ -93,6 +95,27 @@ def test_figures_are_vectors_with_texts_and_a_label():
     assert styles and all("sans-serif" in style and "DejaVu" not in style for style in styles)
 
 
+def test_the_title_of_a_figure_is_text_of_the_page_alone():
+    figure = plot_curves({"loss": {"a": [(1, 0.5), (2, 0.1)]}}, steps=1, title="While it learned")
+    page = Page(Report("r", figures={"f.png": figure}).html())
+    assert page.texts.count("While it learned") == 1 and len(page.all("figcaption")) == 1
+    (title,) = figure.texts
+    assert title.get_visible() and title.get_in_layout()  # for the PNG
+
+
+def test_figures_take_the_colours_of_the_page_but_for_those_of_data():
+    figure = plot_frontier({"a": torch.ones(2, 2)}, kept={"a": 0.0}, keeps_samples=["a"])
+    styles = " ".join(
+        a["style"]
+        for _, a in Page(Report("r", figures={"f.png": figure}).html()).elements
+        if "style" in a
+    )
+    for name, color in (("ink", INK), ("soft", MUTED), ("line", FAINT), ("paper", PAPER)):
+        assert f"var(--{name}, {color})" in styles
+        assert not re.search(rf"(?<!, ){color}", styles)
+    assert "#0072b2" in styles
+
+
 @pytest.mark.filterwarnings("ignore:Glyph 1")
 def test_a_title_may_hold_what_xml_cannot():
     assert "A  B" in Report("r", figures={"f.png": plot("A \x01 B")}).html()
@@ -108,6 +131,15 @@ def test_tables_can_be_sorted_by_what_their_cells_mean():
     assert ["data-blank" in cell for cell in cells] == [False, True, False, False]
     assert all(cell["class"] == "number" for cell in cells)
     assert [cell["scope"] for cell in page.all("th")] == ["col"] * 2 + ["row"] * 4
+
+
+def test_names_of_rows_are_no_numbers():
+    rows = [["0 (Linear)", "1"], ["1 (Linear)", "2"], ["10 (Linear)", "3"]]
+    table = Table("t", ["layer", "x"], rows)
+    names = [th for th in Page(Report("r", [table]).html()).all("th") if th["scope"] == "row"]
+    assert names == [{"scope": "row"}] * 3
+    assert r"\begin{tabular}{lr}" in table.latex()
+    assert "|:------------|----:|" in table.markdown()
 
 
 def test_rows_that_belong_together_are_not_sorted_apart():

@@ -1,8 +1,11 @@
 """The page in a browser: wide and narrow, light and dark, sorted by keys alone."""
 
 import pytest
+import torch
 from browser import browser, find_browser
 from pages import full
+
+from avalanche_hsf.report import Report, plot_frontier
 
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason="no Chromium is installed (apt-get install chromium)"
@@ -42,6 +45,19 @@ def test_only_boxes_scroll_sideways_and_nothing_complains(tab, page, width, sche
     color, background = (sum(map(int, c[4:-1].split(","))) for c in tab.run(COLOURS))
     assert (color < background) == (scheme == "light")
     assert all(url.startswith(("file:", "data:")) for url in tab.requests)
+
+
+@pytest.mark.parametrize(("scheme", "media"), [("light", ""), ("dark", ""), ("dark", "print")])
+def test_texts_of_figures_have_the_ink_of_the_page(tab, page, scheme, media):
+    figure = plot_frontier({"a": torch.ones(2, 2)}, kept={"a": 0.0})
+    path = Report("r", figures={"f.png": figure}).write_html(page.parent / "figure.html")
+    tab.open(path, width=390, scheme=scheme, media=media)
+    fills = tab.run("[...document.querySelectorAll('svg text')].map(t => getComputedStyle(t).fill)")
+    assert set(fills) == {tab.run(COLOURS)[0]}
+    if not media:  # letters of a scrolled figure are no smaller than those of its PNG
+        size = "document.querySelector('svg text').getBoundingClientRect().height"
+        assert tab.run(size) >= 11
+    assert tab.complaints == []
 
 
 def test_a_header_sorts_up_and_down_and_back(tab, page):

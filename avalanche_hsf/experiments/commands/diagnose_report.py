@@ -25,6 +25,12 @@ from avalanche_hsf.report import (
     plot_shares,
 )
 
+HOW_TO_READ = (
+    "Share: Shapley value of a part, in units of the error; they sum to the forgetting. Alone: "
+    "caused if the part alone moves on. Put back: recovered if it alone is put back. Before and "
+    "after: right after the task, and after the last one."
+)
+
 Curves = dict[str, list[tuple[float, float]]]
 
 
@@ -50,9 +56,11 @@ def diagnose_report(runs: Runs, asked: Mapping[str, int]) -> Report:
         findings = [_attribution_table(name, group), _sharpness_table(name, group)]
         drawn = {f"{stem}-{kind}.png": figure for kind, figure in figures(name, group).items()}
         said = " ".join(verdict.sentence for _, verdict in verdicts)
-        sections.append(Section(name, said, tables=findings, figures=drawn))
+        text = f"{said} {HOW_TO_READ}"
+        sections.append(Section(name, text, tables=findings, figures=drawn))
         headline = headline or _headline(name, group, verdicts)
-        files[f"{stem}-findings.md"] = "\n\n".join(table.markdown() for table in findings) + "\n"
+        texts = [text, *(table.markdown() for table in findings)]
+        files[f"{stem}-findings.md"] = "\n\n".join(texts) + "\n"
     return Report(
         "diagnosis",
         files=files,
@@ -79,9 +87,10 @@ def shares(runs: Sequence[Run]) -> dict[str, list[list[float]]]:
 
 
 def interactions(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """By task the interactions of components in each run; empty if some run has none."""
+    """By task the interactions of components in each run; empty if some run or all have none."""
     tasks = _by_task(runs, "attribution")
-    if not all(run.get("interactions") for task in tasks for run in task):
+    found = [run.get("interactions") for task in tasks for run in task]
+    if not all(found) or not any(pairs for run in found for pairs in run.values()):
         return {}
     return {f"T{j}": [run["interactions"] for run in task] for j, task in enumerate(tasks)}
 
@@ -110,10 +119,15 @@ def figures(name: str, runs: Sequence[Run]) -> dict[str, Figure]:
     conflict = {"cosine, mean over old tasks": _over_tasks(runs)}
     drawn = {
         "shares": plot_shares(shares(runs), title=f"Forgetting by component: {spread}"),
-        "drift": plot(drift, title=f"Drift since the task began: {about}"),
-        "loss-terms": plot(losses, title=f"Terms of the loss: {about}"),
-        "conflict": plot(conflict, title=f"Gradient of the current task against old ones: {about}"),
     }
+    watched = {
+        "drift": (drift, "Drift since the task began"),
+        "loss-terms": (losses, "Terms of the loss"),
+        "conflict": (conflict, "Gradient of the current task against old ones"),
+    }
+    for kind, (panels, title) in watched.items():
+        if panels := {label: found for label, found in panels.items() if any(found.values())}:
+            drawn[kind] = plot(panels, title=f"{title}: {about}")
     if pairs := interactions(runs):
         pairs_title = f"Interactions of components in forgetting: {about}"
         drawn["interactions"] = plot_interactions(pairs, title=pairs_title)
@@ -173,25 +187,22 @@ def _attribution_table(name: str, runs: Sequence[Run]) -> Table:
         for component in tasks[0][0][kind]:
             values = [[run[kind][component] for run in task] for task in tasks]
             rows[f"{title}: {component}"] = values
-    title = (
-        f"Which part of {name} on {runs[0].benchmark} forgot, {len(runs)} seeds. share: Shapley "
-        "value, these sum to the forgetting; alone: caused if it alone moves on; put back: "
-        "recovered if it alone is"
-    )
-    return _task_table(title, rows)
+    seeds = count(len(runs), "seed")
+    title = f"Which part of {name} on {runs[0].benchmark} forgot, {seeds}"
+    return _task_table(title, "error", rows)
 
 
 def _sharpness_table(name: str, runs: Sequence[Run]) -> Table:
     tasks = _by_task(runs, "sharpness")
     rows = {kind: [[run[kind] for run in task] for task in tasks] for kind in tasks[0][0]}
-    title = (
-        f"Largest eigenvalue of the Hessian, {name} on {runs[0].benchmark}, {len(runs)} seeds: "
-        "right after the task, and after the last one"
-    )
-    return _task_table(title, rows, ".2g")
+    seeds = count(len(runs), "seed")
+    title = f"Largest eigenvalue of the Hessian, {name} on {runs[0].benchmark}, {seeds}"
+    return _task_table(title, "state", rows, ".2g")
 
 
-def _task_table(title: str, rows: Mapping[str, Sequence[Sequence[float]]], *form: str) -> Table:
+def _task_table(
+    title: str, header: str, rows: Mapping[str, Sequence[Sequence[float]]], *form: str
+) -> Table:
     """A row of values by task, each given for every seed."""
     cells = [[label, *(interval(task, *form) for task in tasks)] for label, tasks in rows.items()]
-    return Table(title, ["", *(f"T{task}" for task in range(len(cells[0]) - 1))], cells)
+    return Table(title, [header, *(f"T{task}" for task in range(len(cells[0]) - 1))], cells)

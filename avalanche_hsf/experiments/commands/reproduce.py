@@ -14,6 +14,7 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
+from avalanche_hsf.experiments.commands.reconstructed import figure_of_curves, run_with_curves
 from avalanche_hsf.experiments.runs.groups import finite
 from avalanche_hsf.experiments.runs.jobs import Engine, Job, make_all
 from avalanche_hsf.experiments.runs.record import Run, Runs
@@ -29,6 +30,7 @@ from avalanche_hsf.report import (
 )
 
 BENCHMARK = "synthetic"
+CURVES = "Two of three coordinates. Of a model with noise each point is one path, as in the tables."
 PAPER_EPOCHS = 300
 PAPER_SEED = 42
 TITLES = {
@@ -40,7 +42,7 @@ TITLES = {
 def check(options: argparse.Namespace) -> list[Job]:
     """The runs of both learners with every seed."""
     return [
-        Job(BENCHMARK, learner, seed, options.epochs)
+        Job(BENCHMARK, learner, seed, options.epochs, work=run_with_curves)
         for seed in options.seeds
         for learner in TITLES
     ]
@@ -75,12 +77,14 @@ def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | No
 
 
 def sections(runs: Sequence[Run]) -> list[Section]:
-    """The matrices R, then what became of the first task."""
+    """The matrices R, what became of the first task, and the curves if the runs kept them."""
     *matrices, forgetting = tables(runs)
+    curves = figure_of_curves(runs, colors(TITLES))
     (heat_maps, task0) = ({name: figure} for name, figure in figures(runs).items())
     return [
         Section("What was learned and what is left of it", tables=matrices, figures=heat_maps),
         Section("Forgetting of the first task", tables=[forgetting], figures=task0),
+        *([Section("The curves themselves", CURVES, figures=curves)] if curves else []),
     ]
 
 

@@ -31,6 +31,14 @@ from avalanche_hsf.training.hyperparameters import (
 LOSS_TERMS = "loss-terms"
 """The name of the paper's debugging experiments, section 3.3, among what can be varied."""
 
+NOTES = (
+    "just learned: mean of R[j, j] over tasks j; forgetting: mean of R[last, j] - R[j, j], where "
+    "positive is worse.",
+    "p: two-sided paired t-test over seeds of the logarithms of the final mean errors, against the "
+    "preset as it is; not corrected for the number of rows.",
+)
+"""What the columns of the table are."""
+
 UNCHANGED = "as it is"
 _WEIGHTS = {"beta": "nll", "gamma": "replay", "delta": "sep"}
 _OF_EVERY_RUN = (EPOCHS, "latent_dim")
@@ -136,6 +144,7 @@ def report(
     return Report(
         "sweep",
         [table(preset, by_label, n_seeds)],
+        notes=NOTES,
         figures=figures(preset, by_label, n_seeds),
         failures=runs.failures,
         diverged=runs.diverged,
@@ -171,9 +180,8 @@ def table(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) -> T
     headers = ["changed", "seeds", "just learned", "final mean MSE", "p of the final mean"]
     some = next(run for runs in by_label.values() for run in runs)
     return Table(
-        f"{preset} on {some.benchmark}, {some.epochs} steps per task, "
-        f"{n_seeds} seeds: mean and 95 % interval. just learned: mean of R[j, j]; "
-        "forgetting: mean of R[last, j] - R[j, j]",
+        f"Changes of {preset} on {some.benchmark}, {headline.count(some.epochs, 'step')} per task, "
+        f"{headline.count(n_seeds, 'seed')}: mean and 95 % interval",
         [*headers, "forgetting T0", "forgetting", "its median"],
         rows,
     )
@@ -185,7 +193,8 @@ def figures(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) ->
     if not any(matrices.values()):
         return {}
     title = (
-        f"hsf-{preset}, one thing changed at a time: just learned and at the end, {n_seeds} seeds"
+        f"hsf-{preset}, one thing changed at a time: just learned and at the end, "
+        f"{headline.count(n_seeds, 'seed')}"
     )
     return {"sweep.png": plot_variations(matrices, title=title)}
 

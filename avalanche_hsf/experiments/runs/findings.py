@@ -34,14 +34,35 @@ class _Attribution(BaseModel):
     share_error: dict[str, float] = {}
 
 
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class _Curves(BaseModel):
+    """A curve as it is and as it was reconstructed."""
+
+    model_config = _STRICT
+
+    true: list[Point]
+    just_learned: list[Point]
+    at_the_end: list[Point]
+
+
+class _Reconstructions(BaseModel):
+    """What `commands.reproduce` keeps of the models."""
+
+    model_config = _STRICT
+
+    reconstructions: list[_Curves]
+
+
 class _OfPreset(BaseModel):
-    """What `commands.diagnose` measures."""
+    """What `commands.diagnose_preset` measures."""
 
     model_config = _STRICT
 
     attribution: list[_Attribution]
     sharpness: list[dict[str, float]]
-    curves: dict[str, list[Annotated[list[float], Field(min_length=2, max_length=2)]]]
+    curves: dict[str, list[Point]]
 
 
 def plain(findings: RunFindings) -> dict[str, Any]:
@@ -56,12 +77,19 @@ def findings_in(run: Run) -> RunFindings:
 
 def check(where: str, run: Run) -> None:
     """Raises ValueError unless a run's findings are those of its tasks."""
+    n_tasks = len(run.error_matrix)
+    if "reconstructions" in run.findings:
+        curves = _Reconstructions.model_validate(run.findings).reconstructions
+        points = {len(set(map(len, (c.true, c.just_learned, c.at_the_end)))) for c in curves}
+        if len(curves) != n_tasks or points != {1}:
+            raise ValueError(f"{where}: reconstructions are not of one number of tasks and points")
+        return
     if "tasks" in run.findings:
         lengths = {len(findings_in(run).tasks)}
     else:
         found = _OfPreset.model_validate(run.findings)
         lengths = {len(found.attribution), len(found.sharpness)}
-    if lengths != {len(run.error_matrix) - 1}:
+    if lengths != {n_tasks - 1}:
         raise ValueError(f"{where}: findings are not of one number of tasks")
 
 

@@ -42,7 +42,7 @@ class Job:
         criterion: See `find_problem`.
         mb_size: See `find_problem`.
         work: Called with the arguments of `run`; a module-level function.
-        finding: Name of a finding that its run has: a cached one without it is made again.
+        finding: Name of what it finds: a cached run without that is made again; "": any will do.
     """
 
     benchmark: Named
@@ -246,4 +246,4 @@ def _held(results: ResultsFile, task: Task) -> bool:
     if found is None:
         return False
     # What diverged has nothing to be found.
-    return bool(found.diverged) or not task.job.finding or task.job.finding in found.findings
+    return not task.job.finding or task.job.finding in found.findings or bool(found.diverged)

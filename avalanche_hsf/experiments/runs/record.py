@@ -65,7 +65,7 @@ class Run:
         bytes_per_task: `floats_per_task` in such bytes; None in older files.
         network: Name of the network that replaced the problem's own; "": none did.
         inputs: Digest of everything the numbers depend on; "" for runs of older files.
-        findings: What `avalanche-hsf diagnose` measured, see `commands.diagnose`; else empty.
+        findings: What `avalanche-hsf diagnose` or `reproduce` measured beside, by name; else empty.
         diverged: Where training or its errors left the finite numbers, in a sentence; "": nowhere.
             Rows of R that were measured before are kept.
     """

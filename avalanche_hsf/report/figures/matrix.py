@@ -21,12 +21,14 @@ from avalanche_hsf.report.figures.matrices import (
 )
 from avalanche_hsf.report.figures.scales import form_of_measure, is_share, log_ticks
 from avalanche_hsf.report.figures.style import (
-    FAINT,
+    EMPTY,
     INK,
-    PAPER,
+    ON_DEEP,
+    ON_PALE,
     SMALL,
     WIDTH,
     dress,
+    dress_bar,
     new_figure,
     task_ticks,
 )
@@ -63,7 +65,7 @@ def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None =
     norm = LogNorm(low, high)
     # Room for a number of 8 points: some 30 points for an error, 20 for percents.
     fits = (side - 0.55) * 72 / n_tasks > (20 if is_share(measure) else 29)
-    colours = matplotlib.colormaps["viridis"].with_extremes(under=FAINT, bad=PAPER)
+    colours = matplotlib.colormaps["viridis"].with_extremes(under=EMPTY, bad=(0, 0, 0, 0))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for i, (panel, (name, r)) in enumerate(zip(panels, medians.items(), strict=False)):
         image = panel.imshow(np.where(r == 0, 1e-300, r), norm=norm, cmap=colours)
@@ -85,11 +87,10 @@ def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None =
         image, ax=list(panels[:n]), shrink=0.8, aspect=28, extend="min" if has_zero else "neither"
     )
     grey = ", grey: 0" if has_zero else ""
-    bar.set_label(f"{measure}{grey}", fontsize=SMALL + 0.5, color=INK)
-    bar.ax.tick_params(which="both", labelsize=SMALL, labelcolor=INK)
+    dress_bar(bar, f"{measure}{grey}")
     ticks, texts, minor = log_ticks(low, high, form_of_measure(measure))
     bar.set_ticks(ticks, labels=texts)
-    bar.set_ticks(minor, minor=True)
+    bar.set_ticks(minor, labels=[""] * len(minor), minor=True)
     return figure
 
 
@@ -109,9 +110,9 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
 
 def _write_cells(panel: Axes, r: np.ndarray, norm: LogNorm, measure: str) -> None:
     for i, j in zip(*np.nonzero(np.isfinite(r)), strict=True):
-        dark = r[i, j] > 0 and norm(r[i, j]) < 0.6
+        is_deep = r[i, j] > 0 and norm(r[i, j]) < 0.6
         text = _number(r[i, j], measure)
-        color = PAPER if dark else INK
+        color = ON_DEEP if is_deep else ON_PALE if r[i, j] > 0 else INK
         panel.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=color)
 
 

@@ -46,7 +46,8 @@ def log_axis(panel: Axes, axis: str, values: Iterable[float], form: Form | None 
     if has_zero:
         threshold = 10.0 ** math.floor(math.log10(low) + 1e-9)
         set_scale("symlog", linthresh=threshold, linscale=max(0.4, 0.1 * math.log10(high / low)))
-        start, end = threshold, high * pad
+        # A whole decade at least, for else the ticks have no room behind the break.
+        start, end = threshold, max(high * pad, 10 * threshold)
         set_limits(-0.3 * threshold, end)
         _mark_break(panel, axis, 0.5 * threshold)
     else:
@@ -82,8 +83,7 @@ def symmetric_axis(panel: Axes, values: Sequence[float]) -> None:
     sides = [sign for sign in (-1, 1) if any(sign * value > 0 for value in values)]
     ticks = [0.0, *(sign * 10.0**k for sign in sides for k in exponents)]
     panel.yaxis.set_major_locator(FixedLocator(ticks))
-    signs = {True: "−", False: ""}
-    texts = [f"{signs[tick < 0]}{_as_power(abs(tick))}" for tick in ticks]
+    texts = [_as_power(tick) for tick in ticks]
     panel.yaxis.set_major_formatter(FixedFormatter(texts))
     panel.yaxis.set_minor_locator(NullLocator())
 
@@ -150,10 +150,11 @@ def _form_of(ticks: Sequence[float]) -> Form:
 def _as_power(tick: float) -> str:
     if tick == 0:
         return "0"
-    exponent = math.floor(math.log10(tick) + 1e-9)
-    factor = float(f"{tick / 10.0**exponent:.3g}")
+    sign, size = "-" if tick < 0 else "", abs(tick)
+    exponent = math.floor(math.log10(size) + 1e-9)
+    factor = float(f"{size / 10.0**exponent:.3g}")
     times = "" if factor == 1 else f"{factor:g}\\times"
-    return f"${times}10^{{{exponent}}}$"
+    return f"${sign}{times}10^{{{exponent}}}$"
 
 
 def _mark_break(panel: Axes, axis: str, where: float) -> None:

@@ -11,7 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from avalanche_hsf.report.cells import interval
-from avalanche_hsf.report.figures.style import INK, PAPER, SMALL, WIDTH, dress, new_figure
+from avalanche_hsf.report.figures.style import (
+    EMPTY,
+    ON_DEEP,
+    ON_PALE,
+    SMALL,
+    WIDTH,
+    dress,
+    dress_bar,
+    new_figure,
+)
 
 Cells = Mapping[tuple[int, int], Sequence[float]]
 
@@ -47,7 +56,7 @@ def plot_shares(
     several = any(len(array) > 1 for array in arrays.values())
     figure = new_figure(1.0 + (0.4 if several else 0.28) * len(arrays), title=title)
     panel = figure.subplots()
-    reach = max(float(np.abs(means).max()), 1e-12)
+    reach = float(np.abs(means).max()) or 1.0
     fits = (WIDTH - 2.6) * 72 / n_tasks > 34
     texts = {
         (i, j): interval(list(array[:, j])).replace(" ±", "\n±")
@@ -69,6 +78,8 @@ def plot_interactions(
     title: str = "Interactions of components in forgetting",
 ) -> Figure:
     """A heat map of pairs of components for each task: what both do beyond what each does.
+
+    A task in which no two components moved is left out.
 
     Args:
         interactions: By name of a task the interactions of each run, as
@@ -92,7 +103,8 @@ def plot_interactions(
         task: np.mean([_matrix(run, components) for run in runs], axis=0)
         for task, runs in interactions.items()
     }
-    reach = max(float(np.nanmax(np.abs(list(means.values())))), 1e-12)
+    means = {task: mean for task, mean in means.items() if np.isfinite(mean).any()} or means
+    reach = float(np.nan_to_num(np.abs(list(means.values()))).max()) or 1.0
     columns = min(len(means), 2)
     rows = math.ceil(len(means) / columns)
     side = (WIDTH - 2.2) / columns
@@ -128,10 +140,10 @@ def _matrix(run: Mapping[str, Mapping[str, float]], components: Sequence[str]) -
 def _heat_map(
     panel: Axes, values: np.ndarray, reach: float, texts: Mapping[tuple[int, int], str]
 ) -> None:
-    colours = matplotlib.colormaps["RdBu_r"].with_extremes(bad="#eeeeee")
+    colours = matplotlib.colormaps["RdBu_r"].with_extremes(bad=EMPTY)
     panel.imshow(values, cmap=colours, vmin=-reach, vmax=reach, aspect="auto")
     for (i, j), text in texts.items():
-        color = PAPER if abs(values[i, j]) > 0.6 * reach else INK
+        color = ON_DEEP if abs(values[i, j]) > 0.6 * reach else ON_PALE
         panel.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=color)
 
 
@@ -141,5 +153,4 @@ def _name_ticks(panel: Axes, axis: str, names: Sequence[str]) -> None:
 
 def _add_bar(figure: Figure, panels: Sequence[Axes], label: str) -> None:
     bar = figure.colorbar(panels[0].images[0], ax=list(panels), aspect=28)
-    bar.set_label(label, fontsize=SMALL + 0.5, color=INK)
-    bar.ax.tick_params(labelsize=SMALL, labelcolor=INK)
+    dress_bar(bar, label)

@@ -14,6 +14,7 @@ from avalanche_hsf.checks import check_int
 from avalanche_hsf.report.figures.matrices import Matrices, spread_in_words, stacked
 from avalanche_hsf.report.figures.scales import is_share, log_axis
 from avalanche_hsf.report.figures.style import (
+    BAND,
     INK,
     SMALL,
     Look,
@@ -129,7 +130,7 @@ def _draw_all(
         panels[0].set_ylim(*zoom)
         for panel, text in zip(panels, (f"above {zoom[0]:.0f} %, enlarged", "all"), strict=True):
             panel.set_title(text, fontsize=SMALL + 0.5, loc="left", color=INK)
-        panels[1].axhspan(*zoom, color="0.94", zorder=0, linewidth=0)
+        panels[1].axhspan(*zoom, color=BAND, zorder=0, linewidth=0)
     _add_legend(figure, looks, curves, centre, share)
     return figure, panels[-1]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
@@ -16,7 +17,13 @@ WIDTH = 7.0
 """Of a figure in inches: a text's width in print, 1050 pixels at 150 dpi."""
 SMALL, LARGE = 8, 9.5
 """Font sizes in points."""
-INK, MUTED, FAINT, PAPER = "#222222", "#6b6b6b", "#dddddd", "#ffffff"
+INK, MUTED, FAINT, BAND, PAPER = "#222222", "#6b6b6b", "#dddddd", "#f4f4f4", "#ffffff"
+"""Of text and axes, of what is less important, of grids, of stripes and of the background. A page
+puts its own in their place, see `inline_svg`: what must stay as it is has other colours."""
+ON_PALE, ON_DEEP = "#1b1b1b", "#fdfdfd"
+"""Of text on the colours of data."""
+EMPTY = "#80808033"
+"""Of a place of no data between those of data."""
 
 # Okabe and Ito's colours, https://jfly.uni-koeln.de/color/, without black and yellow, which are
 # lost on dark or on white pages; grey in their place.
@@ -118,8 +125,18 @@ def dress(
     panel.spines[["left", "bottom"]].set_color(MUTED)
     panel.spines[["top", "right"]].set_visible(False)
     panel.set_axisbelow(True)
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.get_offset_text().set(fontsize=SMALL, color=INK)
     if grid:
         panel.grid(True, which="major", axis=grid, color=FAINT, linewidth=0.6)
+
+
+def dress_bar(bar: Colorbar, label: str) -> None:
+    """Label, ticks and outline of a colour bar."""
+    bar.set_label(label, fontsize=SMALL + 0.5, color=INK)
+    bar.ax.tick_params(which="both", labelsize=SMALL, labelcolor=INK, color=MUTED)
+    bar.ax.yaxis.get_offset_text().set(fontsize=SMALL, color=INK)
+    bar.outline.set_edgecolor(MUTED)
 
 
 def task_ticks(panel: Axes, axis: str, n_tasks: int, *, first: int = 0, at_most: int = 12) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avalanche_hsf.report.figures.matrices import final_errors, stacked
 from avalanche_hsf.report.figures.scales import form_of_measure, log_axis
-from avalanche_hsf.report.figures.style import PAPER, add_legend, colors, dress, new_figure
+from avalanche_hsf.report.figures.style import BAND, PAPER, add_legend, colors, dress, new_figure
 
 
 def plot_variations(
@@ -45,7 +45,7 @@ def plot_variations(
     first = next(iter(matrices))
     for row, name in enumerate(matrices):
         if row % 2:
-            panel.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0, linewidth=0)
+            panel.axhspan(row - 0.5, row + 0.5, color=BAND, zorder=0, linewidth=0)
         if name in arrays:
             n = len(left[name])
             panel.plot(learned[name], [row - 0.14] * n, **marks, **hollow)
