@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors
 from torch.autograd import Variable
 
-
 CHILDREN = "_modules"
 """Where a module holds its modules, by name."""
 

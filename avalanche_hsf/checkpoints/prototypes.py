@@ -17,9 +17,14 @@ class Prototypes:
 
     Args:
         model: It, and the modules in it of classes that are not torch's own, are copied from.
+
+    Attributes:
+        kinds: Classes in the model by their addresses: one that is made in a function is found
+            nowhere else.
     """
 
     def __init__(self, model: nn.Module) -> None:
+        self.kinds = {address_of(type(module)): type(module) for module in model.modules()}
         self._modules = [
             module
             for module in model.modules()

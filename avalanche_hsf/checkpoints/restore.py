@@ -57,6 +57,7 @@ class Restore(RestoreValues):
         super().__init__(tensors, **options)
         self._root = root
         self._prototypes = prototypes
+        self._kinds = prototypes.kinds if prototypes else {}
 
     def put(self, node: Any, current: Any = MISSING, path: str = "") -> Any:
         """The value of a node, which is the current object wherever it can be.
@@ -266,7 +267,7 @@ class Restore(RestoreValues):
     def _class(self, address: str, current: Any, path: str) -> Any:
         if current is not MISSING and address_of(type(current)) == address:
             return type(current)
-        kind = harmless(address) or found(address, self._packages)
+        kind = harmless(address) or found(address, self._packages) or self._kinds.get(address)
         if not isinstance(kind, type):
             raise self._other(address, current, path)
         return kind

@@ -146,7 +146,9 @@ def _digest(n: int, few: Minibatch) -> str:
 
     def add(tensor: Tensor) -> Tensor:
         text.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-        text.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        text.update(
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
         return tensor
 
     map_tensors(add, few)
