@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors
 from torch.autograd import Variable
 
+CHILDREN = "_modules"
+"""Where a module holds its modules, by name."""
+
 
 def replace_part(name: str, source: nn.Module, target: nn.Module) -> bool:
     """Puts a module, parameter or buffer of one module into another; False if there is none.

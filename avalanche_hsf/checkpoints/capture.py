@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from avalanche.benchmarks import CLExperience
 from avalanche.benchmarks.utils import AvalancheDataset
@@ -33,6 +34,7 @@ from avalanche_hsf.checkpoints.kinds import (
     is_of_the_process,
     says_what_it_keeps,
 )
+from avalanche_hsf.checkpoints.pictures import PICTURES, picture_of
 from avalanche_hsf.checkpoints.stream import ITSELF
 from avalanche_hsf.models.tasks.slots import EmptySlot
 
@@ -40,7 +42,7 @@ SHARED = (tuple, frozenset, bytes, complex, range, slice, Enum, torch.dtype, tor
 """Of values that cannot change."""
 
 LONG = 16
-"""Integers in a list from which on they are kept as a tensor."""
+"""Integers in a list, or bytes, from which on they are kept as a tensor."""
 
 
 class Capture:
@@ -125,6 +127,11 @@ class Capture:
         if isinstance(value, torch.device):
             return ["device", str(value)]
         if isinstance(value, bytes):
+            if len(value) > LONG:
+                return [
+                    "bytes",
+                    self._stored(torch.frombuffer(bytearray(value), dtype=torch.uint8)),
+                ]
             return ["bytes", base64.b64encode(value).decode()]
         if isinstance(value, complex):
             return ["complex", value.real, value.imag]
@@ -146,13 +153,17 @@ class Capture:
         if isinstance(value, np.ndarray):
             plain = value.dtype.kind in "biufcO" and value.dtype.isnative
             if type(value) is not np.ndarray or not plain:
-                raise self._not_read(value, path)
+                return self._not_read(value, path)
             if value.dtype == object:
                 return ["objects", list(value.shape), self._items(value.ravel().tolist(), path)]
             stored = torch.from_numpy(np.ascontiguousarray(value)).reshape(value.shape)
             return ["array", self._stored(stored)]
         if isinstance(value, torch.Generator):
             return ["generator", str(value.device), self._stored(value.get_state())]
+        if isinstance(value, psutil.Process):  # it can only speak of this one
+            return ["process"]
+        if isinstance(value, PICTURES):
+            return self._picture(value)
         if isinstance(value, np.random.Generator):
             return ["numpy generator", self.node(value.bit_generator.state, path)]
         if isinstance(value, np.random.RandomState):
@@ -161,7 +172,7 @@ class Capture:
             return ["random", self.node(value.getstate(), path)]
         if isinstance(value, (list, set, deque)) and not says_what_it_keeps(value):
             if type(value) not in (list, set, deque):
-                raise self._not_read(value, path)
+                return self._not_read(value, path)
             items = value if type(value) is list else list(value)
             more = [value.maxlen] if type(value) is deque else []
             return [type(value).__name__, self._items(items, path), *more]
@@ -180,6 +191,12 @@ class Capture:
         if says_what_it_keeps(value):
             return ["says", address_of(type(value)), self.node(value.state_dict(), path)]
         return self._object(value, path)
+
+    def _picture(self, value: Any) -> list[Any]:
+        if not self.copies:
+            return ["kept", address_of(type(value))]
+        picture, size = picture_of(value)
+        return ["picture", self._stored(picture), size]
 
     def _items(self, values: Sequence[Any], path: str) -> Any:
         if len(values) > LONG and all(type(v) is int and abs(v) < 2**63 for v in values):
@@ -218,13 +235,14 @@ class Capture:
         kind = address_of(type(value))
         attributes = attributes_of(value, self.root)
         if has_a_position(value) or attributes is None:
-            if not self.copies:
-                return ["kept", kind]
-            raise self._not_read(value, path)
+            return self._not_read(value, path)
         return ["object", kind, {n: self.node(v, f"{path}.{n}") for n, v in attributes.items()}]
 
-    def _not_read(self, value: Any, path: str) -> CheckpointError:
-        return CheckpointError(
+    def _not_read(self, value: Any, path: str) -> list[Any]:
+        """CheckpointError, unless iterators alone are looked for."""
+        if not self.copies:
+            return ["kept", address_of(type(value))]
+        raise CheckpointError(
             f"{path.removeprefix('.')} is a {type(value).__qualname__}, whose state cannot be "
             "read: give the object that holds it a state_dict() and a load_state_dict(state)"
         )
@@ -232,9 +250,9 @@ class Capture:
     def _tensor(self, value: Tensor, path: str) -> list[Any]:
         if type(value) not in (Tensor, nn.Parameter):
             if not isinstance(value, EmptySlot):
-                raise self._not_read(value, path)
+                return self._not_read(value, path)
             return ["like", address_of(type(value)), list(value.shape)]
-        if value.layout != torch.strided or value.is_meta:
+        if self.copies and (value.layout != torch.strided or value.is_meta):
             raise CheckpointError(f"{path.removeprefix('.')} is a {value.layout} tensor")
         if (view := self._view(value)) is not None:
             return view

@@ -1,7 +1,8 @@
 """The file of a checkpoint: written whole or not at all, and read without running anything.
 
 A line with the format's name and version, a line with the SHA-256 digest of the rest, then a file
-of safetensors: the tensors under their numbers, and as metadata what is not tensors, in JSON.
+of safetensors: the tensors under their numbers, each once, and as metadata what is not tensors, in
+JSON.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ def write(path: Path, content: Any, tensors: Sequence[Tensor]) -> None:
     Raises:
         OSError: It cannot be written; what was there is untouched.
     """
-    complexes = [i for i, tensor in enumerate(tensors) if tensor.is_complex()]
+    each, places = _each_once(tensors)
+    complexes = [i for i, tensor in enumerate(each) if tensor.is_complex()]
+    told = {"complex": complexes, "places": places, "content": content}
     body = safetensors.torch.save(
-        {str(i): _without_complex(tensor) for i, tensor in enumerate(tensors)},
-        {"content": json.dumps({"complex": complexes, "content": content}, allow_nan=False)},
+        {str(i): _without_complex(tensor) for i, tensor in enumerate(each)},
+        {"content": json.dumps(told, allow_nan=False)},
     )
     digest = hashlib.sha256(body).hexdigest()
     write_whole(path, _MAGIC + f"{VERSION}\n{digest}\n".encode() + body)
@@ -70,13 +73,32 @@ def read(path: Path) -> tuple[Any, list[Tensor]]:
         named = safetensors.torch.load(body)
         length = int.from_bytes(body[:8], "little")
         content = json.loads(json.loads(body[8 : 8 + length])["__metadata__"]["content"])
-        content, complexes = content["content"], set(content["complex"])
-        tensors = [named[str(i)] for i in range(len(named))]
-    except (ValueError, KeyError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        complexes, places = content["complex"], content.get("places", range(len(named)))
+        content = content["content"]
+        each = [named[str(i)] for i in range(len(named))]
+        each = [torch.view_as_complex(t) if i in complexes else t for i, t in enumerate(each)]
+        tensors = [each[i] for i in places]
+    except (LookupError, ValueError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} is no checkpoint of avalanche-hsf: {error}") from error
-    return content, [
-        torch.view_as_complex(t) if i in complexes else t for i, t in enumerate(tensors)
-    ]
+    return content, tensors
+
+
+def _each_once(tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[int]]:
+    """The different ones, and the place of each among them.
+
+    Two states of one experience have much in common: memories, and models of earlier experiences.
+    """
+    each: list[Tensor] = []
+    places: dict[Any, int] = {}
+    found = []
+    for tensor in tensors:
+        plain = _without_complex(tensor).contiguous().flatten().view(torch.uint8)
+        print = hashlib.sha256(plain.numpy().tobytes()).digest()
+        place = places.setdefault((tensor.dtype, tensor.shape, print), len(each))
+        if place == len(each):
+            each.append(tensor)
+        found.append(place)
+    return each, found
 
 
 def _without_complex(tensor: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 import types
+import typing
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
@@ -19,6 +20,7 @@ import torch
 from avalanche.benchmarks import CLExperience, CLScenario, CLStream
 from avalanche.benchmarks.utils import data_loader
 from avalanche.benchmarks.utils.transform_groups import identity
+from avalanche.evaluation import Metric
 from avalanche.logging import BaseLogger
 from avalanche.training.plugins import AGEMPlugin, EvaluationPlugin
 from avalanche.training.templates.base import BaseTemplate
@@ -44,6 +46,7 @@ _LOADERS = tuple(
 )
 _OF_THE_PROCESS: tuple[Any, ...] = (
     *(types.MethodWrapperType, types.WrapperDescriptorType),
+    *(type(typing.List), type(typing.List[int]), types.GenericAlias),  # noqa: UP006
     *(types.ModuleType, types.CodeType, weakref.ref, re.Pattern, PurePath, io.IOBase, tqdm),
     *(
         logging.Logger,
@@ -85,8 +88,11 @@ def is_of_datasets(value: Any) -> bool:
 
 
 def is_prepared(address: str) -> bool:
-    """Whether such objects are set, or made, for each experience."""
-    prepared = (f"{data_loader.__name__}:", "torch.utils.data.", "avalanche_hsf.training.in_memory")
+    """Whether such objects are set, or made, for each experience or call of train."""
+    prepared = (
+        *(f"{data_loader.__name__}:", "torch.utils.data.", "avalanche_hsf.training.in_memory"),
+        "threading:Thread",
+    )
     return address.startswith(prepared)
 
 
@@ -177,6 +183,9 @@ def harmless(address: str) -> Any:
         if address == address_of(value):
             return value
     module, _, name = address.partition(":")
+    if module.startswith("avalanche.evaluation."):
+        kind = found(address, frozenset())
+        return kind if kind is not None and Metric in kind.__mro__ else None
     return vars(torch.nn.functional).get(name) if module == "torch.nn.functional" else None
 
 

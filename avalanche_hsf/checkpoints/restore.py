@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import types
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from avalanche_hsf.checkpoints.errors import CheckpointError
+from avalanche_hsf.checkpoints.factories import lambda_of, made_by
 from avalanche_hsf.checkpoints.kinds import (
     NAMED,
     SCALARS,
@@ -25,6 +25,7 @@ from avalanche_hsf.checkpoints.kinds import (
     is_of_the_process,
     is_prepared,
 )
+from avalanche_hsf.checkpoints.prototypes import Prototypes
 from avalanche_hsf.checkpoints.values import MISSING, RestoreValues, at, name_of
 
 
@@ -38,7 +39,7 @@ class Restore(RestoreValues):
     Args:
         tensors: Those of the capture.
         packages: Further packages that classes may come from, see `found`.
-        modules: Modules that others may be copied from.
+        prototypes: Modules that others may be copied from.
         root: The strategy whose plugins are kept apart.
         of_stream: Gives the object of the stream at a path; `MISSING` as long as it is not known,
             and what is there stays.
@@ -49,13 +50,14 @@ class Restore(RestoreValues):
         self,
         tensors: Sequence[Tensor],
         *,
-        modules: Sequence[nn.Module] = (),
+        prototypes: Prototypes | None = None,
         root: Any = None,
         **options: Any,
     ) -> None:
         super().__init__(tensors, **options)
         self._root = root
-        self._modules = {type(module): module for module in reversed(modules)}
+        self._prototypes = prototypes
+        self._kinds = prototypes.kinds if prototypes else {}
 
     def put(self, node: Any, current: Any = MISSING, path: str = "") -> Any:
         """The value of a node, which is the current object wherever it can be.
@@ -175,20 +177,24 @@ class Restore(RestoreValues):
         path: str,
     ) -> Any:
         is_there = isinstance(current, dict) and address_of(type(current)) == address
-        value = current if is_there else self._new(self._class(address, current, path))
+        value = current if is_there else self._new(self._class(address, current, path), {})
         self._made[number] = value
         before = dict(value)
-        # Classes of Avalanche have factories without a name, another one in each method.
-        unnamed = isinstance(factory, list) and factory[:1] == ["named"] and "<" in factory[1]
-        if isinstance(value, defaultdict) and not (unnamed and is_there and value.default_factory):
-            value.default_factory = self.put(factory, value.default_factory or MISSING, path)
+        # Of this process, not of the file.
+        fresh = getattr(value, "default_factory", None) or lambda_of(factory)
         read = {}
         for key_node, node in pairs:
             key = self.put(key_node, MISSING, path)
             at = f"{path}[{key!r}]" if isinstance(key, str) else path
-            read[key] = self.put(node, before.get(key, MISSING), at)
+            there = before[key] if key in before else made_by(fresh, node)
+            read[key] = self.put(node, there, at)
         value.clear()
         value.update(read)
+        if isinstance(value, defaultdict):
+            # Those of Avalanche are often another one in each method.
+            unnamed = isinstance(factory, list) and factory[0] == "named" and "<" in factory[1]
+            kept = fresh if unnamed and fresh else self.put(factory, fresh or MISSING, path)
+            value.default_factory = kept
         for name, node in further.items():
             vars(value)[name] = self.put(node, vars(value).get(name, MISSING), path)
         return value
@@ -228,7 +234,7 @@ class Restore(RestoreValues):
                 raise self._other(address, current, path)
             value = current
         else:
-            value = self._new(self._class(address, MISSING, path))
+            value = self._new(self._class(address, MISSING, path), attributes)
         self._made[number] = value
         before = attributes_of(value, self._root) or {}
         moved = self._moved
@@ -261,15 +267,15 @@ class Restore(RestoreValues):
     def _class(self, address: str, current: Any, path: str) -> Any:
         if current is not MISSING and address_of(type(current)) == address:
             return type(current)
-        kind = harmless(address) or found(address, self._packages)
+        kind = harmless(address) or found(address, self._packages) or self._kinds.get(address)
         if not isinstance(kind, type):
             raise self._other(address, current, path)
         return kind
 
-    def _new(self, kind: type) -> Any:
+    def _new(self, kind: type, attributes: Mapping[str, Any]) -> Any:
         if issubclass(kind, nn.Module):
-            if kind in self._modules:
-                return copy.deepcopy(self._modules[kind])
+            if self._prototypes and (copied := self._prototypes.copied(kind, attributes)):
+                return copied
             module = kind.__new__(kind)
             nn.Module.__init__(module)
             return module

@@ -15,8 +15,9 @@ class Resumption(Watcher):
     """Goes first among the plugins until the state is in place, then leaves.
 
     Avalanche and all plugins prepare an experience: loaders, new parameters, what to hold. So a
-    half trained one is prepared again, from the state in which it began, without a word to the
-    loggers. Then the state that it had reached is put in, and the epochs that are left are trained.
+    half trained one is prepared again, metrics included, from the state in which it began, without
+    a word to the loggers. Then the state that it had reached is put in, and the epochs that are
+    left are trained.
 
     Args:
         checkpoint: Whose first state was put in already.
@@ -27,6 +28,7 @@ class Resumption(Watcher):
         super().__init__()
         self.checkpoint = checkpoint
         self.waits = waits
+        self._loggers: Any = None
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
         """Raises CheckpointError if the stream is another one."""
@@ -62,11 +64,12 @@ class Resumption(Watcher):
 
     def _begin(self, strategy: Any) -> None:
         put_state(strategy, self.checkpoint.begin, self.known)
-        if self.checkpoint.now is not None:
-            strategy.evaluator.active = False
+        if self.checkpoint.now is not None and self._loggers is None:
+            self._loggers, strategy.evaluator.loggers = strategy.evaluator.loggers, []
 
     def _go_on(self, strategy: Any) -> None:
         assert self.checkpoint.now is not None
+        strategy.evaluator.loggers = self._loggers
         put_state(strategy, self.checkpoint.now, self.known)
         strategy.plugins = [
             plugin

@@ -14,6 +14,7 @@ from torch import Tensor
 from avalanche_hsf.checkpoints.capture import Capture
 from avalanche_hsf.checkpoints.errors import CheckpointError, NotNowError
 from avalanche_hsf.checkpoints.kinds import says_what_it_keeps
+from avalanche_hsf.checkpoints.prototypes import Prototypes
 from avalanche_hsf.checkpoints.restore import Restore
 from avalanche_hsf.checkpoints.stream import Known
 from avalanche_hsf.checkpoints.values import MISSING
@@ -115,7 +116,7 @@ def put_state(strategy: Any, state: State, known: Known | None = None) -> bool:
         tensors,
         root=strategy,
         packages=_packages(strategy),
-        modules=[m for m in strategy.model.modules() if type(m).__module__[:8] != "torch.nn"],
+        prototypes=Prototypes(strategy.model),
         of_stream=not_known if known is None else known.at,
         moved={content["device"]: strategy.device},
     )

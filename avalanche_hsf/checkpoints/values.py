@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
 from avalanche_hsf.checkpoints.errors import CheckpointError
 from avalanche_hsf.checkpoints.kinds import NAMED, address_of, harmless
+from avalanche_hsf.checkpoints.pictures import shown_as
 
 MISSING: Any = object()
 """There is no object at that place yet."""
@@ -55,7 +57,9 @@ class RestoreValues(ABC):
     def read_complex(self, real: float, imag: float, current: Any, path: str) -> complex:
         return complex(real, imag)
 
-    def read_bytes(self, text: str, current: Any, path: str) -> bytes:
+    def read_bytes(self, text: str | int, current: Any, path: str) -> bytes:
+        if isinstance(text, int):
+            return self._tensors[text].numpy().tobytes()
         return base64.b64decode(text)
 
     def read_dtype(self, name: str, current: Any, path: str) -> torch.dtype:
@@ -106,6 +110,15 @@ class RestoreValues(ABC):
     def read_array(self, number: int, index: int, current: Any, path: str) -> Any:
         self._made[number] = self._tensors[index].numpy().copy()
         return self._made[number]
+
+    def read_picture(self, number: int, index: int, size: Any, current: Any, path: str) -> Any:
+        self._made[number] = shown_as(self._tensors[index], size)
+        return self._made[number]
+
+    def read_process(self, number: int, current: Any, path: str) -> psutil.Process:
+        self._made[number] = current if isinstance(current, psutil.Process) else psutil.Process()
+        process: psutil.Process = self._made[number]
+        return process
 
     def read_objects(
         self, number: int, shape: list[int], items: Any, current: Any, path: str

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from avalanche_hsf.analysis.components import as_it_was
-from avalanche_hsf.analysis.data import Data, Minibatch, joined, spread_over
+from avalanche_hsf.analysis.data import Minibatch, joined
 from avalanche_hsf.analysis.errors import Criterion, forward, mean_loss
 from avalanche_hsf.models.tasks.nested import n_rows, rows_of
 
@@ -20,9 +20,9 @@ class OldSamples:
         self.minibatches: list[Minibatch] = []
         self.together: Minibatch = ()
 
-    def add(self, data: Data, n_samples: int) -> None:
-        """Takes evenly spaced samples of a task."""
-        self.minibatches.append(spread_over(data, n_samples))
+    def add(self, minibatch: Minibatch) -> None:
+        """Takes those of a task."""
+        self.minibatches.append(minibatch)
         self.together = joined(self.minibatches)
 
     @torch.no_grad()

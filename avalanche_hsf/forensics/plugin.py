@@ -16,10 +16,10 @@ from avalanche_hsf.analysis import ModelRecorderPlugin
 from avalanche_hsf.analysis.components import Components, check_components, parameters_of
 from avalanche_hsf.analysis.errors import Criterion
 from avalanche_hsf.checks import check_criterion_type, check_int, check_path
-from avalanche_hsf.forensics.old_samples import OldSamples
 from avalanche_hsf.forensics.page import forensics_report
 from avalanche_hsf.forensics.parts import choose_components
 from avalanche_hsf.forensics.run import RunFindings, examine_run
+from avalanche_hsf.forensics.samples import SamplesOfTasks
 from avalanche_hsf.report import circumstances
 
 
@@ -28,12 +28,14 @@ class ForensicsPlugin(SupervisedPlugin):
 
     For any strategy with experiences, and any model that can be copied. All copies stay in memory,
     one for each experience. The page is written after the last experience of the stream, or when
-    `write` is called.
+    `write` is called. A checkpoint has the copies and all that was measured, but no samples: a
+    resumed run finds these again, see `stream`.
 
     Args:
         report: Where the page is written; None: nowhere, `findings` has it all.
         stream: Experiences to measure on, by their index. Default: the test stream of the
-            benchmark in training; samples that were trained on, if it has none for a task.
+            benchmark in training; samples that were trained on, if it has none for a task. Needed
+            for findings after a resume that trains nothing more.
         components: See `avalanche_hsf.analysis.find_components`. Default: layers, see
             `choose_components`.
         criterion: Of output and target. Default: the strategy's.
@@ -53,6 +55,8 @@ class ForensicsPlugin(SupervisedPlugin):
         ['task 0']
     """
 
+    transient = ("report",)  # a resumed run may write elsewhere
+
     def __init__(
         self,
         report: str | Path | None = "forgetting.html",
@@ -71,10 +75,8 @@ class ForensicsPlugin(SupervisedPlugin):
         self.recorder = ModelRecorderPlugin()
         self.n_points = check_int("n_points", n_points, at_least=1)
         self.n_samples = check_int("n_samples", n_samples, at_least=1)
-        self._stream = stream
-        self._data: list[Any] = []
+        self._samples = SamplesOfTasks(stream, self.n_samples)
         self._notes: list[str] = []
-        self._old = OldSamples()
         self._start: dict[str, tuple[list[nn.Parameter], Tensor]] = {}
         self._due: set[int] = set()
         self._old_losses: dict[str, list[tuple[float, float]]] = {}
@@ -85,6 +87,8 @@ class ForensicsPlugin(SupervisedPlugin):
         self._in_this_call, self._is_over = 0, False
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Raises ValueError after a resume if the samples of earlier tasks are not found again."""
+        self._samples.find(strategy.experience)
         self._begins.append(strategy.clock.train_iterations)
         self._due = set()
 
@@ -105,7 +109,7 @@ class ForensicsPlugin(SupervisedPlugin):
         if x - self._begins[-1] not in self._due:
             return
         criterion = self.criterion or criterion_of(strategy)
-        for task, value in enumerate(self._old.losses(strategy.model, criterion)):
+        for task, value in enumerate(self._samples.old.losses(strategy.model, criterion)):
             self._old_losses.setdefault(f"task {task}", []).append((x, value))
         for name, (parameters, start) in self._start.items():
             moved, size = float((_flat(parameters) - start).norm()), float(start.norm())
@@ -114,8 +118,9 @@ class ForensicsPlugin(SupervisedPlugin):
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self.recorder.after_training_exp(strategy)
-        self._data.append(self._samples_of(strategy.experience))
-        self._old.add(self._data[-1], self.n_samples)
+        if not self._samples.add(strategy.experience):
+            task = len(self._samples.tasks) - 1
+            self._notes.append(f"task {task} is measured on samples it was trained on.")
         self._start = {}
         self._in_this_call += 1
         self._is_over = _is_last(strategy.experience)
@@ -128,12 +133,13 @@ class ForensicsPlugin(SupervisedPlugin):
         """What is found out about the experiences trained so far.
 
         Raises:
-            ValueError: None was trained, or it cannot be attributed, see `attribute_forgetting`.
+            ValueError: None was trained, it cannot be attributed, see `attribute_forgetting`, or
+                after a resume the samples are not found again, see `stream`.
         """
         self.recorder.model_after(-1)
         return examine_run(
             [deepcopy(model) for model in self.recorder.models],
-            self._data,
+            self._samples.data,
             criterion=self.criterion or self.recorder.criterion,
             components=self.components,
             old_losses=self._old_losses,
@@ -156,24 +162,9 @@ class ForensicsPlugin(SupervisedPlugin):
         print(f"why it forgot: {written}")
         return written
 
-    def _samples_of(self, experience: Any) -> Any:
-        """The samples to measure an experience on: of the same index in the stream."""
-        index = experience.current_experience
-        stream = self._stream if self._stream is not None else _test_stream(experience)
-        for candidate in stream or ():
-            if candidate.current_experience == index:
-                return candidate
-        self._notes.append(f"task {len(self._data)} is measured on samples it was trained on.")
-        return experience
-
 
 def _flat(parameters: Iterable[Tensor]) -> Tensor:
     return torch.cat([p.detach().flatten() for p in parameters])
-
-
-def _test_stream(experience: Any) -> Any:
-    benchmark = getattr(experience.origin_stream, "benchmark", None)
-    return getattr(benchmark, "test_stream", None)
 
 
 def _is_last(experience: Any) -> bool:
