@@ -137,7 +137,9 @@ def attribute_forgetting(
         _check_states(early, late, error, v, moved)
     except ValueError:
         # What a module holds beside its state may have changed.
-        moved = names
+        hybrid.take_attributes()
+        values.clear()
+        names = moved = list(hybrid.components)
         _check_states(early, late, error, v, moved)
     forgetting = v(moved) - v([])
     is_exact = len(moved) <= exact_up_to

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avalanche_hsf._private.torch import replace_part
+from avalanche_hsf._private.torch import attributes_of, replace_part
 from avalanche_hsf.checks import check_names, shown
 from avalanche_hsf.models import SeededNoise
 from avalanche_hsf.models.tasks.slots import EmptySlot
@@ -165,9 +165,28 @@ class Hybrid:
     def __init__(
         self, early: nn.Module, late: nn.Module, components: Mapping[str, Sequence[str]]
     ) -> None:
-        self.components = components
+        self.components = dict(components)
+        self.attributes: list[tuple[str, str]] = []
         self.early, self.late = deepcopy(early).eval(), deepcopy(late).eval()
         self.model = deepcopy(late).eval()
+
+    def take_attributes(self) -> None:
+        """Makes plain attributes that changed, of modules in no component, a part of "rest".
+
+        Such as the number of classes that a model of Avalanche has seen.
+        """
+        parts = [name for names in self.components.values() for name in names]
+        late = dict(self.late.named_modules())
+        for path, module in self.early.named_modules():
+            if path in late and not (path and is_in(path, parts)):
+                before, after = attributes_of(module), attributes_of(late[path])
+                self.attributes += [
+                    (path, name)
+                    for name, value in before.items()
+                    if name in after and _is_plain(value) and not is_same(value, after[name])
+                ]
+        if self.attributes:
+            self.components.setdefault(REST, [])
 
     def unmoved(self) -> set[str]:
         """The components whose state is the same in both, to the last bit."""
@@ -175,6 +194,7 @@ class Hybrid:
             component
             for component, names in self.components.items()
             if all(is_same(_part(self.early, name), _part(self.late, name)) for name in names)
+            and not (component == REST and self.attributes)
         }
 
     def with_late(self, chosen: Collection[str]) -> nn.Module:
@@ -189,8 +209,21 @@ class Hybrid:
                 parent = self.model.get_submodule(path)
                 if not replace_part(last, source.get_submodule(path), parent):
                     raise ValueError(f"the later model lacks {name!r}: it was taken out")
+        source = self.late if REST in chosen else self.early
+        for path, name in self.attributes:
+            value = getattr(source.get_submodule(path), name)
+            setattr(self.model.get_submodule(path), name, value)
         fix_noise(self.model)
         return self.model
+
+
+def _is_plain(value: Any) -> bool:
+    """A number, a text, a tensor, or some of these."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (int, float, str, Tensor)) and not isinstance(value, nn.Parameter)
 
 
 def _part(model: nn.Module, name: str) -> Any:

@@ -139,7 +139,7 @@ def examine(
     return TaskFindings(
         task=task,
         attribution=attribution,
-        kinds=_kinds(early, late, parts, head),
+        kinds=dict.fromkeys(attribution.shapley, "layer") | _kinds(early, late, parts, head),
         chance=tried("chance", lambda: _chance(minibatch[1]), math.nan),
         probe=tried("probe", lambda: _probed(features, minibatch[1], seed), None),
         feature_change=tried("features", lambda: _change(*features), math.nan),

@@ -121,7 +121,7 @@ def _components(findings: RunFindings) -> Section:
     if not findings.tasks:
         return Section()
     tasks = findings.tasks
-    names = list(tasks[0].attribution.shapley)
+    names = list(dict.fromkeys(name for task in tasks for name in task.attribution.shapley))
     rows = [[name, *(_share(task.attribution, name) for task in tasks)] for name in names]
     total = [_plus_minus(t.attribution.forgetting, t.attribution.forgetting_error) for t in tasks]
     shares = Table(
@@ -133,9 +133,9 @@ def _components(findings: RunFindings) -> Section:
     alone = Table(
         f"{capital(worst.task)}: if a component alone had moved, and if it alone is put back",
         ["component", "share, %", "added alone", "won back"],
-        [_in_detail(worst.attribution, name) for name in names],
+        [_in_detail(worst.attribution, name) for name in worst.attribution.shapley],
     )
-    values = {name: [[task.attribution.shapley[name] for task in tasks]] for name in names}
+    values = {name: [[t.attribution.shapley.get(name, 0.0) for t in tasks]] for name in names}
     figures: dict[str, Figure] = {"shares.png": plot_shares(values, measure="loss")}
     return Section(
         "Which component",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avalanche_hsf.analysis import Attribution
 from avalanche_hsf.analysis.attribution import share_errors, standard_error
+from avalanche_hsf.analysis.components import REST
 from avalanche_hsf.forensics.findings import TaskFindings
 from avalanche_hsf.forensics.run import Points, RunFindings
 from avalanche_hsf.forensics.verdict import WIDTH
@@ -54,24 +55,27 @@ def pooled_attribution(attributions: Sequence[Attribution]) -> Attribution:
     first, *others = attributions
     if not others:
         return first
-    if any(list(a.shapley) != list(first.shapley) for a in others):
-        raise ValueError(
-            f"the runs have different components, {list(first.shapley)} and others: name "
-            "components that all have"
-        )
+    names = list(dict.fromkeys(name for a in attributions for name in a.shapley))
+    for a in others:
+        if set(a.shapley) - {REST} != set(first.shapley) - {REST}:
+            raise ValueError(
+                f"the runs have different components, {', '.join(first.shapley)} and "
+                f"{', '.join(a.shapley)}: name components that all have"
+            )
     n = len(attributions)
     widened = float(student.ppf(0.975, n - 1)) / WIDTH
     shapley = {
-        name: torch.tensor([a.shapley[name] for a in attributions], dtype=torch.float64)
-        for name in first.shapley
+        # What did not move has no share.
+        name: torch.tensor([a.shapley.get(name, 0.0) for a in attributions], dtype=torch.float64)
+        for name in names
     }
     forgetting = torch.tensor([a.forgetting for a in attributions], dtype=torch.float64)
     exactly = dict.fromkeys(shapley, 0.0)
     return Attribution(
         before=fmean(a.before for a in attributions),
         after=fmean(a.after for a in attributions),
-        alone=_mean_by_name([a.alone for a in attributions]),
-        recovered=_mean_by_name([a.recovered for a in attributions]),
+        alone={name: fmean(a.alone.get(name, 0.0) for a in attributions) for name in names},
+        recovered={name: fmean(a.recovered.get(name, 0.0) for a in attributions) for name in names},
         shapley={name: float(values.mean()) for name, values in shapley.items()},
         shapley_error={name: widened * standard_error(of) for name, of in shapley.items()},
         n_evaluations=sum(a.n_evaluations for a in attributions),
@@ -89,9 +93,10 @@ def pooled_attribution(attributions: Sequence[Attribution]) -> Attribution:
 def _task(tasks: Sequence[TaskFindings]) -> TaskFindings:
     first = tasks[0]
     lost = [t.accuracy[0] - t.accuracy[1] for t in tasks if t.accuracy is not None]
+    every = dict(pair for t in tasks for pair in t.kinds.items())
     kinds = {
-        name: kind if all(t.kinds.get(name) == kind for t in tasks) else "layer"
-        for name, kind in first.kinds.items()
+        name: kind if all(t.kinds.get(name, kind) == kind for t in tasks) else "layer"
+        for name, kind in every.items()
     }
     widened = float(student.ppf(0.975, len(tasks) - 1)) / WIDTH
     return replace(

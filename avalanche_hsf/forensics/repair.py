@@ -54,7 +54,7 @@ def blamed(attributions: Sequence[Attribution], *, share: float = 0.5) -> tuple[
     """
     check_share("share", share)
     total = {
-        name: sum(attribution.shapley[name] for attribution in attributions)
+        name: sum(attribution.shapley.get(name, 0.0) for attribution in attributions)
         for name in attributions[0].shapley
     }
     needed = share * sum(total.values())

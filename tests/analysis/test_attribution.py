@@ -214,7 +214,7 @@ class WithAGain(nn.Module):
         return self.linear(x) * self.gain
 
 
-def test_state_that_no_component_has_is_no_silent_zero():
+def test_state_that_no_component_has_is_a_part_of_the_rest():
     early = WithAGain()
     late = copy.deepcopy(early)
     late.gain = 3.0
@@ -223,8 +223,13 @@ def test_state_that_no_component_has_is_no_silent_zero():
     def error(model):
         return float((model(x) - early(x)).detach().square().sum())
 
+    found = attribute_forgetting(early, late, error)
+    assert found.forgetting > 0 and found.shapley["rest"] == pytest.approx(found.forgetting)
+    # What is no plain value cannot be put back.
+    before, after = copy.deepcopy(early), copy.deepcopy(early)
+    before.f, after.f = torch.square, torch.exp
     with pytest.raises(ValueError, match="a state that no component has"):
-        attribute_forgetting(early, late, error)
+        attribute_forgetting(before, after, lambda m: float(m.f(m(x)).detach().mean()))
     # As a part of a model it can be named.
     early, late = nn.Sequential(early), nn.Sequential(late)
     found = attribute_forgetting(early, late, lambda model: error(model[0]))

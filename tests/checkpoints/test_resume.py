@@ -28,7 +28,7 @@ from avalanche_hsf.checkpoints.strategy import state_of
 
 QUICK = [
     *STOCK,
-    *(name for name in HSF if name != "paper"),
+    *(name for name in HSF if name not in ("paper", "repaired")),
     "isolated soap ",
     "delta adam replay",
     "isolated adam lwf",
@@ -58,12 +58,16 @@ def test_stopped_and_resumed_it_ends_the_same(name, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in (*OURS, "paper") if name not in QUICK])
+@pytest.mark.parametrize(
+    "name", [name for name in (*OURS, "paper", "repaired") if name not in QUICK]
+)
 def test_every_kind_optimizer_and_plugin(name, tmp_path):
     test_stopped_and_resumed_it_ends_the_same(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["replay", "isolated", "repaired"])
+@pytest.mark.parametrize(
+    "name", ["replay", "isolated", pytest.param("repaired", marks=pytest.mark.slow)]
+)
 def test_between_two_calls_of_train(name, tmp_path):
     whole = go_through(*PIPELINES[name]())
     strategy, stream = PIPELINES[name]()

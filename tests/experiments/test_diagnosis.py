@@ -1,8 +1,10 @@
 """The command diagnose, end to end on a small budget."""
 
 import json
+from collections import OrderedDict
 
 import pytest
+from torch import nn
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments.commands.diagnose_preset import components_of
@@ -47,17 +49,24 @@ def test_the_command(tmp_path, capsys):
     assert json.loads(before)["runs"][0]["findings"]
 
 
-LEARNER = ["diagnose", "--learner", "net-naive", "--benchmark", "split-digits", "--epochs", "2"]
+LEARNER = ["diagnose", "--learner", "net-naive", "--benchmark", "split-digits", "--epochs", "1"]
+
+
+def small():
+    return nn.Sequential(
+        OrderedDict(flatten=nn.Flatten(), hidden=nn.Linear(64, 8), classifier=nn.Linear(8, 2))
+    )
 
 
 def test_a_learner_with_heads_that_grow(tmp_path, capsys):
-    words = [*LEARNER, "--seeds", "1,2", "--out", str(tmp_path)]
+    words = [*LEARNER, "--network", "test_diagnosis:small", "--seeds", "1,2"]
+    words += ["--out", str(tmp_path)]
     assert main(words) == 0
     shown = capsys.readouterr()
     assert "net-naive on split-digits, 2 seeds: " in shown.out
     assert "Means of 2 seeds" in shown.out and "run 2 of 2: net-naive" in shown.err
     page = (tmp_path / "diagnosis.html").read_text()
-    assert "model.convolution_1" in page and "Which component" in page
+    assert "model.hidden" in page and "Which component" in page
     first, _ = [run for run in ResultsFile(tmp_path).runs if run.findings]
     (found, *_), R = findings_in(first).tasks, first.matrix
     assert found.accuracy[0] == pytest.approx(100 * (1 - float(R[0, 0])), abs=1e-4)

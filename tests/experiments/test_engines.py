@@ -145,6 +145,7 @@ def test_a_worker_with_other_versions_computes_nothing():
     assert isinstance(made, Failure) and "another torch: 2" in made.reason
 
 
+@pytest.mark.slow
 def test_no_scheduler_answers(tmp_path, capsys):
     words = ["--seeds", "1", "--out", str(tmp_path), "--scheduler", "tcp://127.0.0.1:1"]
     with pytest.raises(SystemExit) as stop:
@@ -228,6 +229,7 @@ def test_diagnose_in_processes_of_its_own(tmp_path, capsys):
     assert "Which part of hsf-compact, solver_steps 2 on bottleneck forgot" in shown
 
 
+@pytest.mark.slow
 def test_the_commands_take_jobs(tmp_path, capsys, asked):
     words = ["--epochs", "1", "--jobs", "2"]
     assert main(["reproduce", "--seeds", "1,2", *words, "--out", str(tmp_path / "a")]) == 0
@@ -244,6 +246,7 @@ def test_the_commands_take_jobs(tmp_path, capsys, asked):
     assert "must be at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_commands_in_one_folder_lose_nothing_of_each_other(tmp_path, expected):
     one, two = ResultsFile(tmp_path), ResultsFile(tmp_path)
     make(one, JOBS[:2], in_process)

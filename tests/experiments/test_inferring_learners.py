@@ -48,7 +48,16 @@ def test_who_they_are():
     assert {"net-slda", "net-ncm", "net-icarl", "net-der"} <= set(LEARNERS_HERE)
 
 
-@pytest.mark.parametrize("name", LEARNERS_HERE)
+RESEMBLES = {"ids-hsf-compact": "ids-hsf", "ids-chunked-entropy": "ids-entropy"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in RESEMBLES else name
+        for name in LEARNERS_HERE
+    ],
+)
 def test_each_runs_and_forgets_less_than_naive(name):
     made = learn(replace(UNTOLD, memory=1000), name)
     assert not made.diverged and all(map(math.isfinite, made.error_matrix[-1]))

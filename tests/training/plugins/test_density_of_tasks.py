@@ -17,7 +17,9 @@ def points(experience):
     return torch.stack([item[0] for item in experience.dataset])
 
 
-@pytest.fixture(scope="module", params=["isolated", "compact"])
+@pytest.fixture(
+    scope="module", params=["isolated", pytest.param("compact", marks=pytest.mark.slow)]
+)
 def trained(request):
     experiences = SyntheticManifolds().train_stream[:3]
     torch.manual_seed(0)
