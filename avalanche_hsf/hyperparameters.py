@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-from avalanche_hsf.checks import check_non_negative
+from avalanche_hsf.checks import check_non_negative, check_positive
 
 EPOCHS = "epochs"
 """Epochs per task: an argument of a run, not of its configuration."""
@@ -29,6 +29,9 @@ SETTABLE = tuple(name for name in FACTORS if name != EPOCHS)
 LEAST: Mapping[str, int] = {EPOCHS: 1, "solver_steps": 1, "embedding_dim": 1, "latent_dim": 2}
 """Of what counts something, and so must be whole; of all others 0."""
 
+POSITIVE = ("diffusion_scale",)
+"""Of these, those that must be above 0."""
+
 LARGEST: Mapping[str, int] = {
     EPOCHS: 10**6,
     "solver_steps": 10**6,
@@ -48,8 +51,8 @@ def check_value(name: str, value: float) -> float:
     """A value for a name in `FACTORS`: an int where it counts something.
 
     Raises:
-        ValueError: It is not finite, or negative; or where it counts, not whole, or not from its
-            entry in `LEAST` to that in `LARGEST`.
+        ValueError: It is not finite, negative, or 0 where it must not be; or where it counts, not
+            whole, or not from its entry in `LEAST` to that in `LARGEST`.
 
     >>> check_value("latent_dim", 8.0)
     8
@@ -57,7 +60,8 @@ def check_value(name: str, value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value}")
     if name not in LEAST:
-        check_non_negative(name, value)
+        check = check_positive if name in POSITIVE else check_non_negative
+        check(name, value)
         return value
     if value < LEAST[name]:
         raise ValueError(f"{name} must be at least {LEAST[name]}, got {value:g}")
