@@ -8,7 +8,7 @@ import pytest
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, run
-from avalanche_hsf.experiments.commands import diagnose
+from avalanche_hsf.experiments.commands import diagnose_preset
 from avalanche_hsf.training import PRESETS
 
 COMMANDS = {
@@ -41,7 +41,7 @@ def with_findings(*words, **arguments):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_file_that_is_written_repeats_the_command(command, tmp_path, capsys, monkeypatch):
     # An analysis takes long, and is tested in test_diagnosis.py.
-    monkeypatch.setattr(diagnose, "_diagnosed", with_findings)
+    monkeypatch.setattr(diagnose_preset, "_diagnosed", with_findings)
     assert main([command, *COMMANDS[command], "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     results, file = tmp_path / "results.json", tmp_path / f"{command}.toml"
