@@ -1,7 +1,8 @@
-"""A home directory in which Avalanche can be imported."""
+"""What Avalanche keeps in the home directory."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -36,3 +37,20 @@ def import_avalanche_without_a_home() -> None:
             else:
                 os.environ["HOME"] = home
     dataset_utils.AVALANCHE_CONFIG["dataset_location"] = str(folder / "data")
+
+
+def dataset_location(name: str) -> Path:
+    """Avalanche's folder for a data set.
+
+    Where Avalanche is not imported, which takes seconds, what it would say: from its settings.
+    """
+    if "avalanche" not in sys.modules:
+        folder = Path(os.path.expanduser("~/.avalanche"))
+        if not (folder / "config.json").exists():
+            return folder / "data" / name
+        with suppress(OSError, ValueError, TypeError, KeyError):  # then it is asked, and says why
+            location = json.loads((folder / "config.json").read_text())["dataset_location"]
+            return Path(os.path.expanduser(location)) / name
+    from avalanche.benchmarks.datasets import default_dataset_location
+
+    return Path(default_dataset_location(name))

@@ -1,6 +1,7 @@
 """Checks of arguments, shared by every layer of the package.
 
-Each returns the given value, or raises naming the value and what was expected.
+Each returns the given value, or raises naming the value and what was expected. Torch is imported
+where a tensor is checked: the command line checks names and numbers without it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 LARGEST = 2**31 - 1
 """Of a size."""
@@ -115,7 +116,11 @@ def check_share(name: str, value: object, *, at_most: float = 1.0) -> float:
 
 def check_bool(name: str, value: object) -> bool:
     """True or False; TypeError otherwise."""
-    if not isinstance(value, (bool, np.bool_)):
+    if isinstance(value, bool):
+        return value
+    import numpy as np
+
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
@@ -159,6 +164,8 @@ def check_names(name: str, value: object) -> tuple[str, ...]:
     """A list or tuple of names; TypeError otherwise."""
     if isinstance(value, str):
         raise TypeError(f"{name} must be a list of names, got the string {value!r}")
+    from torch import Tensor
+
     if not isinstance(value, Iterable) or isinstance(value, (Mapping, Tensor, type, bytes)):
         raise TypeError(f"{name} must be a list of names, got {shown(value)}")
     names = tuple(value)
@@ -170,6 +177,8 @@ def check_names(name: str, value: object) -> tuple[str, ...]:
 
 def check_dtype(name: str, value: object) -> torch.dtype:
     """A floating-point type; TypeError otherwise."""
+    import torch
+
     if not isinstance(value, torch.dtype) or not value.is_floating_point:
         hint = "; give torch.float32 and the like" if not isinstance(value, torch.dtype) else ""
         raise TypeError(f"{name} must be a floating-point type, got {shown(value)}{hint}")
@@ -179,9 +188,12 @@ def check_dtype(name: str, value: object) -> torch.dtype:
 def check_task_labels(task_labels: Tensor, n: int) -> Tensor:
     """An integer tensor, one task label for each of n samples; TypeError or ValueError otherwise.
 
+    >>> import torch
     >>> check_task_labels(torch.tensor([4, 2, 4]), 3)
     tensor([4, 2, 4])
     """
+    import torch
+
     dtype = task_labels.dtype
     if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
         raise TypeError(f"task labels must be integers, got a tensor of {dtype}")
@@ -204,7 +216,9 @@ def check_samples(name: str, x: object, *, finite: bool = True) -> Tensor:
         TypeError: It is not a dense tensor with values, or not floating point.
         ValueError: It has no samples, no feature dimension, or a NaN or infinite entry.
     """
-    if not isinstance(x, Tensor):
+    import torch
+
+    if not isinstance(x, torch.Tensor):
         hint = "; use torch.from_numpy" if type(x).__module__ == "numpy" else ""
         raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}{hint}")
     if x.layout != torch.strided or x.is_nested:

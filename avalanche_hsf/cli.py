@@ -7,12 +7,15 @@ import shlex
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from avalanche_hsf import __version__, options
+from avalanche_hsf.addresses import check_address
 from avalanche_hsf.terminal import Ended, signals_end, streams_survive
 
 COMMANDS = {
@@ -150,6 +153,8 @@ def _diagnose(chosen: argparse.Namespace) -> int:
     """A preset, or the user's own function that trains."""
     if chosen.run is None:
         return _run(chosen)
+    with _refusals(chosen):
+        check_address(chosen.run)
     _quiet()
     from avalanche_hsf.forensics.command import diagnose_function
 
@@ -157,18 +162,42 @@ def _diagnose(chosen: argparse.Namespace) -> int:
 
 
 def _try(command: Callable[[argparse.Namespace], None], chosen: argparse.Namespace) -> int:
-    try:
+    with _refusals(chosen):
         command(chosen)
-    except (OSError, TypeError, ValueError) as error:
-        chosen.parser.error(str(error))
     return 0
 
 
+@contextmanager
+def _refusals(chosen: argparse.Namespace) -> Iterator[None]:
+    """Bad input ends the command."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        chosen.parser.error(str(error))
+
+
+@contextmanager
+def _refusals_of_out(chosen: argparse.Namespace) -> Iterator[None]:
+    """A folder that cannot be written ends the command."""
+    with _refusals(chosen):
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or error
+            raise ValueError(f"cannot write to --out {chosen.out}: {why}") from error
+
+
 def _run(chosen: argparse.Namespace) -> int:
-    _quiet()
-    from avalanche_hsf.experiments.runs.files import data_at
+    from avalanche_hsf.benchmarks.files import data_at
+    from avalanche_hsf.experiments.commands.beforehand import check_words
+    from avalanche_hsf.experiments.runs.place import check_place
 
     with data_at(getattr(chosen, "data_root", None)):  # processes that are started inherit it
+        with _refusals(chosen):
+            check_words(chosen)
+        with _refusals_of_out(chosen):
+            check_place(Path(chosen.out))
+        _quiet()
         return _make(chosen)
 
 
@@ -181,20 +210,14 @@ def _make(chosen: argparse.Namespace) -> int:
 
     started = time.monotonic()
     command: Any = import_module(f"avalanche_hsf.experiments.commands.{chosen.command}")
-    try:
+    with _refusals(chosen):
         if getattr(chosen, "download", False):
             download(chosen.benchmark)
         checked = command.check(chosen)
-    except (OSError, TypeError, ValueError) as error:
-        chosen.parser.error(str(error))
-    try:
+    with _refusals_of_out(chosen):
         results = ResultsFile(
             chosen.out, fresh=chosen.fresh, checkpoint_every=chosen.checkpoint_every
         )
-    except OSError as error:
-        chosen.parser.error(f"cannot write to --out {chosen.out}: {error.strerror or error}")
-    except (TypeError, ValueError) as error:
-        chosen.parser.error(str(error))
     try:
         with make_engine(chosen.jobs, chosen.scheduler) as engine:
             report = command.report(checked, results, engine)
@@ -229,13 +252,10 @@ def _make(chosen: argparse.Namespace) -> int:
 
 
 def _list(chosen: argparse.Namespace) -> int:
-    _quiet()
     from avalanche_hsf.experiments.commands.list import text
 
-    try:
+    with _refusals(chosen):
         print(text(chosen.kind))
-    except ValueError as error:
-        chosen.parser.error(str(error))
     return 0
 
 

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from avalanche.benchmarks.datasets.dataset_utils import AVALANCHE_CONFIG, default_dataset_location
+
+from avalanche_hsf._home import dataset_location
 
 IMPORT = """
 import os
@@ -28,6 +31,21 @@ def test_a_home_in_which_nothing_can_be_written():
     ended = imported("/proc")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == ["/proc", "/proc/.avalanche/data/x"]
+
+
+@pytest.mark.parametrize("location", [None, "/data", "~/data"])
+def test_the_folder_of_data_sets_is_told_without_avalanche(location, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if location is not None:
+        (tmp_path / ".avalanche").mkdir()
+        settings = {"dataset_location": location}
+        (tmp_path / ".avalanche" / "config.json").write_text(json.dumps(settings))
+    # Without settings Avalanche writes these.
+    default = str(tmp_path / ".avalanche" / "data")
+    monkeypatch.setitem(AVALANCHE_CONFIG, "dataset_location", location or default)
+    expected = default_dataset_location("mnist")
+    monkeypatch.delitem(sys.modules, "avalanche")
+    assert dataset_location("mnist") == expected
 
 
 @pytest.mark.slow

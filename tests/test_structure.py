@@ -15,7 +15,8 @@ BELOW = {
     "divergence": {"_private"},
     "whole": set(),
     "seeds": {"checks"},
-    "benchmarks": {"checks", "seeds"},
+    "hyperparameters": {"checks"},
+    "benchmarks": {"_home", "checks", "seeds"},
     "models": {"_private", "checks", "divergence", "seeds"},
     "inference": {"_private", "checks", "models"},
     "evaluation": {"checks", "seeds"},
@@ -23,6 +24,7 @@ BELOW = {
     "training": {
         "_private",
         "checks",
+        "hyperparameters",
         "divergence",
         "seeds",
         "benchmarks",
@@ -39,6 +41,7 @@ BELOW = {
         "_private",
         "checks",
         "divergence",
+        "hyperparameters",
         "seeds",
         "terminal",
         "whole",
@@ -55,7 +58,7 @@ BELOW = {
     "options": set(),
     "orphans": set(),
     "terminal": set(),
-    "cli": {"options", "terminal", "report", "experiments", "forensics"},
+    "cli": {"addresses", "benchmarks", "options", "terminal", "report", "experiments", "forensics"},
 }
 # The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
 WINGS = {
@@ -69,7 +72,7 @@ WINGS = {
         {"hsf_network"},
         {"export"},
     ],
-    "experiments": [{"learners"}, {"runs"}, {"commands"}],
+    "experiments": [{"catalogue", "learners"}, {"asked"}, {"runs"}, {"commands"}],
 }
 # The one file that may name a library whose traps should stay in one place.
 ONLY = {

@@ -1,21 +1,6 @@
 """Experiments: learners, streams, and the commands that run them."""
 
-from avalanche_hsf.experiments.commands.compare import compare
-from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem, Setting
-from avalanche_hsf.experiments.runs.named import BENCHMARKS
-from avalanche_hsf.experiments.runs.record import Run, Runs
-from avalanche_hsf.experiments.runs.results import ResultsFile
-from avalanche_hsf.experiments.runs.run import run
+import lazy_loader
 
-__all__ = [
-    "BENCHMARKS",
-    "LEARNERS",
-    "Learner",
-    "Problem",
-    "ResultsFile",
-    "Run",
-    "Runs",
-    "Setting",
-    "compare",
-    "run",
-]
+# Imported when asked for: a wrong name is refused before torch and Avalanche, which take seconds.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

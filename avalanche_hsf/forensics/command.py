@@ -1,6 +1,7 @@
 """The commands of users' own models: `blame`, and `diagnose MODULE:NAME`.
 
-`blame` imports Avalanche only if the user's module does.
+`blame` imports Avalanche only if the user's module does. What is given is looked at before anything
+that takes long to import.
 """
 
 from __future__ import annotations
@@ -8,14 +9,13 @@ from __future__ import annotations
 import argparse
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avalanche_hsf.addresses import load
-from avalanche_hsf.forensics.blame import blame
-from avalanche_hsf.forensics.page import forensics_report
-from avalanche_hsf.forensics.run import RunFindings
-from avalanche_hsf.report import Report, circumstances
 from avalanche_hsf.whole import write_whole
+
+if TYPE_CHECKING:
+    from avalanche_hsf.report import Report
 
 
 def blame_checkpoints(chosen: argparse.Namespace) -> None:
@@ -29,6 +29,11 @@ def blame_checkpoints(chosen: argparse.Namespace) -> None:
     data = of_data()
     if data is None:
         raise ValueError(f"--data {chosen.data} returned nothing: return a DataLoader or x, y")
+    from avalanche_hsf.forensics.blame import blame
+    from avalanche_hsf.forensics.page import forensics_report
+    from avalanche_hsf.forensics.run import RunFindings
+    from avalanche_hsf.report import circumstances
+
     findings = blame(
         chosen.early,
         chosen.late,
@@ -49,14 +54,16 @@ def diagnose_function(chosen: argparse.Namespace) -> None:
     Raises:
         OSError, TypeError, ValueError: As `blame_checkpoints`.
     """
-    from avalanche_hsf.forensics.plugin import ForensicsPlugin
-
     function = load(chosen.run)
     if not callable(function) or "plugins" not in signature(function).parameters:
         raise ValueError(
             f"{chosen.run} must be a function that takes plugins=, a list to hand to the strategy "
             "that it trains"
         )
+    from avalanche_hsf.forensics.page import forensics_report
+    from avalanche_hsf.forensics.plugin import ForensicsPlugin
+    from avalanche_hsf.report import circumstances
+
     plugin = ForensicsPlugin(None)
     function(plugins=[plugin])
     if not plugin.recorder.models:

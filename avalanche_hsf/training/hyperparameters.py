@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from avalanche_hsf.hyperparameters import SETTABLE, check_hyperparameter, check_settings
 from avalanche_hsf.training import BetaSchedule, HSFStrategy, get_preset
-
-EPOCHS = "epochs"
-"""Epochs per task: an argument of a run, not of its configuration."""
-
-FACTORS: Mapping[str, tuple[float, ...]] = {
-    "beta": (0.1, 3),
-    "gamma": (0.1, 10),
-    "delta": (0.1, 10),
-    "lr": (0.2, 4),
-    EPOCHS: (1 / 3, 2),
-    "solver_steps": (0.5, 2),
-    "diffusion_scale": (0.1, 0.3),
-    "embedding_dim": (0.25, 4),
-    "latent_dim": (0.25, 2),
-}
-"""The hyperparameters that can be varied, with the default multiples of the preset's value."""
-
-LARGEST: Mapping[str, int] = {
-    EPOCHS: 10**6,
-    "solver_steps": 10**6,
-    "embedding_dim": 10**4,
-    "latent_dim": 10**4,
-}
-"""Of what counts something, and so must be whole; more is a slip, or fills the memory."""
 
 
 def values_of(name: str) -> dict[str, float]:
@@ -87,39 +63,18 @@ def arguments_for(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
             case "latent_dim":
                 model[key] = value
             case _:
-                names = ", ".join(name for name in FACTORS if name != EPOCHS)
-                raise ValueError(f"unknown hyperparameter {key!r}; choose from {names}")
+                check_hyperparameter(key, SETTABLE)
     return {**arguments, "model_options": model} if model else arguments
 
 
-def check_value(name: str, value: float) -> float:
-    """A value for a name in `FACTORS`: an int where it counts something.
-
-    Raises:
-        ValueError: It is not finite, or where it counts, not whole or above its entry in
-            `LARGEST`.
-
-    >>> check_value("latent_dim", 8.0)
-    8
-    """
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value}")
-    if name not in LARGEST:
-        return value
-    if name == EPOCHS and value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value:g}")
-    if value != int(value) or value > LARGEST[name]:
-        raise ValueError(f"{name} must be a whole number of at most {LARGEST[name]}, got {value:g}")
-    return int(value)
-
-
 def check_values(name: str, varied: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, as `check_value` gives them, if a preset takes them.
+    """The values, as `check_settings` gives them, if a preset takes them.
 
     Raises:
         TypeError, ValueError: It does not.
     """
-    checked = {key: check_value(key, value) for key, value in varied.items()}
+    get_preset(name)
+    checked = check_settings(varied)
     arguments = arguments_for(name, checked)
     try:
         HSFStrategy.from_preset(name, input_dim=3, evaluator=None, **arguments)

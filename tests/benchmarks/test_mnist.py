@@ -10,7 +10,8 @@ from avalanche.benchmarks.utils.data_loader import TaskBalancedDataLoader
 from torch.utils.data import ConcatDataset
 
 from avalanche_hsf.benchmarks import PermutedMNIST, SplitFMNIST, SplitMNIST
-from avalanche_hsf.benchmarks.idx import DATA_ROOT, check_files, images_of
+from avalanche_hsf.benchmarks.files import DATA_ROOT, check_files
+from avalanche_hsf.benchmarks.idx import images_of
 from avalanche_hsf.training.in_memory import _InMemoryLoader, in_memory
 
 ALL = [SplitMNIST, SplitFMNIST, PermutedMNIST]
@@ -180,7 +181,7 @@ def test_missing_files_are_named_with_the_cure(own_data, tmp_path):
 
 def test_the_default_folder_is_avalanches(monkeypatch, tmp_path):
     monkeypatch.delenv(DATA_ROOT, raising=False)
-    monkeypatch.setattr("avalanche_hsf.benchmarks.idx.default_dataset_location", tmp_path.joinpath)
+    monkeypatch.setattr("avalanche_hsf.benchmarks.files.dataset_location", tmp_path.joinpath)
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "fashionmnist" / "FashionMNIST")):
         SplitFMNIST()
 

@@ -8,8 +8,9 @@ import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, Runs, compare
+from avalanche_hsf.experiments.asked import expand
 from avalanche_hsf.experiments.commands.compare_report import frontier, tables
-from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, expand, tune
+from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, tune
 from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
 from avalanche_hsf.experiments.runs.doors import find_learner
 from avalanche_hsf.experiments.runs.engines import in_process
@@ -50,7 +51,10 @@ def test_every_preset_and_every_sound_strategy_has_a_name():
     assert {f"hsf-{name}" for name in PRESETS} <= set(LEARNERS)
     for strategy in ("naive", "replay", "ewc", "online-ewc", "mas", "rwalk", "agem", "gem"):
         assert {f"mlp-{strategy}", f"mlp-task-{strategy}"} <= set(GROUPS["peers"])
-    assert expand(["mlp-naive", "presets", "mlp-naive"]) == ["mlp-naive", *GROUPS["presets"]]
+    assert expand(["mlp-naive", "presets", "mlp-naive"], GROUPS) == [
+        "mlp-naive",
+        *GROUPS["presets"],
+    ]
 
 
 @pytest.mark.parametrize(

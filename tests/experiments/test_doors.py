@@ -240,7 +240,7 @@ def test_a_learner_that_fails_loses_nothing_and_is_named(module, capsys):
 
 
 def test_a_method_is_one_file(tmp_path, monkeypatch):
-    """What CONTRIBUTING.md says: a file with LEARNERS, and nothing else."""
+    """What CONTRIBUTING.md says: a file with LEARNERS; its names are taken over by a program."""
     (tmp_path / "sgd.py").write_text(METHOD)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     found = find_methods()

@@ -1,15 +1,22 @@
 """The command sweep: what it changes, and that nothing else changes."""
 
 import json
+from contextlib import suppress
 
 import pytest
 import torch
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import ResultsFile, run
-from avalanche_hsf.experiments.commands.sweep import everything, variations
+from avalanche_hsf.experiments.commands.variations import everything
+from avalanche_hsf.experiments.commands.variations import variations as variations_of
+from avalanche_hsf.hyperparameters import FACTORS, LEAST, POSITIVE, SETTABLE, check_value
 from avalanche_hsf.training import PRESETS, HSFStrategy
-from avalanche_hsf.training.hyperparameters import FACTORS, arguments_for, values_of
+from avalanche_hsf.training.hyperparameters import arguments_for, values_of
+
+
+def variations(preset, vary, **given):
+    return variations_of(preset, values_of(preset), vary, **given)
 
 
 def labels(preset, vary):
@@ -45,6 +52,32 @@ def test_values_given_and_multiples_of_the_presets_own():
     }
     epochs = variations("paper", {"epochs": ()}, latent_dim=24, epochs=300)
     assert [each.epochs for each in epochs] == [300, 100, 600]
+
+
+def test_multiples_of_a_latent_of_width_2_can_be_built():
+    widths = variations("paper", {"latent_dim": ()}, latent_dim=2, epochs=300)
+    assert [dict(each.varied) for each in widths] == [{}, {"latent_dim": 4}]
+
+
+@pytest.mark.parametrize("name", SETTABLE)
+def test_the_range_of_a_hyperparameter_is_the_models(name):
+    """What is refused before torch is imported is what could not be built, and no more."""
+
+    def build(value):
+        given = arguments_for("paper", {name: value})
+        HSFStrategy.from_preset("paper", input_dim=3, evaluator=None, **given)
+
+    accepted = []
+    for value in (-1, 0, 1e-3) if name not in LEAST else (-1, 0, 1, 2):
+        with suppress(ValueError):
+            build(value)
+            accepted.append(value)
+    least = LEAST.get(name, 1e-3 if name in POSITIVE else 0)
+    assert min(accepted) == least == check_value(name, least)
+    below = [value for value in (-1, 0, 1) if value < least]
+    for value in below:
+        with pytest.raises(ValueError, match=name):
+            check_value(name, value)
 
 
 @pytest.mark.parametrize("name", FACTORS)
@@ -90,7 +123,7 @@ def test_a_value_that_is_the_presets_own_changes_nothing():
 @pytest.mark.usefixtures("small_runs")
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_a_preset_has(preset):
-    chosen = variations(preset, everything(preset), latent_dim=24, epochs=300)
+    chosen = variations(preset, everything(values_of(preset)), latent_dim=24, epochs=300)
     assert len({each.label for each in chosen}) == len(chosen) > 5
     for each in chosen:
         HSFStrategy.from_preset(
@@ -126,7 +159,7 @@ def test_the_command(tmp_path, capsys):
         (["--preset", "isolated", "--vary", "gamma"], "isolated has no gamma of its own"),
         (["--preset", "isolated", "--vary", "loss-terms"], "isolated has no weight of a loss"),
         (["--vary", "loss-terms=1,2"], "loss-terms takes no values"),
-        (["--vary", "beta=-1"], "scale of beta must be"),
+        (["--vary", "beta=-1"], "beta must be a finite number of at least 0, got -1.0"),
         (["--vary", "beta="], "must be NAME or NAME=A,B,... with numbers, got 'beta='"),
         (
             ["--vary", "latent_dim=2.9"],

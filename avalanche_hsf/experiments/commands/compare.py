@@ -10,10 +10,10 @@ from pathlib import Path
 from avalanche.benchmarks import CLScenario
 from torch import nn
 
+from avalanche_hsf.experiments.asked import TUNING_SEED
 from avalanche_hsf.experiments.commands.compare_report import compare_report
 from avalanche_hsf.experiments.commands.comparison import (
     SEEDS,
-    TUNING_SEED,
     Comparison,
     Learners,
     tune,

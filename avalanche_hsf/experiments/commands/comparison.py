@@ -7,8 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from avalanche_hsf.benchmarks.idx import check_files
+from avalanche_hsf.benchmarks.files import check_files
 from avalanche_hsf.checks import check_int
+from avalanche_hsf.experiments.asked import (
+    TUNING_SEED,
+    check_seeds,
+    check_targets,
+    expand,
+    members,
+)
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.learners.base import REGULARIZED
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem
@@ -16,10 +23,7 @@ from avalanche_hsf.experiments.runs.jobs import Engine, Job, make
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    group: tuple(name for name, learner in LEARNERS.items() if learner.group == group)
-    for group in ("presets", "frontier", "peers", "networks", "class-incremental")
-}
+GROUPS: Mapping[str, tuple[str, ...]] = members(LEARNERS)
 """Names that stand for several learners."""
 
 OF_AUTOENCODERS = ("hsf-isolated", "presets", "peers")
@@ -27,7 +31,6 @@ OF_NETWORKS = ("hn-isolated", "networks")
 UNTOLD = ("ids-hsf", *(name for name in GROUPS["networks"] if not LEARNERS[name].ours))
 """Ours infers the task, the others do without; ours of `networks` want to be told."""
 SEEDS = (1, 2, 3, 4, 5)
-TUNING_SEED = 100
 
 Learners = Mapping[str, Named] | Sequence[str]
 """Names, groups and addresses; or by the name in tables a name, an address, a function that builds
@@ -75,15 +78,7 @@ class Comparison:
         named = _named(learners)
         builders = {name: find_learner(learner) for name, learner in named.items()}
         check_fit(problem, builders)
-        if tuning_seed in seeds:
-            raise ValueError(
-                f"the tuning seed {tuning_seed} is among the seeds: what is reported must be "
-                "measured with others"
-            )
-        if not seeds:
-            raise ValueError("seeds must hold at least one seed, got none")
-        for seed in (*seeds, tuning_seed):
-            check_int("a seed", seed, at_least=0)
+        check_seeds(seeds, tuning_seed)
         epochs = problem.epochs if epochs is None else check_int("epochs", epochs, at_least=1)
         job = Job(
             benchmark,
@@ -110,15 +105,6 @@ class Comparison:
         )
 
 
-def expand(names: Sequence[str]) -> list[str]:
-    """Learners from names of learners and groups, each once, in order.
-
-    >>> expand(["hsf-isolated", "presets"])
-    ['hsf-isolated', 'hsf-paper', 'hsf-repaired', 'hsf-compact']
-    """
-    return list(dict.fromkeys(name for group in names for name in GROUPS.get(group, (group,))))
-
-
 def _named(learners: Learners) -> dict[str, Named]:
     if isinstance(learners, Mapping):
         return dict(learners)
@@ -127,7 +113,7 @@ def _named(learners: Learners) -> dict[str, Named]:
             "learners must be a list of names, or a mapping from names to learners, got "
             f"{learners!r}"
         )
-    return {name: name for name in expand(learners)}
+    return {name: name for name in expand(learners, GROUPS)}
 
 
 def check_fit(problem: Problem, learners: Mapping[str, Learner]) -> None:
@@ -139,13 +125,7 @@ def check_fit(problem: Problem, learners: Mapping[str, Learner]) -> None:
     """
     if not learners:
         raise ValueError("learners must name at least one learner, got none")
-    for name, learner in learners.items():
-        if learner.autoencodes and not problem.latent_dim:
-            fitting = [n for n, candidate in LEARNERS.items() if not candidate.autoencodes]
-            raise ValueError(
-                f"{name} builds an autoencoder, but on {problem.name} the target is not the input; "
-                f"choose from {', '.join(fitting)}"
-            )
+    check_targets(problem, learners, LEARNERS)
     for name in problem.data:
         check_files(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from avalanche_hsf.experiments.commands import diagnose_learner, diagnose_preset
+from avalanche_hsf.experiments.commands.beforehand import check_together
 from avalanche_hsf.experiments.commands.comparison import Comparison
 from avalanche_hsf.experiments.runs.jobs import Engine, Job
 from avalanche_hsf.experiments.runs.results import ResultsFile
@@ -13,12 +14,9 @@ from avalanche_hsf.report import Report
 
 def check(options: argparse.Namespace) -> list[Job] | Comparison:
     """What was asked for; raises TypeError or ValueError, before anything runs."""
+    check_together(options)
     if options.learner is None:
-        if options.network is not None:
-            raise ValueError("--network needs --learner: a preset has a network of its own")
         return diagnose_preset.check(options)
-    if options.preset is not None or options.set:
-        raise ValueError("--preset and --set do not go with --learner")
     return diagnose_learner.check(options)
 
 

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
+from avalanche_hsf.experiments.asked import check_one
 from avalanche_hsf.experiments.commands.comparison import Comparison, tune
 from avalanche_hsf.experiments.commands.headline import count
 from avalanche_hsf.experiments.learners import Learner, Problem
@@ -28,13 +29,7 @@ def check(options: argparse.Namespace) -> Comparison:
         network=options.network,
         epochs=options.epochs,
     )
-    if len(comparison.learners) > 1:
-        raise ValueError(
-            f"{options.learner} is a group: name one of {', '.join(comparison.learners)}"
-        )
-    (name,) = comparison.learners
-    if comparison.learners[name].jointly:
-        raise ValueError(f"{name} trains on all tasks at once: it has nothing to forget")
+    check_one(options.learner, comparison.learners)
     return comparison
 
 

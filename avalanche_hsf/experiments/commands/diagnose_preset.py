@@ -22,6 +22,7 @@ from avalanche_hsf.analysis import (
     loss_on,
     sharpness,
 )
+from avalanche_hsf.experiments.commands.beforehand import DIAGNOSED
 from avalanche_hsf.experiments.commands.comparison import check_fit
 from avalanche_hsf.experiments.commands.diagnose_report import diagnose_report, name_of
 from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
@@ -35,8 +36,8 @@ from avalanche_hsf.models import HypernetSDEFlow, HyperNetwork
 from avalanche_hsf.report import Report
 from avalanche_hsf.training.hyperparameters import check_values
 
-PRESET, EPOCHS = "paper", 300
-"""What is diagnosed, and for how many epochs per task, unless something else is said."""
+EPOCHS = 300
+"""Per task, unless something else is said."""
 
 N_POINTS = 30
 """Measurements per experience of what is watched over training."""
@@ -44,7 +45,7 @@ N_POINTS = 30
 
 def check(options: argparse.Namespace) -> list[Job]:
     """The runs of the preset and of the paper's MLP; raises TypeError or ValueError."""
-    preset, epochs = options.preset or PRESET, options.epochs or EPOCHS
+    preset, epochs = options.preset or DIAGNOSED, options.epochs or EPOCHS
     varied = check_values(preset, dict(options.set or ()))
     name = f"hsf-{preset}"
     check_fit(find_problem(options.benchmark), {name: LEARNERS[name]})

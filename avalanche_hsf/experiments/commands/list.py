@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from textwrap import fill
 
 from tabulate import tabulate
 
-from avalanche_hsf import evaluation
-from avalanche_hsf.experiments.commands.comparison import GROUPS
-from avalanche_hsf.experiments.learners import LEARNERS
-from avalanche_hsf.experiments.runs.named import BENCHMARKS
-from avalanche_hsf.training import PRESETS
+from avalanche_hsf.experiments.asked import members
+from avalanche_hsf.experiments.catalogue import catalogue
 
 WIDTH = 100
 """Columns of a terminal."""
@@ -19,14 +15,13 @@ WIDTH = 100
 
 def names() -> dict[str, dict[str, str]]:
     """A line about each benchmark, learner, group of learners, preset and metric, by its name."""
-    public = {name: getattr(evaluation, name) for name in evaluation.__all__}
-    metrics = {name: thing for name, thing in public.items() if hasattr(thing, "__name__")}
+    known = catalogue()
     return {
-        "benchmarks": {name: problem.about for name, problem in BENCHMARKS.items()},
-        "learners": {name: learner.about for name, learner in LEARNERS.items()},
-        "groups": {group: ", ".join(members) for group, members in GROUPS.items()},
-        "presets": {name: preset.source for name, preset in PRESETS.items()},
-        "metrics": {name: _first_line(metric) for name, metric in metrics.items()},
+        "benchmarks": {name: problem.about for name, problem in known.benchmarks.items()},
+        "learners": {name: learner.about for name, learner in known.learners.items()},
+        "groups": {group: ", ".join(names) for group, names in members(known.learners).items()},
+        "presets": {name: preset.source for name, preset in known.presets.items()},
+        "metrics": dict(known.metrics),
     }
 
 
@@ -47,7 +42,3 @@ def _table(lines: dict[str, str]) -> str:
     width = WIDTH - max(map(len, lines)) - 2
     rows = [(name, fill(line, width, break_on_hyphens=False)) for name, line in lines.items()]
     return tabulate(rows, headers=["name", "about"])
-
-
-def _first_line(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").split("\n")[0]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 
 from matplotlib.figure import Figure
 
 from avalanche_hsf.experiments.commands import headline
 from avalanche_hsf.experiments.commands.comparison import check_fit
+from avalanche_hsf.experiments.commands.variations import everything, variations
 from avalanche_hsf.experiments.learners import LEARNERS
 from avalanche_hsf.experiments.runs.doors import find_problem
 from avalanche_hsf.experiments.runs.groups import finite, p_against, seeds_of
@@ -19,17 +19,7 @@ from avalanche_hsf.experiments.runs.record import Run, Runs
 from avalanche_hsf.experiments.runs.results import ResultsFile
 from avalanche_hsf.report import Report, Table, bounded, interval, plot_variations
 from avalanche_hsf.training import get_preset
-from avalanche_hsf.training.hyperparameters import (
-    EPOCHS,
-    FACTORS,
-    LARGEST,
-    check_value,
-    check_values,
-    values_of,
-)
-
-LOSS_TERMS = "loss-terms"
-"""The name of the paper's debugging experiments, section 3.3, among what can be varied."""
+from avalanche_hsf.training.hyperparameters import check_values, values_of
 
 NOTES = (
     "just learned: mean of R[j, j] over tasks j; forgetting: mean of R[last, j] - R[j, j], where "
@@ -39,83 +29,17 @@ NOTES = (
 )
 """What the columns of the table are."""
 
-UNCHANGED = "as it is"
-_WEIGHTS = {"beta": "nll", "gamma": "replay", "delta": "sep"}
-_OF_EVERY_RUN = (EPOCHS, "latent_dim")
-
-
-@dataclass(frozen=True)
-class Variation:
-    """A preset with something changed.
-
-    Attributes:
-        label: What was changed, in words.
-        varied: Values of hyperparameters, see `arguments_for`.
-        epochs: Epochs per task.
-    """
-
-    label: str
-    varied: Mapping[str, float]
-    epochs: int
-
-
-def everything(preset: str) -> dict[str, Sequence[float]]:
-    """What `variations` can vary of a preset without being given values."""
-    values = values_of(preset)
-    terms = [LOSS_TERMS] if _WEIGHTS.keys() & values.keys() else []
-    return dict.fromkeys([*terms, *(n for n in FACTORS if n in values or n in _OF_EVERY_RUN)], ())
-
-
-def variations(
-    preset: str, vary: Mapping[str, Sequence[float]], *, latent_dim: int, epochs: int
-) -> list[Variation]:
-    """The preset as it is, then each change of it.
-
-    Args:
-        preset: A name in `PRESETS`.
-        vary: The values to try, by `LOSS_TERMS` or a name in `FACTORS`. An empty list stands for
-            multiples of the preset's value; for `LOSS_TERMS` it must be empty.
-        latent_dim: Latent width unless it is varied.
-        epochs: Epochs per task unless they are varied.
-
-    Raises:
-        ValueError: A name is unknown, `LOSS_TERMS` has values, no values are given for what the
-            preset lacks, one is not finite or not whole where it must be, or the preset has no loss
-            terms to leave out.
-    """
-    defaults = {**values_of(preset), EPOCHS: epochs, "latent_dim": latent_dim}
-    changes = {UNCHANGED: Variation(UNCHANGED, {}, epochs)}
-    for name, values in vary.items():
-        if name == LOSS_TERMS:
-            if values:
-                raise ValueError(f"{LOSS_TERMS} takes no values, got {list(values)}")
-            for label, varied in _loss_terms(preset, defaults).items():
-                changes[label] = Variation(label, varied, epochs)
-            continue
-        if name not in FACTORS:
-            names = ", ".join([LOSS_TERMS, *FACTORS])
-            raise ValueError(f"unknown hyperparameter {name!r}; choose from {names}")
-        if not values and name not in defaults:
-            raise ValueError(f"{preset} has no {name} of its own: give values, {name}=A,B,...")
-        for value in values or _multiples(name, defaults[name]):
-            value = check_value(name, value)
-            label = f"{name} {value:g}"
-            if name == EPOCHS:
-                changes[label] = Variation(label, {}, int(value))
-            elif value != defaults.get(name):
-                changes[label] = Variation(label, {name: value}, epochs)
-    return list(changes.values())
-
 
 def check(options: argparse.Namespace) -> list[tuple[str, Job]]:
     """Every run with the label of its variation; raises TypeError or ValueError."""
     get_preset(options.preset)
     problem, learner = find_problem(options.benchmark), f"hsf-{options.preset}"
     check_fit(problem, {learner: LEARNERS[learner]})
-    vary = dict(options.vary or everything(options.preset))
+    values = values_of(options.preset)
+    vary = dict(options.vary or everything(values))
     given = {"latent_dim": problem.latent_dim, "epochs": options.epochs}
     labelled = []
-    for variation in variations(options.preset, vary, **given):
+    for variation in variations(options.preset, values, vary, **given):
         check_values(options.preset, variation.varied)
         configuration = {"varied": dict(variation.varied)} if variation.varied else {}
         labelled += [
@@ -197,30 +121,6 @@ def figures(preset: str, by_label: Mapping[str, Sequence[Run]], n_seeds: int) ->
         f"{headline.count(n_seeds, 'seed')}"
     )
     return {"sweep.png": plot_variations(matrices, title=title)}
-
-
-def _multiples(name: str, value: float) -> list[float]:
-    """The values that are tried of a hyperparameter for which none are given."""
-    multiples = [float(f"{value * factor:.6g}") for factor in FACTORS[name]]
-    return [max(round(value), 1) for value in multiples] if name in LARGEST else multiples
-
-
-def _loss_terms(preset: str, values: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """The paper's debugging experiments and each term alone beside recon, as far as it has them."""
-    weights = [name for name in _WEIGHTS if name in values]
-    if not weights:
-        raise ValueError(f"{preset} has no weight of a loss term above 0, so no {LOSS_TERMS}")
-    experiments = {"recon alone": dict.fromkeys(weights, 0.0)}
-    for weight in weights:
-        others = [name for name in weights if name != weight]
-        experiments[f"recon + {_WEIGHTS[weight]}"] = dict.fromkeys(others, 0.0)
-        if len(weights) > 2:
-            experiments[f"without {_WEIGHTS[weight]}"] = {weight: 0.0}
-    penalties = [name for name in ("gamma", "delta") if name in values]
-    for factor in (2, 5, 10) if penalties else ():
-        label = f"{' and '.join(_WEIGHTS[name] for name in penalties)} x {factor}"
-        experiments[label] = {name: factor * values[name] for name in penalties}
-    return experiments
 
 
 def _just_learned(run: Run) -> float:

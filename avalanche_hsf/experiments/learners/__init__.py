@@ -1,26 +1,6 @@
 """Learners: what a comparison can train."""
 
-from __future__ import annotations
+import lazy_loader
 
-from importlib import import_module
-from pkgutil import iter_modules
-
-from avalanche_hsf.experiments.learners import methods
-from avalanche_hsf.experiments.learners.base import Learner, Problem, Setting
-from avalanche_hsf.experiments.learners.unsound import UNSOUND
-
-__all__ = ["LEARNERS", "UNSOUND", "Learner", "Problem", "Setting", "find_methods"]
-
-
-def find_methods() -> dict[str, Learner]:
-    """The learners of every file in `methods`, by name."""
-    names = sorted(module.name for module in iter_modules(methods.__path__))
-    modules = [import_module(f"{methods.__name__}.{name}") for name in names]
-    return {name: learner for module in modules for name, learner in module.LEARNERS.items()}
-
-
-LEARNERS: dict[str, Learner] = find_methods()
-"""hsf-*: a Hypernet-SDE-Flow; mlp-*: an MLP autoencoder, mlp-task-*: one that is told the task;
-hn-*: the stream's network in a `TaskConditional`; ids-*: the same, the task inferred; net-*: that
-network with a head for each task that is told.
-See `Learner.about`."""
+# Imported when asked for: which strategies are not compared is told without Avalanche.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,9 +11,10 @@ from typing import Any
 from avalanche.benchmarks import CLScenario
 from torch import nn
 
-from avalanche_hsf.addresses import is_address, load, nearest
+from avalanche_hsf.addresses import is_address, load
 from avalanche_hsf.checks import check_int
-from avalanche_hsf.experiments.learners import LEARNERS, UNSOUND, Learner, Problem
+from avalanche_hsf.experiments.asked import check_benchmark, check_learner, not_a_maker
+from avalanche_hsf.experiments.learners import LEARNERS, Learner, Problem
 from avalanche_hsf.experiments.learners.base import RATES
 from avalanche_hsf.experiments.runs.canonical import canonical
 from avalanche_hsf.experiments.runs.named import BENCHMARKS
@@ -55,10 +56,7 @@ def find_problem(
     make_network, make_loss = _loaded(network), _loaded(criterion)
     for what, make in (("network", make_network), ("criterion", make_loss)):
         if make is not None and (not callable(make) or isinstance(make, nn.Module)):
-            raise TypeError(
-                f"{what} must be a function that makes a new one for each run, or its address "
-                f"module:name, got {label_of(make)}"
-            )
+            raise not_a_maker(what, label_of(make))
     problem = _problem(benchmark, make_network, make_loss)
     changes: dict[str, Any] = measured_by(make_loss) if make_loss else {}
     if make_network is not None:
@@ -72,11 +70,7 @@ def find_problem(
 def _problem(benchmark: Named, make_network: Any, make_loss: Any) -> Problem:
     thing = _loaded(benchmark)
     if isinstance(thing, str):
-        if thing not in BENCHMARKS:
-            raise ValueError(
-                f"unknown benchmark {thing!r}{nearest(thing, BENCHMARKS)}; choose from "
-                f"{', '.join(BENCHMARKS)}, or give module:name"
-            )
+        check_benchmark(thing, BENCHMARKS)
         return BENCHMARKS[thing]
     if isinstance(thing, Problem):
         return thing
@@ -114,13 +108,7 @@ def find_learner(learner: Named) -> Learner:
     if isinstance(thing, Learner):
         return thing
     if isinstance(thing, str):
-        if thing in UNSOUND:
-            raise ValueError(f"{thing} is not compared: Avalanche {UNSOUND[thing]}")
-        if thing not in LEARNERS:
-            raise ValueError(
-                f"unknown learner {thing!r}{nearest(thing, LEARNERS)}; choose from "
-                f"{', '.join(LEARNERS)}, or give module:name"
-            )
+        check_learner(thing, LEARNERS)
         return LEARNERS[thing]
     if not callable(thing):
         raise TypeError(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from avalanche_hsf.benchmarks.idx import check_files, data_at
+from avalanche_hsf.benchmarks.files import check_files
 from avalanche_hsf.experiments.runs.doors import Named, find_problem
-
-__all__ = ["data_at", "download"]
 
 
 def download(benchmark: Named) -> None:

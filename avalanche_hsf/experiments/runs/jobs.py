@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from avalanche_hsf.addresses import load
-from avalanche_hsf.benchmarks.idx import DATA_ROOT, data_at
+from avalanche_hsf.benchmarks.files import DATA_ROOT, data_at
 from avalanche_hsf.experiments.runs.digest import digest_of
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.progress import counted, say, say_unless_bars

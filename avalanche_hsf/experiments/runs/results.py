@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,10 +15,11 @@ from filelock import FileLock, Timeout
 from avalanche_hsf import __version__
 from avalanche_hsf.checks import check_non_negative
 from avalanche_hsf.experiments.runs.elsewhere import Elsewhere
+from avalanche_hsf.experiments.runs.place import FILE, lock_of, make_place
 from avalanche_hsf.experiments.runs.record import Key, Run
 from avalanche_hsf.experiments.runs.text import runs_of_text, text_of_runs
 from avalanche_hsf.experiments.runs.unfinished import UnfinishedRuns
-from avalanche_hsf.whole import check_replaceable, write_whole
+from avalanche_hsf.whole import write_whole
 
 CHECKPOINT_EVERY = 60.0
 """Default seconds between the checkpoints of a run."""
@@ -62,18 +62,13 @@ class ResultsFile:
         self._fresh = fresh
         self._in_memory = out is None
         self.folder = Path(out or ".")
-        self.path = self.folder / "results.json"
+        self.path = self.folder / FILE
         self._elsewhere = Elsewhere(self.path.name)
         self.unfinished: UnfinishedRuns | None = None
         if out is None:
             return
         self.unfinished = UnfinishedRuns(self.folder / "checkpoints", checkpoint_every)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        check_replaceable(self.path)
-        check_replaceable(self._lock)
-        for folder in {self.folder, self.path.resolve().parent}:
-            with tempfile.NamedTemporaryFile(dir=folder):
-                pass
+        make_place(self.folder)
         if fresh:
             self.unfinished.forget()
         elif self.path.exists():
@@ -139,13 +134,8 @@ class ResultsFile:
             print(text_of_runs(self.runs, self.versions), file=sys.stderr)
         return path
 
-    @property
-    def _lock(self) -> Path:
-        """Beside the file itself, so that it is one for all links to it."""
-        return self.path.resolve().with_suffix(".lock")
-
     def _write(self) -> None:
-        with _locked(self._lock, patience=1.0 if self.is_misplaced else PATIENCE):
+        with _locked(lock_of(self.path), patience=1.0 if self.is_misplaced else PATIENCE):
             others = self._read() if self.path.exists() and not self._fresh else []
             # Sorted, so that the file does not depend on which run was finished first.
             runs = sorted(_merged(others, self.runs), key=_place)
