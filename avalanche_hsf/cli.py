@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _carry_out(words: list[str]) -> int:
     parser, commands = _parsers()
     chosen = parser.parse_args(_with_config(words, commands))
+    chosen.words = words
     chosen.typed = shlex.join(["avalanche-hsf", *words])
     return int(chosen.carry_out(chosen))
 
@@ -155,6 +156,9 @@ def _diagnose(chosen: argparse.Namespace) -> int:
         return _run(chosen)
     with _refusals(chosen):
         check_address(chosen.run)
+    given = {word.partition("=")[0] for word in chosen.words if word.startswith("--")}
+    if ignored := sorted(given - {"--out", "--config"}):
+        chosen.parser.error(f"{', '.join(ignored)} would be ignored with {chosen.run}")
     _quiet()
     from avalanche_hsf.forensics.command import diagnose_function
 

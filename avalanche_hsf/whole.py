@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,17 @@ def remove_parts(folder: Path, pattern: str) -> None:
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > OLD:
                 part.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Makes the folder of a file, and raises OSError if it could not be written there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_replaceable(path)
+        with tempfile.NamedTemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def check_replaceable(path: Path) -> None:

@@ -91,7 +91,7 @@ def _errors(model: nn.Module, minibatches: list[Minibatch], criterion: Criterion
     total, n = 0.0, 0
     for minibatch in minibatches:
         output, y = forward(model, minibatch)
-        chosen = _or_default(criterion, y)
+        chosen = or_default(criterion, y)
         mean = mean_loss(chosen, output, y).double().cpu()
         total, n = total + float(mean) * n_rows(y), n + n_rows(y)
         of_samples = _by_sample(chosen, output, y)
@@ -120,7 +120,7 @@ def _by_sample(criterion: Criterion, output: Any, y: Any) -> Tensor | None:
 
 def mean_loss(criterion: Criterion | None, output: Any, y: Any) -> Tensor:
     """The mean criterion of an output and y; the cross entropy, if none is given."""
-    criterion = _or_default(criterion, y)
+    criterion = or_default(criterion, y)
     loss = criterion(output, y)
     return loss / n_rows(y) if getattr(criterion, "reduction", "") == "sum" else loss.mean()
 
@@ -130,7 +130,8 @@ def _is_near(a: Tensor, b: Tensor) -> bool:
     return bool(torch.allclose(a, b, rtol=1e-4, atol=1e-12, equal_nan=True))
 
 
-def _or_default(criterion: Criterion | None, y: Any) -> Criterion:
+def or_default(criterion: Criterion | None, y: Any) -> Criterion:
+    """The cross entropy, if none is given; raises ValueError for targets that are no classes."""
     if criterion is not None:
         return criterion
     if not isinstance(y, Tensor) or y.is_floating_point():

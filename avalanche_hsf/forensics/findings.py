@@ -6,10 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.analysis import (
@@ -27,8 +25,10 @@ from avalanche_hsf.analysis import (
 )
 from avalanche_hsf.analysis.components import Components, is_in
 from avalanche_hsf.analysis.data import Data, Minibatch, minibatches_of, spread_over
-from avalanche_hsf.analysis.errors import Criterion, forward
+from avalanche_hsf.analysis.errors import Criterion
+from avalanche_hsf.forensics.head import are_classes, find_head, inputs_of, pass_of
 from avalanche_hsf.forensics.layers import attribute_to_layers
+from avalanche_hsf.forensics.padding import without_padding
 from avalanche_hsf.forensics.parts import (
     STATISTICS,
     choose_components,
@@ -61,6 +61,7 @@ class TaskFindings:
         labels: What a reader is shown in place of such a path, "0 (Linear)" for "0".
         line: The error on the straight line between the two states; empty if there is none.
         sharpness: Largest eigenvalue of the Hessian of the task's loss, before and after.
+        is_dead: Whether the head is now given the same for every sample.
         unknown: What could not be measured, and why, a line each.
         over: What standard errors are over: "samples" of the task, or "seeds".
         layers: Of the same forgetting, to the layers of the task's network, where a hypernetwork
@@ -79,6 +80,7 @@ class TaskFindings:
     labels: dict[str, str] = field(default_factory=dict)
     line: list[tuple[float, float]] = field(default_factory=list)
     sharpness: tuple[float, float] | None = None
+    is_dead: bool = False
     unknown: list[str] = field(default_factory=list)
     over: str = "samples"
     layers: Attribution | None = None
@@ -116,6 +118,7 @@ def examine(
     """
     data = minibatches_of(data)  # read once
     parts = find_components(early, components) if components else choose_components(early)
+    criterion = without_padding(early, criterion)
     error = errors_on(data, criterion)
     attribution = attribute_forgetting(early, late, error, components=parts, seed=seed)
     minibatch = spread_over(data, N_PROBED)
@@ -129,9 +132,9 @@ def examine(
             return otherwise
 
     hits = [tried("accuracy", partial(_hits, model, data), None) for model in (early, late)]
-    head = tried("head", lambda: _head(early, minibatch), None)
+    head = tried("head", lambda: find_head(early, minibatch), None)
     features = [
-        tried("features", partial(_inputs, model, head, minibatch), None) if head else None
+        tried("features", partial(inputs_of, model, head, minibatch), None) if head else None
         for model in (early, late)
     ]
     loss = loss_on(data, criterion, n_samples=128)
@@ -145,11 +148,8 @@ def examine(
         feature_change=tried("features", lambda: _change(*features), math.nan),
         changes=changes,
         labels={name: label_of(early, name) for name in changes},
-        line=tried(
-            "barrier",
-            lambda: loss_on_line(early, late, lambda model: float(error(model).mean())),
-            [],
-        ),
+        is_dead=features[1] is not None and bool((features[1] == features[1][:1]).all()),
+        line=tried("barrier", lambda: _line(early, late, error), []),
         sharpness=tried("sharpness", lambda: (_sharp(early, loss), _sharp(late, loss)), None),
         layers=tried(
             "layers of the task's network",
@@ -161,19 +161,29 @@ def examine(
     )
 
 
+def _line(
+    early: nn.Module, late: nn.Module, error: Callable[[nn.Module], Tensor]
+) -> list[tuple[float, float]]:
+    states = early.state_dict(), late.state_dict()
+    if states[0].keys() != states[1].keys():
+        raise ValueError("there is none between the two states, since the model has grown")
+    return loss_on_line(early, late, lambda model: float(error(model).mean()))
+
+
 def _kinds(
     early: nn.Module, late: nn.Module, parts: Mapping[str, Sequence[str]], head: str | None
 ) -> dict[str, str]:
-    statistics = running_statistics(early)
+    statistics, parameters = running_statistics(early), dict(early.named_parameters())
     kinds = {}
     for component, names in parts.items():
         moved = moved_tensors(early, late, names)
+        trained = [name for name in moved if name in parameters]
         kinds[component] = "layer"
         if moved and set(moved) <= statistics:
             kinds[component] = STATISTICS
         elif moved and all(is_embedding(early, name) for name in moved):
             kinds[component] = "embeddings"
-        elif moved and head and all(is_in(name, [head]) for name in moved):
+        elif trained and head and all(is_in(name, [head]) for name in trained):
             kinds[component] = "head"
     return kinds
 
@@ -185,8 +195,8 @@ def _hits(model: nn.Module, data: Data) -> Tensor | None:
         return (output.argmax(dim=1) != y).double()
 
     minibatch = spread_over(data, 1)
-    output, y = _forward(model, minibatch)
-    if not _are_classes(output, y):
+    output, y = pass_of(model, minibatch)
+    if not are_classes(output, y):
         return None
     return 1 - errors_on(data, wrong)(model)
 
@@ -197,16 +207,6 @@ def accuracy_on(model: nn.Module, data: Data) -> float:
     return math.nan if hits is None else float(100 * hits.mean())
 
 
-def _are_classes(output: Any, y: Any) -> bool:
-    return (
-        isinstance(output, Tensor)
-        and isinstance(y, Tensor)
-        and not y.is_floating_point()
-        and y.dim() == 1
-        and output.dim() == 2
-    )
-
-
 def _accuracy(hits: Sequence[Tensor | None]) -> dict[str, Any]:
     before, after = hits
     if before is None or after is None:
@@ -215,45 +215,6 @@ def _accuracy(hits: Sequence[Tensor | None]) -> dict[str, Any]:
     error = float(lost.std() / len(lost) ** 0.5) if len(lost) > 1 else math.nan
     means = float(100 * before.mean()), float(100 * after.mean())
     return {"accuracy": means, "accuracy_error": 100 * error}
-
-
-@torch.no_grad()
-def _forward(model: nn.Module, minibatch: Minibatch) -> tuple[Any, Any]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return forward(model.eval(), minibatch)
-
-
-def _head(model: nn.Module, minibatch: Minibatch) -> str | None:
-    """The layer with weights that ran last, if its output is the model's."""
-    output, y = _forward(model, minibatch)
-    if not _are_classes(output, y):
-        return None
-    ran = outputs_of(model, lambda m: _forward(m, minibatch))
-    own = {
-        name
-        for name, module in model.named_modules()
-        if any(True for _ in chain(module.parameters(recurse=False), module.buffers(recurse=False)))
-    }
-    last = [name for name in ran if name in own][-1:]
-    return last[0] if last else None
-
-
-def _inputs(model: nn.Module, layer: str, minibatch: Minibatch) -> Tensor:
-    """What a layer is given."""
-    seen: list[Tensor] = []
-
-    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        seen[:] = [part.detach() for part in inputs if isinstance(part, Tensor)][:1]
-
-    handle = model.get_submodule(layer).register_forward_pre_hook(hook)
-    try:
-        _forward(model, minibatch)
-    finally:
-        handle.remove()
-    if not seen or len(seen[0]) != len(minibatch[1]):
-        raise ValueError(f"{layer} is not given a row for each sample")
-    return seen[0]
 
 
 def _probed(features: Sequence[Tensor | None], y: Any, seed: int) -> tuple[float, float] | None:
@@ -278,7 +239,7 @@ def _change(before: Tensor | None, after: Tensor | None) -> float:
 
 
 def _changes(early: nn.Module, late: nn.Module, minibatch: Minibatch) -> dict[str, float]:
-    before, after = (outputs_of(m, lambda m: _forward(m, minibatch)) for m in (early, late))
+    before, after = (outputs_of(m, lambda m: pass_of(m, minibatch)) for m in (early, late))
     n = len(minibatch[1])
     return {
         name: 1 - linear_cka(before[name], after[name])

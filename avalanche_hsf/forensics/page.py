@@ -58,11 +58,17 @@ def forensics_report(
     ]
     return Report(
         name,
-        notes=[_over(findings), BLAMED, *findings.notes, *_unknown(findings)],
-        headline=headline_of(verdicts),
+        notes=[_over(findings), *_samples(findings), BLAMED, *findings.notes, *_unknown(findings)],
+        headline=_headline(findings, verdicts),
         sections=[part for part in sections if part.tables or part.figures or part in said],
         about=about or {},
     )
+
+
+def _headline(findings: RunFindings, verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> str:
+    if not verdicts and len(findings.losses) > 1:
+        return "No task could be examined, see the notes."
+    return headline_of(verdicts)
 
 
 def _over(findings: RunFindings) -> str:
@@ -72,6 +78,11 @@ def _over(findings: RunFindings) -> str:
         f"Means of {findings.n_runs} seeds; ± is the half width of a 95 % interval over them, by "
         "Student's t."
     )
+
+
+def _samples(findings: RunFindings) -> list[str]:
+    counts = [f"{task.attribution.n_samples} of {task.task}" for task in findings.tasks]
+    return [f"Samples: {', '.join(counts)}."] if counts else []
 
 
 def _verdicts(verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> list[Section]:
@@ -106,7 +117,8 @@ def _forgotten(findings: RunFindings) -> Section:
         ]
         headers = ["task", "loss before", "after", "forgotten", "accuracy before, %", "after, %"]
         tables.append(Table("Loss and accuracy", headers, rows))
-    text = "Rows: after a task was learned." if findings.losses else ""
+    text = "Rows: after a task was learned; -: the model could not do the task yet."
+    text = text if findings.losses else ""
     return Section("How much was forgotten", text, tables)
 
 
@@ -180,20 +192,29 @@ def _pairs(task: TaskFindings) -> list[Table]:
         [
             f"{c} and {d}",
             significant(value, "+#.3g"),
-            "both are needed" if value > 0 else "either is enough",
+            _together(task.attribution, c, d, value),
         ]
         for _, c, d, value in pairs
         if c < d and value
     ]
     title = f"{capital(task.task)}: what two components do together beyond what each does"
-    return [Table(title, ["pair", "interaction", "for harm"], rows[:10])] if rows else []
+    return [Table(title, ["pair", "interaction", "together"], rows[:10])] if rows else []
+
+
+def _together(attribution: Attribution, c: str, d: str, interaction: float) -> str:
+    """What a pair does that each alone does not."""
+    if interaction > 0:
+        return "it takes both"
+    largest = max(attribution.alone[c], attribution.alone[d])
+    undone = attribution.pairs.get(c, {}).get(d, math.inf) < 0.9 * largest
+    return "one undoes the other" if undone else "either is enough"
 
 
 def _features(findings: RunFindings) -> Section:
     rows = [
         [
             task.task,
-            *(f"{value:.1f}" for value in task.probe),
+            *(f"{value:.1f}" for value in (*task.probe, task.chance)),
             f"{task.probe[0] - task.probe[1]:+.1f}",
             *(["-"] if task.accuracy is None else [f"{task.accuracy[0] - task.accuracy[1]:+.1f}"]),
             significant(task.feature_change, ".2f"),
@@ -201,7 +222,8 @@ def _features(findings: RunFindings) -> Section:
         for task in findings.tasks
         if task.probe is not None
     ]
-    headers = ["task", "probe before, %", "after, %", "lost", "the model lost", "1 - CKA"]
+    headers = ["task", "probe before, %", "after, %", "chance, %"]
+    headers += ["lost", "the model lost", "1 - CKA"]
     table = Table("A new linear head on the features, trained on the task's samples", headers, rows)
     return Section(
         "Head or features",
@@ -222,7 +244,8 @@ def _layers(findings: RunFindings) -> Section:
     table = Table("1 - CKA of each layer's output, before and after", headers, rows)
     return Section(
         "Which layers changed their representation",
-        "In the order in which they run; 0: the same but for rotation and scale.",
+        "In the order in which they run; 0: the same but for rotation and scale; -: not known, as "
+        "where an output is the same for every sample.",
         [table] if rows else [],
     )
 
@@ -244,9 +267,10 @@ def _states(findings: RunFindings) -> Section:
         tables.append(Table(title, ["component", "cosine"], cosines))
     return Section(
         "Where the states lie",
-        "Barrier: how far the loss rises above the straight line between the two states; 0: one "
-        "basin. Sharpness: the largest eigenvalue of the Hessian. A negative cosine: a step for "
-        "the new task harms the old one.",
+        "Barrier: how far the loss on the way from one state to the other rises above the straight "
+        "line between its two ends; 0: it only climbs, without a ridge. Sharpness: the largest "
+        "eigenvalue of the Hessian. A negative cosine: a step for the new task harms the old one; "
+        "it is a mean over all old tasks, those that are lost by then included.",
         tables,
     )
 

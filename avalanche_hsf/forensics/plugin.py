@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -21,6 +22,7 @@ from avalanche_hsf.forensics.parts import choose_components
 from avalanche_hsf.forensics.run import RunFindings, examine_run
 from avalanche_hsf.forensics.samples import SamplesOfTasks
 from avalanche_hsf.report import circumstances
+from avalanche_hsf.whole import check_writable
 
 
 class ForensicsPlugin(SupervisedPlugin):
@@ -77,6 +79,7 @@ class ForensicsPlugin(SupervisedPlugin):
         self.n_samples = check_int("n_samples", n_samples, at_least=1)
         self._samples = SamplesOfTasks(stream, self.n_samples)
         self._notes: list[str] = []
+        self._about: dict[str, str] = {}
         self._start: dict[str, tuple[list[nn.Parameter], Tensor]] = {}
         self._due: set[int] = set()
         self._old_losses: dict[str, list[tuple[float, float]]] = {}
@@ -84,7 +87,11 @@ class ForensicsPlugin(SupervisedPlugin):
         self._begins: list[int] = []
 
     def before_training(self, strategy: Any, **kwargs: Any) -> None:
+        """Raises OSError if the page cannot be written where it is to be."""
         self._in_this_call, self._is_over = 0, False
+        if self.report is not None and not self._begins:
+            check_writable(self.report)
+        self._about = {"strategy": _described(strategy)}
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises ValueError after a resume if the samples of earlier tasks are not found again."""
@@ -127,7 +134,12 @@ class ForensicsPlugin(SupervisedPlugin):
 
     def after_training(self, strategy: Any, **kwargs: Any) -> None:
         if self.report is not None and (self._is_over or self._in_this_call > 1):
-            self.write()
+            try:
+                self.write()
+            except (OSError, ValueError) as error:  # what was trained is worth more than a page
+                warnings.warn(
+                    f"no page was written: {error}; write(path) tries again", stacklevel=2
+                )
 
     def findings(self) -> RunFindings:
         """What is found out about the experiences trained so far.
@@ -158,9 +170,22 @@ class ForensicsPlugin(SupervisedPlugin):
         path = self.report if path is None else check_path("path", path)
         if path is None:
             raise ValueError("give a path: the plugin has no report")
-        written = forensics_report(self.findings(), about=circumstances()).write_html(path)
+        about = self._about | circumstances()
+        written = forensics_report(self.findings(), about=about).write_html(path)
         print(f"why it forgot: {written}")
         return written
+
+
+def _described(strategy: Any) -> str:
+    """The strategy, its optimizer and how long it trains, in words."""
+    said = [type(strategy).__name__]
+    optimizer = getattr(strategy, "optimizer", None)
+    if isinstance(optimizer, torch.optim.Optimizer):
+        said.append(f"{type(optimizer).__name__} at {optimizer.param_groups[0].get('lr')}")
+    for name, what in (("train_epochs", "epochs"), ("train_mb_size", "samples a minibatch")):
+        if hasattr(strategy, name):
+            said.append(f"{getattr(strategy, name)} {what}")
+    return ", ".join(said)
 
 
 def _flat(parameters: Iterable[Tensor]) -> Tensor:

@@ -13,7 +13,13 @@ from avalanche_hsf.analysis import Attribution, error_on, find_components
 from avalanche_hsf.analysis.components import Components, Hybrid, is_in
 from avalanche_hsf.analysis.data import Data, Minibatch, joined, minibatches_of
 from avalanche_hsf.analysis.errors import Criterion, loss_of
-from avalanche_hsf.checks import check_int, check_non_negative, check_positive, check_share
+from avalanche_hsf.checks import (
+    check_int,
+    check_names,
+    check_non_negative,
+    check_positive,
+    check_share,
+)
 from avalanche_hsf.forensics.parts import choose_components
 from avalanche_hsf.models.tasks.nested import n_rows, rows_of
 
@@ -81,7 +87,7 @@ def repair(
     mb_size: int = 32,
     seed: int = 0,
 ) -> Repair:
-    """Mends some components of a model, and leaves the others as they are.
+    """A copy of a model with some components mended; the model itself stays as it is.
 
     They are put back, if an earlier model is given, or fitted to the samples, with Adam: whichever
     leaves the smaller mean error on the old tasks' samples, of all that the guard lets pass.
@@ -107,6 +113,9 @@ def repair(
         TypeError, ValueError: No samples, an unknown component (the message lists the valid
             names), or nothing to fit, or no steps to, and no `early` to put it back from.
     """
+    check_names("components", components)
+    if isinstance(old, (tuple, Tensor)):
+        raise TypeError("old must be a list, with the samples of each old task: [(x, y)] for one")
     check_int("steps", steps, at_least=0)
     check_int("mb_size", mb_size, at_least=1)
     check_positive("lr", lr)

@@ -16,6 +16,7 @@ from avalanche_hsf.analysis.components import Components
 from avalanche_hsf.analysis.data import Data, minibatches_of
 from avalanche_hsf.analysis.errors import Criterion
 from avalanche_hsf.forensics.findings import TaskFindings, accuracy_on, examine
+from avalanche_hsf.forensics.padding import without_padding
 from avalanche_hsf.forensics.parts import choose_components
 
 Points = list[tuple[float, float]]
@@ -68,33 +69,52 @@ def examine_run(
         **watched: Further fields of `RunFindings`.
 
     Raises:
-        TypeError, ValueError: As `examine`, or not as many data as models.
+        TypeError, ValueError: An unknown component, or not as many data as models. A task that
+            cannot be examined is left out, and `notes` say why.
     """
     if len(models) != len(data) or not models:
         raise ValueError(f"samples of each task are needed, got {len(data)} for {len(models)}")
     data = [minibatches_of(samples) for samples in data]  # read once
-    measures = [error_on(samples, criterion) for samples in data]
+    unpadded = without_padding(models[-1], criterion)
+    measures = [error_on(samples, unpadded) for samples in data]
     losses = _matrix(models, measures)
     accuracies = _matrix(models, [partial(accuracy_on, data=samples) for samples in data])
     seen = [accuracy for i, row in enumerate(accuracies) for accuracy in row[: i + 1]]
     late = models[-1]
     chosen = find_components(late, components) if components else choose_components(late)
-    tasks = []
+    tasks, notes = [], list(watched.pop("notes", ()))
+    if unpadded is not criterion:
+        notes.append(
+            "The loss is that of the classes of a task's head: the zeros that Avalanche adds for "
+            "classes of other tasks are left out."
+        )
     pairs = list(zip(models[:-1], data[:-1], strict=True))
     # Shown on a terminal alone.
     bar = tqdm(pairs, desc="why it forgot", unit="task", leave=False, disable=None)
     for i, (early, samples) in enumerate(bar):
-        task = examine(
-            early, late, samples, task=f"task {i}", criterion=criterion, components=components
-        )
-        tasks.append(task)
+        name = f"task {i}"
+        try:
+            found = examine(
+                early, late, samples, task=name, criterion=criterion, components=components
+            )
+        except ValueError as error:
+            notes.append(f"Task {i} could not be examined: {error}{_since_when(losses, i)}.")
+        else:
+            tasks.append(found)
     return RunFindings(
         tasks=tasks,
         losses=losses,
         accuracies=[] if any(map(math.isnan, seen)) else accuracies,
-        conflict=_conflict(models, data, criterion, chosen),
+        conflict=_conflict(models, data, unpadded, chosen),
+        notes=notes,
         **watched,
     )
+
+
+def _since_when(losses: Sequence[Sequence[float]], task: int) -> str:
+    """After which task its loss was first NaN, if it was."""
+    first = next((i for i, row in enumerate(losses) if math.isnan(row[task]) and i >= task), None)
+    return "" if first is None else f"; its loss is NaN from after task {first} on"
 
 
 def _matrix(

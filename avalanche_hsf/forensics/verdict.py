@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from avalanche_hsf.analysis import Attribution
+from avalanche_hsf.analysis.components import REST
+from avalanche_hsf.forensics.culprit import (
+    CURES,
+    TURNED,
+    of_culprit,
+    said_of_features,
+    state_of_features,
+)
 from avalanche_hsf.forensics.findings import TaskFindings
-from avalanche_hsf.forensics.parts import STATISTICS
 
 FORGOTTEN_POINTS = 1.0
 """Accuracy, in points, that must be lost for a task to count as forgotten."""
@@ -20,14 +27,10 @@ MOST = 0.5
 """The share that makes one component the culprit, surely exceeded."""
 TOGETHER = 0.8
 """The share that makes two components the culprits together."""
-LEARNED_POINTS = 10.0
-"""Accuracy of the probe above chance, in points, below which there were no features to lose."""
-INTACT_POINTS = 3.0
-"""Accuracy of the probe, in points, that intact features may lose."""
-TURNED = 0.1
-"""1 - CKA up to which features are the same but for a rotation, a shift or a scale."""
 OPPOSED = -0.5
 """The share of a component below which it takes back what others add, and no part is to blame."""
+NEXT = 0.75
+"""The part of the largest share from which on the next one counts as much."""
 UNCLEAR = 0.25
 """Standard error of the largest share from which on the samples do not tell."""
 CANCELLED = 0.2
@@ -67,7 +70,8 @@ def give_verdict(findings: TaskFindings) -> Verdict:
     """The verdict on one task.
 
     A component is the culprit if more than half of the forgetting comes from it, by the whole
-    width of the 95 % interval of its Shapley share.
+    width of the 95 % interval of its Shapley share, and no other has nearly as much; or, where
+    parts took back what others added, if it alone, put back, wins back most of what was lost.
     """
     attribution, task = findings.attribution, capital(findings.task)
     cancelling = _cancelling(attribution)
@@ -79,34 +83,35 @@ def give_verdict(findings: TaskFindings) -> Verdict:
     (first, share), *others = shares
     error = error_of_share(attribution, first)
     lost, of_first = _what_was_lost(findings), _percent(share, error)
-    verdict = Verdict("", features=_features(findings), cancelling=cancelling)
+    verdict = Verdict("", features=state_of_features(findings), cancelling=cancelling)
     if error > UNCLEAR:
         sentence = (
             f"{task} {lost}, but the {findings.over} do not tell which part forgot it: {first} "
             f"has the largest share, {of_first}. Give more {findings.over}.{also}"
         )
         return replace(verdict, sentence=sentence, kind="unclear")
+    won_back = {c: won / attribution.forgetting for c, won in attribution.recovered.items()}
     if shares[-1][1] < OPPOSED:
-        last, least = shares[-1]
-        sentence = (
+        (last, least), best = shares[-1], max(won_back, key=lambda name: won_back[name])
+        against = (
             f"{task} {lost}; its parts moved against each other: {first} adds {of_first} of that "
-            f"and {last} takes {-100 * least:.0f} % back, so no part is to blame by itself"
-            f"{_said_of_features(findings, verdict.features)}.{also}"
+            f"and {last} takes {-100 * least:.0f} % back"
         )
-        return replace(verdict, sentence=sentence, kind="opposed", cure=_CURES["shared"])
-    if not others or share - WIDTH * (0.0 if math.isnan(error) else error) > MOST:
-        kind = findings.kinds[first]
-        if kind == "layer" and verdict.features == "intact":
-            is_turned = findings.feature_change <= TURNED
-            verdict = replace(verdict, features="turned" if is_turned else "intact")
-        what, cure = _of_culprit(kind, verdict.features, findings)
+        if won_back[best] >= TOGETHER:
+            said = f"{against}; {best} alone, put back, wins back {100 * won_back[best]:.0f} %"
+            return _with_culprit(verdict, findings, best, said, also, won_back[best])
         sentence = (
-            f"{task} {lost}: {of_first} of it comes from {first}{what and f'; {what}'}.{also}"
+            f"{against}, so no part is to blame by itself"
+            f"{said_of_features(findings, verdict.features)}.{also}"
         )
-        return replace(verdict, sentence=sentence, culprits=(first,), kind=kind, cure=cure)
-    second, next_share = others[0]
-    cure = _CURES["new head" if verdict.features == "intact" else "shared"]
-    tail = f"{_said_of_features(findings, verdict.features)}.{also}"
+        return replace(verdict, sentence=sentence, kind="opposed", cure=CURES["shared"])
+    second, next_share = others[0] if others else ("", 0.0)
+    surely = share - WIDTH * (0.0 if math.isnan(error) else error)
+    if not others or (surely > MOST and next_share < NEXT * share):
+        said = f"{task} {lost}: {of_first} of it comes from {first}"
+        return _with_culprit(verdict, findings, first, said, also, won_back[first])
+    cure = CURES["new head" if verdict.features == "intact" else "shared"]
+    tail = f"{said_of_features(findings, verdict.features)}.{also}"
     third = others[1][1] if others[1:] else 0.0
     if share + next_share >= TOGETHER and third < next_share / 2:
         both = f"{first} ({of_first}) and {second} ({100 * next_share:.0f} %)"
@@ -118,6 +123,26 @@ def give_verdict(findings: TaskFindings) -> Verdict:
         f"{first}, then {second} with {100 * next_share:.0f} %{tail}"
     )
     return replace(verdict, sentence=sentence, kind="spread", cure=cure)
+
+
+def _with_culprit(
+    verdict: Verdict, findings: TaskFindings, culprit: str, said: str, also: str, won_back: float
+) -> Verdict:
+    """The verdict that one component is to blame, by what happened to it."""
+    kind = findings.kinds[culprit]
+    if kind == "layer" and verdict.features == "intact":
+        is_turned = findings.feature_change <= TURNED
+        verdict = replace(verdict, features="turned" if is_turned else "intact")
+    what, cure = of_culprit(kind, verdict.features, findings)
+    if culprit == REST:
+        what, cure = "that is all that no component has", "name more components"
+    elif won_back < MOST and kind in ("head", "layer"):
+        what = "; ".join(
+            filter(None, [what, f"put back alone, it wins back {100 * won_back:.0f} %"])
+        )
+        cure = CURES["shared"]
+    sentence = f"{said}{what and f'; {what}'}.{also}"
+    return replace(verdict, sentence=sentence, culprits=(culprit,), kind=kind, cure=cure)
 
 
 def headline_of(verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> str:
@@ -135,19 +160,6 @@ def headline_of(verdicts: Sequence[tuple[TaskFindings, Verdict]]) -> str:
 def capital(text: str) -> str:
     """A text as a sentence or heading begins."""
     return text[:1].upper() + text[1:]
-
-
-_CURES = {
-    "shared": "give each task weights of its own (TaskConditional), or rehearse old samples",
-    "new head": "with a head for each task fit that to a few old samples, with one for all tasks "
-    "fit all layers; or give each task weights of its own (TaskConditional)",
-    "head": "put the head back, or fit it to a few old samples; the features can stay",
-    "turned": "put the layer back, or fit the head to a few old samples",
-    "layer": "put the layer back, or protect it: freeze it, or write it for each task",
-    STATISTICS: "keep running statistics for each task (TaskStatistics), or set them from some "
-    "old samples; no weight has to change",
-    "embeddings": "freeze the embeddings of finished tasks",
-}
 
 
 def _is_forgotten(findings: TaskFindings) -> bool:
@@ -192,67 +204,9 @@ def _what_was_lost(findings: TaskFindings) -> str:
     if findings.accuracy is None:
         return f"lost: its error rose from {attribution.before:.3g} by {loss}"
     before, after = findings.accuracy
+    if before - after < FORGOTTEN_POINTS:
+        return f"kept its accuracy ({before:.1f} to {after:.1f} %), but its loss rose by {loss}"
     return f"fell from {before:.1f} to {after:.1f} % (loss {loss})"
-
-
-def _features(findings: TaskFindings) -> str:
-    if findings.probe is None:
-        return "unknown"
-    before, after = findings.probe
-    if before - findings.chance < LEARNED_POINTS:
-        return "unknown"
-    if before - after > INTACT_POINTS + _spread_of_probe(findings):
-        return "lost"
-    return "intact"
-
-
-def _spread_of_probe(findings: TaskFindings) -> float:
-    """Standard error of the difference of two accuracies, as of independent samples."""
-    assert findings.probe is not None
-    n = max(findings.attribution.n_samples, 1)
-    shares = [min(max(p / 100, 0.5 / n), 1 - 0.5 / n) for p in findings.probe]
-    return float(100 * math.sqrt(sum(p * (1 - p) for p in shares) / n))
-
-
-def _of_culprit(kind: str, features: str, findings: TaskFindings) -> tuple[str, str]:
-    """What happened to it, and what to try."""
-    if kind == STATISTICS:
-        return "no weight moved there, only running means and variances", _CURES[kind]
-    if kind == "embeddings":
-        return "what it holds of the task moved, embeddings and nothing else", _CURES[kind]
-    if findings.accuracy is None:
-        return "", _CURES["layer"]
-    if features == "unknown":
-        return "whether its features are intact is not known", _CURES["layer"]
-    assert findings.probe is not None
-    before, after = findings.probe
-    probe = f"probe {before:.1f} to {after:.1f} %"
-    if features == "lost" and kind == "head":
-        return f"the features lost some of the task too ({probe})", _CURES["shared"]
-    if features == "lost":
-        return f"the features of the task are lost ({probe})", _CURES["layer"]
-    if kind == "head":
-        return f"the features are intact ({probe}), so the head moved", _CURES["head"]
-    if features == "turned":
-        change = f"1 - CKA {findings.feature_change:.2g}"
-        return (
-            f"the features were turned or scaled, not lost ({probe}, {change}): the head no "
-            "longer fits them",
-            _CURES["turned"],
-        )
-    return (
-        f"the features changed and still tell the classes apart ({probe}): the head no longer "
-        "fits them",
-        _CURES["turned"],
-    )
-
-
-def _said_of_features(findings: TaskFindings, features: str) -> str:
-    if features == "unknown" or findings.probe is None:
-        return ""
-    before, after = findings.probe
-    said = "are lost" if features == "lost" else "still tell the classes apart"
-    return f"; the features {said} (probe {before:.1f} to {after:.1f} %)"
 
 
 def _cancelling(attribution: Attribution) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from avalanche.core import SupervisedPlugin
+from avalanche.models import MTSimpleMLP
 from avalanche.training import EWC, Naive, Replay
 from torch import nn
 
@@ -150,3 +152,51 @@ def test_bad_input(tmp_path):
         trained(ForensicsPlugin(None, components=["nowhere"]))
     with pytest.raises(TypeError, match="components must be a list"):
         ForensicsPlugin(None, components="1")
+
+
+class Heads(MTSimpleMLP):
+    def __init__(self):
+        super().__init__(input_size=64, hidden_size=32)
+
+    def forward(self, x, task_labels):
+        return super().forward(x.flatten(1), task_labels)
+
+
+def test_zeros_that_avalanche_adds_are_no_forgetting():
+    """A head that is frozen since its task is not blamed for the classes of later ones."""
+    torch.manual_seed(0)
+    plugin = ForensicsPlugin(None)
+    model = Heads()
+    trained(plugin, model=model, stream=BENCHMARK.train_stream[:1])
+    model.features.requires_grad_(False)
+    trained(plugin, model=model, stream=BENCHMARK.train_stream[1:4])
+    findings = plugin.findings()
+    first = findings.tasks[0]
+    assert first.attribution.forgetting == pytest.approx(0, abs=1e-7)
+    assert give_verdict(first).kind == "none"
+    assert any("zeros that Avalanche adds" in note for note in findings.notes)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_training(tmp_path):
+    with pytest.raises(OSError, match="cannot write"):
+        trained(ForensicsPlugin(tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="cannot write"):
+        trained(ForensicsPlugin(tmp_path / "file" / "page.html"))
+
+
+class Breaks(SupervisedPlugin):
+    """Makes the weights NaN in the third experience."""
+
+    def after_training_epoch(self, strategy, **kwargs):
+        if strategy.clock.train_exp_counter == 2:
+            for p in strategy.model.parameters():
+                p.data.fill_(float("nan"))
+
+
+def test_a_run_that_becomes_nan_has_a_page_that_says_since_when(tmp_path):
+    path = tmp_path / "page.html"
+    trained(ForensicsPlugin(path), plugins=[Breaks()])
+    page = path.read_text()
+    assert "No task could be examined" in page
+    assert "NaN from after task 2 on" in page and "How much was forgotten" in page

@@ -198,25 +198,69 @@ def test_regression_has_no_probe_and_says_so():
 class Difference(nn.Module):
     """Its output is too large where `up` moves, and less so where `down` moves after it."""
 
-    def __init__(self, up, down):
+    def __init__(self, up, down, *others):
         super().__init__()
         self.up = nn.Parameter(torch.tensor(up))
         self.down = nn.Parameter(torch.tensor(down))
+        self.others = nn.ParameterList(torch.tensor(other) for other in others)
 
     def forward(self, x):
-        return x + self.up - self.down
+        return torch.cat([x + self.up - self.down, *(x + other for other in self.others)], dim=1)
 
 
-def test_a_part_that_others_take_back_is_no_culprit():
-    data = 0.1 * torch.rand(50, 1), torch.zeros(50, 1)
-    findings = examine(
-        Difference(0.0, 0.0),
-        Difference(3.0, 2.5),
+def difference(before, after):
+    data = torch.zeros(50, 1), torch.zeros(50, len(before) - 1)
+    return examine(
+        Difference(*before),
+        Difference(*after),
         data,
-        criterion=lambda output, y: (output - y).relu().mean(),
-        components=["up", "down"],
+        criterion=lambda output, y: (output - y).relu().sum(dim=1).mean(),
+        components=["up", "down", *(f"others.{i}" for i in range(len(before) - 2))],
     )
+
+
+def test_a_part_whose_harm_another_takes_back_is_to_blame_if_it_wins_all_back():
+    findings = difference((0.0, 0.0), (3.0, 2.5))
     assert findings.attribution.shares["up"] > 2
     verdict = give_verdict(findings)
+    assert verdict.culprits == ("up",)
+    assert (
+        "up adds" in verdict.sentence and "up alone, put back, wins back 100 %" in verdict.sentence
+    )
+
+
+def test_where_no_part_wins_it_back_none_is_to_blame():
+    verdict = give_verdict(difference((0.0, 0.0, 0.0, 0.0), (3.0, 2.9, 0.25, 0.15)))
     assert (verdict.kind, verdict.culprits) == ("opposed", ())
     assert "up adds" in verdict.sentence and "down takes" in verdict.sentence
+
+
+class Product(nn.Module):
+    def __init__(self, *factors):
+        super().__init__()
+        self.factors = nn.ParameterList(torch.tensor(factor) for factor in factors)
+
+    def forward(self, x):
+        return x * self.factors[0] * self.factors[1] + 0.1 * self.factors[2]
+
+
+def test_two_parts_of_nearly_one_share_are_to_blame_together():
+    data = torch.ones(50, 1), torch.ones(50, 1)
+    findings = examine(
+        Product(1.0, 1.0, 0.0),
+        Product(2.2, 2.0, 0.1),
+        data,
+        criterion=nn.MSELoss(),
+        components=[f"factors.{i}" for i in range(3)],
+    )
+    verdict = give_verdict(findings)
+    assert set(verdict.culprits) == {"factors.0", "factors.1"}
+
+
+def test_features_of_dead_units_are_not_to_be_put_back():
+    early = trained(0, Net)
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        late.second.bias -= 100.0
+    verdict = give_verdict(examine(early, late, samples(1, 200)))
+    assert "the same for every sample" in verdict.sentence and "put" not in verdict.cure

@@ -22,6 +22,7 @@ _NOT_WRITTEN = {
     "carry_out",
     "run",
     "typed",
+    "words",
     "command",
     "parser",
     "config",
