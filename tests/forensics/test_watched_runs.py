@@ -170,7 +170,13 @@ def whole(model, recorder_alone=False):
     return seen(watching, findings=model in EXAMINED)
 
 
-@pytest.mark.parametrize("model", MODELS)
+RESEMBLE_OTHERS = {"delta", "mlp", "of a local class"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(m, marks=pytest.mark.slow) if m in RESEMBLE_OTHERS else m for m in MODELS],
+)
 def test_stopped_within_and_at_the_end_of_an_experience(model, tmp_path):
     for stop in ((2, 1), (3, 0)) if model in EXAMINED else ((2, 1),):
         folder = tmp_path / str(stop)
