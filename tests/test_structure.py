@@ -78,7 +78,7 @@ WINGS = {
 ONLY = {
     "nflows": "models/flow.py",
     "torchsde": "models/sde.py",
-    "pytorch_optimizer": "training/optimizers.py",
+    "pytorch_optimizer": "training/soap.py",
 }
 
 

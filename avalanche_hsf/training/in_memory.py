@@ -6,7 +6,7 @@ again: 300 calls for one full batch of the paper's stream, every epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from avalanche_hsf._private.avalanche import epoch_loader
-from avalanche_hsf.training.rows import bytes_of, stacked
+from avalanche_hsf.training.rows import bytes_of, stacked, taken
 
 MAX_BYTES = 256 * 2**20
 
@@ -67,6 +67,12 @@ class _Columns(TensorDataset):
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:
         rows = torch.tensor(indices)
         return tuple(column.index_select(0, rows) for column in self.tensors)
+
+
+def collected(dataset: AvalancheDataset, rows: Sequence[int]) -> Any:
+    """Samples as the dataset's collate function puts them together; at once where that is exact."""
+    columns = taken(dataset, rows) if dataset.collate_fn is default_collate else None
+    return columns or dataset.collate_fn([dataset[i] for i in rows])
 
 
 class Memory:

@@ -6,34 +6,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import pytorch_optimizer
-import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from avalanche_hsf.checks import check_choice, check_mapping, check_non_negative
-from avalanche_hsf.divergence import DivergedError
-
-
-class SOAP(pytorch_optimizer.SOAP):
-    """The library's SOAP, that says what a diverged run is, in place of its eigenvalue solver."""
-
-    def step(self, closure: Any = None) -> Any:
-        try:
-            return super().step(closure)
-        except torch.linalg.LinAlgError as error:
-            raise DivergedError(
-                "training diverged: SOAP finds no eigenvectors of gradients that are NaN, infinite "
-                "or huge. Use a smaller learning rate, or inputs of scale 1"
-            ) from error
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Torch keeps state and groups alone, and the library has settings beside them.
-        own = {name: v for name, v in vars(self).items() if name not in vars(_PLAIN)}
-        return super().__getstate__() | own
-
-
-_PLAIN = torch.optim.SGD([nn.Parameter()], lr=1.0)
+from avalanche_hsf.training.soap import SOAP
 
 OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"AdamW": AdamW, "SOAP": SOAP}
 """AdamW: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101. SOAP, Adam in the eigenbasis

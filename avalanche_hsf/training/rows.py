@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from math import inf
@@ -51,6 +52,16 @@ def stacked(datasets: Any) -> list[Tensor] | None:
     try:
         parts = [_read(d, torch.arange(len(d)), None) for d in datasets if len(d)]
         return [column.values for column in _joined(parts)] if parts else None
+    except NotRowsError:
+        return None
+
+
+def taken(dataset: Any, rows: Sequence[int]) -> list[Tensor] | None:
+    """Some samples of a dataset, as `default_collate` stacks them; None as for `stacked`."""
+    if not rows or bytes_of(dataset) == inf:
+        return None
+    try:
+        return [column.values for column in _read(dataset, torch.as_tensor(rows), None)]
     except NotRowsError:
         return None
 

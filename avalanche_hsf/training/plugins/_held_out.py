@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avalanche_hsf.checks import shown
+from avalanche_hsf.training.in_memory import collected
 from avalanche_hsf.training.plugins._companion import classes_of
 from avalanche_hsf.training.tasks import whole_of
 
@@ -70,5 +70,5 @@ def samples_of(experience: Any, label: int | None, n: int) -> Tensor | None:
         labels = getattr(dataset, "targets_task_labels", ())
         rows = [i for i, task in enumerate(labels) if int(task) == label]
     m = min(n, len(rows))
-    found = [dataset[rows[i * len(rows) // m]][0] for i in range(m)]
-    return torch.stack(found) if found else None
+    chosen = [rows[i * len(rows) // m] for i in range(m)]
+    return collected(dataset, chosen)[0] if chosen else None

@@ -12,6 +12,7 @@ from torch import Tensor
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.models import HypernetSDEFlow, TaskGroups
 from avalanche_hsf.models.written import Written
+from avalanche_hsf.training.in_memory import collected
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.tasks import current_tasks, is_whole
@@ -95,9 +96,8 @@ class DetachedLikelihoodPlugin(Protection):
         if self.weight == 0:
             return
         dataset, model = strategy.experience.dataset.eval(), strategy.model
-        items = [dataset[i] for i in range(len(dataset))]
-        x = torch.stack([item[0] for item in items]).to(strategy.device)
-        labels = torch.tensor([int(item[-1]) for item in items])
+        x, *_, labels = collected(dataset, range(len(dataset)))
+        x, labels = x.to(strategy.device), torch.as_tensor(labels)
         with torch.enable_grad():  # whether the flow can learn is seen by its gradients
             written = model.write(labels, len(labels))
         z0 = model.encode(x, written)

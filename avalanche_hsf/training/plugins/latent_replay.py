@@ -9,6 +9,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from torch.utils.data import TensorDataset
 
+from avalanche_hsf.training.in_memory import collected
 from avalanche_hsf.training.plugins._replay import _Replay
 
 
@@ -53,7 +54,7 @@ class LatentReplayPlugin(_Replay):
 
     def _stored(self, strategy: Any, samples: AvalancheDataset) -> AvalancheDataset:
         samples = samples.eval()
-        x, y, *_, labels = samples.collate_fn([samples[i] for i in range(len(samples))])
+        x, y, *_, labels = collected(samples, range(len(samples)))
         task_labels = torch.as_tensor(labels).to(strategy.device)
         z0 = strategy.model.encode(x.to(strategy.device), task_labels)
         z_T = strategy.model.evolve(z0, task_labels).cpu()

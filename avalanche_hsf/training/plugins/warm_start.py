@@ -10,6 +10,7 @@ from torch import nn
 from avalanche_hsf._private.avalanche import criterion_of, unpacked
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import SeededNoise
+from avalanche_hsf.training.in_memory import collected
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.tasks import current_tasks
 
@@ -53,7 +54,7 @@ class WarmStartPlugin(Protection):
         dataset = strategy.experience.dataset
         rows = [i for i, t in enumerate(dataset.targets_task_labels) if int(t) == label]
         every = max(1, len(rows) // self.n_samples)
-        minibatch = dataset.collate_fn([dataset[i] for i in rows[::every][: self.n_samples]])
+        minibatch = collected(dataset, rows[::every][: self.n_samples])
         x, y, task_labels = unpacked(strategy, minibatch)
         model = strategy.model
         model.eval()
