@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -126,27 +126,15 @@ def sharpness(
         H = np.stack([product(e) for e in np.eye(n)])
         return float(np.linalg.eigvalsh((H + H.T) / 2)[-1])
     operator = LinearOperator((n, n), matvec=product, dtype=_array(gradient[:1], dtype).dtype)
-    (largest,) = eigsh(
-        operator,
-        k=1,
-        which="LA",
-        v0=_start(_array(gradient, dtype), seed),
-        ncv=min(n, N_KEPT),
-        tol=tolerance,
-        return_eigenvectors=False,
-    )
+    start = np.random.RandomState(seed).standard_normal(n).astype(operator.dtype)
+    options = {"v0": start, "ncv": min(n, N_KEPT), "tol": tolerance}
+    try:
+        (largest,) = eigsh(operator, k=1, which="LA", return_eigenvectors=False, **options)
+    except ArpackError:
+        if not product(start).any():
+            return 0.0  # the Hessian is 0
+        raise
     return float(largest)
-
-
-def _start(gradient: np.ndarray, seed: int) -> np.ndarray:
-    """The gradient, which lies near the vector sought (Gur-Ari et al. 2018), and a random part.
-
-    The random one is as long, since the gradient may have no part in that direction at all.
-    """
-    random = np.random.RandomState(seed).standard_normal(len(gradient))
-    length = np.linalg.norm(gradient)
-    start = random / np.linalg.norm(random) + (gradient / length if length > 0 else 0.0)
-    return start.astype(gradient.dtype)
 
 
 def _array(vector: Tensor, dtype: torch.dtype) -> np.ndarray:

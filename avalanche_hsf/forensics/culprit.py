@@ -66,7 +66,7 @@ def of_culprit(kind: str, features: str, findings: TaskFindings) -> tuple[str, s
     if features == "lost" and kind == "head":
         return f"the features lost some of the task too ({probe})", CURES["shared"]
     if features == "lost":
-        return f"the features of the task are lost ({probe})", CURES["layer"]
+        return f"the features {_how_lost(findings)} ({probe})", CURES["layer"]
     if kind == "head":
         return f"the features are intact ({probe}), so the head moved", CURES["head"]
     if features == "turned":
@@ -87,7 +87,14 @@ def said_of_features(findings: TaskFindings, features: str) -> str:
     if features == "unknown" or findings.probe is None:
         return ""
     before, after = findings.probe
-    said = "are lost" if features == "lost" else "still tell the classes apart"
+    said = _how_lost(findings) if features == "lost" else "still tell the classes apart"
     if findings.is_dead:
         said = "are now the same for every sample: units are dead"
     return f"; the features {said} (probe {before:.1f} to {after:.1f} %)"
+
+
+def _how_lost(findings: TaskFindings) -> str:
+    assert findings.probe is not None
+    before, after = findings.probe
+    is_half_left = after - findings.chance > (before - findings.chance) / 2
+    return "lost some of the task" if is_half_left else "are lost"

@@ -37,6 +37,7 @@ from avalanche_hsf.forensics.parts import (
     moved_tensors,
     running_statistics,
 )
+from avalanche_hsf.models.tasks.nested import n_rows
 
 N_PROBED = 500
 """Samples at most that representations are compared and probed on."""
@@ -61,6 +62,7 @@ class TaskFindings:
         labels: What a reader is shown in place of such a path, "0 (Linear)" for "0".
         line: The error on the straight line between the two states; empty if there is none.
         sharpness: Largest eigenvalue of the Hessian of the task's loss, before and after.
+        n_samples: That it was measured on.
         is_dead: Whether the head is now given the same for every sample.
         unknown: What could not be measured, and why, a line each.
         over: What standard errors are over: "samples" of the task, or "seeds".
@@ -80,6 +82,7 @@ class TaskFindings:
     labels: dict[str, str] = field(default_factory=dict)
     line: list[tuple[float, float]] = field(default_factory=list)
     sharpness: tuple[float, float] | None = None
+    n_samples: int = 0
     is_dead: bool = False
     unknown: list[str] = field(default_factory=list)
     over: str = "samples"
@@ -132,9 +135,9 @@ def examine(
             return otherwise
 
     hits = [tried("accuracy", partial(_hits, model, data), None) for model in (early, late)]
-    head = tried("head", lambda: find_head(early, minibatch), None)
+    head = tried("head", lambda: find_head(early, minibatch), [])
     features = [
-        tried("features", partial(inputs_of, model, head, minibatch), None) if head else None
+        tried("features", partial(inputs_of, model, head[0], minibatch), None) if head else None
         for model in (early, late)
     ]
     loss = loss_on(data, criterion, n_samples=128)
@@ -148,6 +151,7 @@ def examine(
         feature_change=tried("features", lambda: _change(*features), math.nan),
         changes=changes,
         labels={name: label_of(early, name) for name in changes},
+        n_samples=sum(n_rows(y) for _, y, *_ in data),
         is_dead=features[1] is not None and bool((features[1] == features[1][:1]).all()),
         line=tried("barrier", lambda: _line(early, late, error), []),
         sharpness=tried("sharpness", lambda: (_sharp(early, loss), _sharp(late, loss)), None),
@@ -171,7 +175,7 @@ def _line(
 
 
 def _kinds(
-    early: nn.Module, late: nn.Module, parts: Mapping[str, Sequence[str]], head: str | None
+    early: nn.Module, late: nn.Module, parts: Mapping[str, Sequence[str]], head: Sequence[str]
 ) -> dict[str, str]:
     statistics, parameters = running_statistics(early), dict(early.named_parameters())
     kinds = {}
@@ -183,7 +187,7 @@ def _kinds(
             kinds[component] = STATISTICS
         elif moved and all(is_embedding(early, name) for name in moved):
             kinds[component] = "embeddings"
-        elif trained and head and all(is_in(name, [head]) for name in trained):
+        elif trained and head and all(is_in(name, head) for name in trained):
             kinds[component] = "head"
     return kinds
 

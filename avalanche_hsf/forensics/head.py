@@ -20,19 +20,45 @@ def pass_of(model: nn.Module, minibatch: Minibatch) -> tuple[Any, Any]:
         return forward(model.eval(), minibatch)
 
 
-def find_head(model: nn.Module, minibatch: Minibatch) -> str | None:
-    """The layer with weights that ran last, if its output is the model's."""
+def find_head(model: nn.Module, minibatch: Minibatch) -> list[str]:
+    """The layers that give out the scores, in the order in which they run.
+
+    The output of the last one is the model's, or nothing with weights runs after it. Layers before
+    it are among them if they give out scores too, which the next one scales or shifts.
+
+    Returns:
+        Names; none where it cannot be told.
+    """
     output, y = pass_of(model, minibatch)
     if not are_classes(output, y):
-        return None
-    ran = outputs_of(model, lambda m: pass_of(m, minibatch))
-    own = {
-        name
-        for name, module in model.named_modules()
-        if any(True for _ in chain(module.parameters(recurse=False), module.buffers(recurse=False)))
-    }
-    last = [name for name in ran if name in own][-1:]
-    return last[0] if last else None
+        return []
+    layers = {name: module for name, module in model.named_modules() if name and _is_layer(module)}
+    ran = outputs_of(model, lambda m: pass_of(m, minibatch), list(layers))
+    last = [name for name, out in ran.items() if out.equal(output)]
+    if not last:
+        elsewhere = any(_holds(m) and name not in layers for name, m in model.named_modules())
+        last = [] if elsewhere else list(ran)
+    head = last[-1:]
+    for name in reversed(list(ran)[: list(ran).index(head[0])] if head else []):
+        if ran[name].shape != output.shape or not inputs_of(model, head[0], minibatch).equal(
+            ran[name]
+        ):
+            break
+        head.insert(0, name)
+    return head
+
+
+def _is_layer(module: nn.Module) -> bool:
+    """Whether it holds something itself, and no other layer."""
+    return _holds(module) and not any(
+        name != "parametrizations" and any(True for _ in child.parameters())
+        for name, child in module.named_children()
+    )
+
+
+def _holds(module: nn.Module) -> bool:
+    own = chain(module.parameters(recurse=False), module.buffers(recurse=False))
+    return any(True for _ in own) or hasattr(module, "parametrizations")
 
 
 def inputs_of(model: nn.Module, layer: str, minibatch: Minibatch) -> Tensor:

@@ -69,9 +69,15 @@ def moved_tensors(early: nn.Module, late: nn.Module, parts: Sequence[str]) -> li
 
 
 def is_embedding(model: nn.Module, name: str) -> bool:
-    """Whether a parameter is an embedding, by its module or its name."""
-    module = dict(model.named_modules()).get(name.rpartition(".")[0])
-    return isinstance(module, nn.Embedding) or "embedding" in name.lower()
+    """Whether a parameter is of an embedding, or is called one and belongs to no layer of torch."""
+    path, _, last = name.rpartition(".")
+    module = dict(model.named_modules()).get(path)
+    if isinstance(module, (nn.ParameterList, nn.ParameterDict)):
+        return "embedding" in path.rpartition(".")[2].lower()
+    is_layer = type(module).__module__.startswith("torch.nn.modules.")
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or (
+        "embedding" in last.lower() and not is_layer
+    )
 
 
 def label_of(model: nn.Module, name: str) -> str:

@@ -21,6 +21,7 @@ from avalanche_hsf.forensics.page import forensics_report
 from avalanche_hsf.forensics.parts import choose_components
 from avalanche_hsf.forensics.run import RunFindings, examine_run
 from avalanche_hsf.forensics.samples import SamplesOfTasks
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.report import circumstances
 from avalanche_hsf.whole import check_writable
 
@@ -36,8 +37,9 @@ class ForensicsPlugin(SupervisedPlugin):
     Args:
         report: Where the page is written; None: nowhere, `findings` has it all.
         stream: Experiences to measure on, by their index. Default: the test stream of the
-            benchmark in training; samples that were trained on, if it has none for a task. Needed
-            for findings after a resume that trains nothing more.
+            benchmark in training; samples that were trained on, with a note, if it has none for a
+            task or its streams do not know it, as those of `benchmark_from_datasets`. Needed for
+            findings after a resume that trains nothing more.
         components: See `avalanche_hsf.analysis.find_components`. Default: layers, see
             `choose_components`.
         criterion: Of output and target. Default: the strategy's.
@@ -95,7 +97,8 @@ class ForensicsPlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises ValueError after a resume if the samples of earlier tasks are not found again."""
-        self._samples.find(strategy.experience)
+        with generators_kept():
+            self._samples.find(strategy.experience)
         self._begins.append(strategy.clock.train_iterations)
         self._due = set()
 
@@ -116,7 +119,9 @@ class ForensicsPlugin(SupervisedPlugin):
         if x - self._begins[-1] not in self._due:
             return
         criterion = self.criterion or criterion_of(strategy)
-        for task, value in enumerate(self._samples.old.losses(strategy.model, criterion)):
+        with generators_kept():
+            losses = self._samples.old.losses(strategy.model, criterion)
+        for task, value in enumerate(losses):
             self._old_losses.setdefault(f"task {task}", []).append((x, value))
         for name, (parameters, start) in self._start.items():
             moved, size = float((_flat(parameters) - start).norm()), float(start.norm())
@@ -125,9 +130,14 @@ class ForensicsPlugin(SupervisedPlugin):
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self.recorder.after_training_exp(strategy)
-        if not self._samples.add(strategy.experience):
+        with generators_kept():
+            is_apart = self._samples.add(strategy.experience)
+        if not is_apart:
             task = len(self._samples.tasks) - 1
-            self._notes.append(f"task {task} is measured on samples it was trained on.")
+            self._notes.append(
+                f"Task {task} is measured on samples it was trained on, as no others were found: "
+                "give stream=benchmark.test_stream."
+            )
         self._start = {}
         self._in_this_call += 1
         self._is_over = _is_last(strategy.experience)
@@ -149,16 +159,17 @@ class ForensicsPlugin(SupervisedPlugin):
                 after a resume the samples are not found again, see `stream`.
         """
         self.recorder.model_after(-1)
-        return examine_run(
-            [deepcopy(model) for model in self.recorder.models],
-            self._samples.data,
-            criterion=self.criterion or self.recorder.criterion,
-            components=self.components,
-            old_losses=self._old_losses,
-            drift=self._drift,
-            begins=self._begins,
-            notes=self._notes,
-        )
+        with generators_kept():
+            return examine_run(
+                [deepcopy(model) for model in self.recorder.models],
+                self._samples.data,
+                criterion=self.criterion or self.recorder.criterion,
+                components=self.components,
+                old_losses=self._old_losses,
+                drift=self._drift,
+                begins=self._begins,
+                notes=self._notes,
+            )
 
     def write(self, path: str | Path | None = None) -> Path:
         """Writes the page, by default to `report`, and says so.

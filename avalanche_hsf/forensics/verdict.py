@@ -20,7 +20,9 @@ from avalanche_hsf.forensics.findings import TaskFindings
 FORGOTTEN_POINTS = 1.0
 """Accuracy, in points, that must be lost for a task to count as forgotten."""
 FORGOTTEN_NATS = 0.1
-"""Of a classifier whose accuracy did not fall: the loss that must be added."""
+"""Loss that a classifier must have added for it to be told, though its accuracy did not fall."""
+FEW = 10
+"""Samples below which no component is named."""
 FORGOTTEN_SHARE = 0.1
 """Of what is no classifier: the part of its error that must be added."""
 MOST = 0.5
@@ -78,6 +80,8 @@ def give_verdict(findings: TaskFindings) -> Verdict:
     also = "".join(_of_pair(c, d, attribution) for c, d in cancelling)
     if not _is_forgotten(findings):
         return Verdict(_nothing(findings) + also, cancelling=cancelling)
+    if 0 < findings.n_samples < FEW or attribution.forgetting <= 0:
+        return Verdict(_untold(findings) + also, kind="unclear", cancelling=cancelling)
     also = _of_layers(findings.layers) + also
     shares = sorted(attribution.shares.items(), key=lambda item: -item[1])
     (first, share), *others = shares
@@ -163,15 +167,15 @@ def capital(text: str) -> str:
 
 
 def _is_forgotten(findings: TaskFindings) -> bool:
-    attribution = findings.attribution
-    forgetting, error = attribution.forgetting, attribution.forgetting_error
-    is_certain = forgetting > CERTAIN * (0.0 if math.isnan(error) else error) and forgetting > 0
+    """Of a classifier by its accuracy, of others by their error."""
     if findings.accuracy is None:
+        attribution = findings.attribution
+        forgetting, error = attribution.forgetting, attribution.forgetting_error
+        is_certain = forgetting > CERTAIN * (0.0 if math.isnan(error) else error)
         return is_certain and forgetting > FORGOTTEN_SHARE * abs(attribution.before)
     before, after = findings.accuracy
     spread = 0.0 if math.isnan(findings.accuracy_error) else findings.accuracy_error
-    lost_points = before - after >= max(FORGOTTEN_POINTS, WIDTH * spread)
-    return forgetting > 0 and (lost_points or (is_certain and forgetting > FORGOTTEN_NATS))
+    return before - after >= max(FORGOTTEN_POINTS, WIDTH * spread)
 
 
 def _nothing(findings: TaskFindings) -> str:
@@ -186,13 +190,41 @@ def _nothing(findings: TaskFindings) -> str:
                 f"{before:.1f} to {after:.1f} %, by {before - after:.1f} ± "
                 f"{WIDTH * findings.accuracy_error:.1f} points. Give more {findings.over}."
             )
-        return (
-            f"{task} lost nothing that counts: its accuracy was {before:.1f} % and is "
-            f"{after:.1f} %, its loss changed by {attribution.forgetting:+.2g}."
-        )
+        accuracy = f"its accuracy was {before:.1f} % and is {after:.1f} %"
+        if attribution.forgetting > FORGOTTEN_NATS:
+            return (
+                f"{task} kept its accuracy, it was {before:.1f} % and is {after:.1f} %, but "
+                f"{_less_sure(attribution)}."
+            )
+        change = f"{attribution.forgetting:+.2g}"
+        return f"{task} lost nothing that counts: {accuracy}, its loss changed by {change}."
     return (
         f"{task} lost nothing that counts: its error was {attribution.before:.3g} and is "
         f"{attribution.after:.3g}."
+    )
+
+
+def _less_sure(attribution: Attribution) -> str:
+    """Of a classifier that is right as often as before, at a larger loss."""
+    first = max(attribution.shares, key=lambda name: attribution.shares[name])
+    share = _percent(attribution.shares[first], error_of_share(attribution, first))
+    return (
+        f"it is less sure of itself: the loss rose by {attribution.forgetting:.2g}, {share} of it "
+        f"by {first}"
+    )
+
+
+def _untold(findings: TaskFindings) -> str:
+    """Forgotten, but shares do not say by which part."""
+    start = f"{capital(findings.task)} {_what_was_lost(findings)}, but"
+    if findings.n_samples < FEW:
+        return (
+            f"{start} {findings.n_samples} samples are too few to tell which part forgot it: give "
+            f"{FEW} at least."
+        )
+    return (
+        f"{start} its loss did not rise, so shares in the loss do not tell which part forgot it: "
+        "measure errors, with criterion=lambda output, y: (output.argmax(dim=1) != y).float()."
     )
 
 
@@ -204,8 +236,6 @@ def _what_was_lost(findings: TaskFindings) -> str:
     if findings.accuracy is None:
         return f"lost: its error rose from {attribution.before:.3g} by {loss}"
     before, after = findings.accuracy
-    if before - after < FORGOTTEN_POINTS:
-        return f"kept its accuracy ({before:.1f} to {after:.1f} %), but its loss rose by {loss}"
     return f"fell from {before:.1f} to {after:.1f} % (loss {loss})"
 
 

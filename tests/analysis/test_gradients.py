@@ -107,3 +107,9 @@ def test_sharpness_of_attention():
     layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
     x = torch.randn(20, 4, 8)
     assert sharpness(layer, lambda model: model(x).square().mean()) > 0
+
+
+def test_the_sharpness_of_a_loss_without_curvature_is_zero():
+    model = nn.Linear(4, 3)
+    data = torch.randn(20, 4), torch.randn(20, 3)
+    assert sharpness(model, loss_on(data, nn.L1Loss())) == 0.0

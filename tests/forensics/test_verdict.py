@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from avalanche_hsf.forensics import examine, give_verdict
+from avalanche_hsf.forensics.parts import is_embedding
 
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))]
 WIDTH = 16
@@ -264,3 +265,127 @@ def test_features_of_dead_units_are_not_to_be_put_back():
         late.second.bias -= 100.0
     verdict = give_verdict(examine(early, late, samples(1, 200)))
     assert "the same for every sample" in verdict.sentence and "put" not in verdict.cure
+
+
+def with_wrong_labels():
+    x, y = samples(1, 200)
+    return x, torch.where(torch.arange(200) < 30, (y + 1) % 4, y)
+
+
+def test_a_classifier_that_is_less_sure_has_forgotten_nothing():
+    early = trained(0, Net)
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        late.head.weight *= 10
+        late.head.bias *= 10  # no answer changes
+    findings = examine(early, late, with_wrong_labels())
+    verdict = give_verdict(findings)
+    assert findings.attribution.forgetting > 0.1
+    assert (verdict.kind, verdict.culprits) == ("none", ())
+    assert "kept its accuracy" in verdict.sentence and "by head" in verdict.sentence
+
+
+def test_errors_that_the_loss_does_not_show_are_not_denied():
+    early = trained(0, Net)
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        early.head.weight *= 50  # sure of its few errors
+        head(late, None)
+        late.head.weight *= 0.01
+        late.head.bias *= 0.01
+    findings = examine(early, late, with_wrong_labels())
+    assert findings.attribution.forgetting < 0
+    verdict = give_verdict(findings)
+    assert verdict.kind == "unclear" and "its loss did not rise" in verdict.sentence
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_a_handful_of_samples_names_no_culprit(n):
+    early = trained(0, Net)
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        late.head.weight.copy_(-late.head.weight)
+    verdict = give_verdict(examine(early, late, samples(1, n)))
+    assert verdict.culprits == () and f"{n} samples are too few" in verdict.sentence
+
+
+class Scaled(nn.Module):
+    """Scales and shifts scores, as BiC does."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.ones(4)), nn.Parameter(torch.zeros(4))
+
+    def forward(self, scores):
+        return self.scale * scores + self.shift
+
+
+class Projected(Net):
+    """A layer that runs after the head, and is no part of the output."""
+
+    def __init__(self):
+        super().__init__()
+        self.projector = nn.Linear(4, 8)
+
+    def forward(self, x):
+        scores = super().forward(x)
+        self.projector(scores)
+        return scores
+
+
+class Cosine(Net):
+    """A head that is no module."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Identity()
+        self.prototypes = nn.Parameter(torch.randn(4, WIDTH))
+
+    def forward(self, x):
+        return super().forward(x) @ self.prototypes.T
+
+
+def with_weight_norm():
+    model = Net()
+    model.head = nn.utils.parametrizations.weight_norm(model.head)
+    return model
+
+
+def with_a_scale():
+    model = Net()
+    model.head = nn.Sequential(model.head, Scaled())
+    return model
+
+
+@pytest.mark.parametrize("make", [with_weight_norm, with_a_scale, Projected])
+def test_heads_of_any_make_are_known_as_such(make):
+    early = trained(0, make)
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        for p in late.head.parameters():
+            if p.dim() == 2:
+                p.copy_(p.roll(1, 0))
+    verdict = give_verdict(examine(early, late, samples(1, 200)))
+    assert verdict.kind == "head" and "the features are intact" in verdict.sentence
+
+
+def test_a_head_that_is_no_module_is_not_mistaken():
+    early = trained(0, Cosine)
+    late = copy.deepcopy(early)
+    with torch.no_grad():
+        late.prototypes.copy_(late.prototypes.roll(1, 0))
+    findings = examine(early, late, samples(1, 200))
+    assert findings.probe is None and give_verdict(findings).features == "unknown"
+
+
+def test_a_layer_that_is_called_an_embedding_is_none():
+    class Model(nn.Module):
+        pass
+
+    model = Model()
+    model.patch_embedding = nn.Linear(3, 3)
+    model.embedding = nn.EmbeddingBag(3, 3)
+    model.task_embeddings = nn.ParameterList([torch.zeros(2)])
+    model.position_embedding = nn.Parameter(torch.zeros(2))
+    found = [name for name, _ in model.named_parameters() if is_embedding(model, name)]
+    assert found == ["position_embedding", "embedding.weight", "task_embeddings.0"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from avalanche_hsf._private.torch import attributes_of, buffers_of, own_parameters
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.models.tasks.slots import EmptySlot
 
 GONE = object()
@@ -71,13 +71,10 @@ def undone(module: nn.Module) -> Iterator[None]:
     ]
     values = [value for *_, kinds in before for _, held, _ in kinds for value in held.values()]
     generators = [(v, v.get_state()) for v in values if isinstance(v, torch.Generator)]
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
+    with generators_kept():
         try:
             yield
         finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
             for generator, state in generators:
                 generator.set_state(state)
             for layer, training, kinds in before:
