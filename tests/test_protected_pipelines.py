@@ -446,7 +446,7 @@ def test_inputs_of_an_absurd_scale_are_explained(preset):
     from avalanche_hsf.benchmarks import reconstruction_benchmark
     from avalanche_hsf.training import HSFStrategy
 
-    stream = reconstruction_benchmark([1e6 * torch.randn(30, 3) for _ in range(2)])
+    stream = reconstruction_benchmark([1e9 * torch.randn(30, 3) for _ in range(2)])
     strategy = HSFStrategy.from_preset(preset, input_dim=3, seed=0, train_epochs=30)
     with pytest.raises(ValueError, match="diverged"):
         strategy.train(stream.train_stream)

@@ -9,6 +9,7 @@ from avalanche.models import MultiTaskModule
 
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, compare
+from avalanche_hsf.experiments.catalogue import catalogue
 from avalanche_hsf.experiments.commands.comparison import Comparison
 from avalanche_hsf.experiments.learners.forms import network_with_heads
 from avalanche_hsf.experiments.runs.jobs import Failure, Job, Task, finish
@@ -98,6 +99,9 @@ def test_missing_files_end_with_one_line(command, jobs, tmp_path, capsys, monkey
         monkeypatch.setitem(
             BENCHMARKS, "permuted-mnist-10", replace(BENCHMARKS["synthetic"], data=("MNIST",))
         )
+        known = catalogue().benchmarks
+        facts = known["synthetic"]._replace(data=("MNIST",))
+        monkeypatch.setitem(known, "permuted-mnist-10", facts)
     with pytest.raises(SystemExit) as ended:
         main(words)
     error = capsys.readouterr().err
