@@ -83,6 +83,7 @@ def test_the_search_takes_the_lowest_error_and_repeats_nothing(tmp_path):
     assert tuned(again, "random-5", "hsf-isolated", seed=100, epochs=2) == {}
 
 
+@pytest.mark.slow
 def test_regularization_is_searched_where_samples_are_few(tmp_path):
     results = ResultsFile(tmp_path)
     chosen = tuned(results, "digits", "mlp-separate", seed=100, epochs=2)

@@ -105,6 +105,7 @@ def test_on_a_cluster_elsewhere(module, tmp_path):
     assert len(ResultsFile("out").runs) == 3 + 2
 
 
+@pytest.mark.slow
 def test_an_edited_method_is_trained_anew(module):
     words = [*WORDS, "--strategies", "theirs:build", "--out", "out"]
     assert main(words) == 0

@@ -111,6 +111,7 @@ def test_missing_files_end_with_one_line(command, jobs, tmp_path, capsys, monkey
     assert not made.exists()
 
 
+@pytest.mark.slow
 def test_the_root_reaches_other_processes_and_is_no_part_of_a_run(
     own_data, tmp_path, capsys, monkeypatch
 ):

@@ -189,7 +189,10 @@ def test_icarl_says_which_streams_it_is_for(data_root):
         learn(problem, "net-icarl", epochs=1)
 
 
-@pytest.mark.parametrize("name", ["ids-hsf", "ids-pca", "net-slda", "net-icarl", "net-der"])
+IDS_HSF_IS_SLOW = pytest.param("ids-hsf", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [IDS_HSF_IS_SLOW, "ids-pca", "net-slda", "net-icarl", "net-der"])
 def test_a_run_goes_on_from_its_checkpoint(name, data_root, tmp_path, monkeypatch):
     results = ResultsFile(tmp_path, checkpoint_every=1e-6)
     learner = LEARNERS[name]
