@@ -98,7 +98,7 @@ def test_a_memory_of_samples_that_the_stream_must_give(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "replay of transformed samples",
+        pytest.param("replay of transformed samples", marks=pytest.mark.slow),
         pytest.param("compact", marks=pytest.mark.slow),
         pytest.param("isolated soap ", marks=pytest.mark.slow),
     ],

@@ -382,6 +382,7 @@ def test_text_from_standard_input_has_no_file(monkeypatch):
     assert canonical(reads_a_global)
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_another_process():
     code = (
         "from avalanche_hsf.benchmarks import SplitDigits\n"

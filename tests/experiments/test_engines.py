@@ -64,6 +64,7 @@ def dies(benchmark, learner, **arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_file(tmp_path, expected, processes):
     make(ResultsFile(tmp_path), JOBS[::-1], processes)
     assert without_seconds(tmp_path) == expected

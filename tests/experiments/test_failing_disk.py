@@ -189,6 +189,7 @@ with FileLock(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_a_lock_that_another_process_never_gives_back(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "PATIENCE", 1.5)
     results = ResultsFile(tmp_path / "out")

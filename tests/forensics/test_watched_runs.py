@@ -170,7 +170,7 @@ def whole(model, recorder_alone=False):
     return seen(watching, findings=model in EXAMINED)
 
 
-RESEMBLE_OTHERS = {"delta", "mlp", "of a local class"}
+RESEMBLE_OTHERS = {"delta", "mlp", "of a local class", "plain"}
 
 
 @pytest.mark.parametrize(

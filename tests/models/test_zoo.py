@@ -173,7 +173,10 @@ IN_A_FRESH_PROCESS = [
 
 @pytest.mark.parametrize(
     "cases",
-    [IN_A_FRESH_PROCESS, slow_where(True, [("resnet18", "isolated")])],
+    [
+        pytest.param(IN_A_FRESH_PROCESS, marks=pytest.mark.slow),
+        slow_where(True, [("resnet18", "isolated")]),
+    ],
     ids=["small", "resnet18"],
 )
 def test_a_state_in_a_fresh_process_gives_the_same(cases, tmp_path):

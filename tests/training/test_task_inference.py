@@ -128,6 +128,7 @@ class _Watch(CommitPlugin):
         self.seen.append(strategy.mb_task_id.clone())
 
 
+@pytest.mark.slow
 def test_labels_of_the_stream_or_of_our_own_are_the_same(run):
     *_, accuracy = run
     benchmark = _digits(return_task_id=True)
