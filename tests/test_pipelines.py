@@ -95,6 +95,7 @@ HOLD_OLD_TASKS = ("isolated", "delta")
 # Where a test has many rows, those of the kind that resembles another one are slow ones.
 DELTA_IS_SLOW = pytest.param("delta", marks=pytest.mark.slow)
 CHUNKED_IS_SLOW = pytest.param("chunked", marks=pytest.mark.slow)
+EACH = ["isolated", "mlp", DELTA_IS_SLOW, CHUNKED_IS_SLOW]
 STREAM = SplitDigits(5, shuffle=False, test_size=0.65)
 
 
@@ -413,7 +414,7 @@ class Noted(SupervisedPlugin):
 
 
 @pytest.mark.filterwarnings("ignore:Metric .* used by the EarlyStopping")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_early_stopping(kind):
     train, valid = with_validation()
     model = conditional(kind)
@@ -434,7 +435,7 @@ def test_early_stopping(kind):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_lr_scheduler(kind):
     model = conditional(kind)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -454,7 +455,7 @@ def test_lr_scheduler(kind):
         twice.train(STREAM.train_stream[0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_gradient_clipping(kind):
     model, clip = conditional(kind), ClipGradients(0.1)
     strategy = strategy_of(model, clip)
@@ -475,7 +476,7 @@ def test_ewc_plugin():
     assert late in plugin.importances[1] and late not in plugin.importances[0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_ewc_online(kind):
     plugin = EWCPlugin(ewc_lambda=1.0, mode="online", decay_factor=0.9)
     strategy = strategy_of(conditional(kind), plugin, train_epochs=1)
@@ -523,7 +524,7 @@ def test_synaptic_intelligence_plugin():
 # Evaluation
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 @pytest.mark.parametrize("row", ["epoch", "iteration"])
 def test_periodic_evaluation(row, kind):
     model, noted = conditional(kind), Noted()
@@ -538,7 +539,7 @@ def test_periodic_evaluation(row, kind):
     assert model.training and model.tasks == [0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_tasks_never_trained(kind):
     model = conditional(kind)
     strategy = strategy_of(model, evaluator=EvaluationPlugin(accuracy_metrics(experience=True)))
@@ -554,7 +555,7 @@ def test_tasks_never_trained(kind):
         assert torch.equal(model.eval()(x, 4), model(x, 0))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_before_any_training(kind):
     model, other = conditional(kind), conditional(kind)
     strategy = strategy_of(model)
@@ -570,7 +571,7 @@ def test_before_any_training(kind):
     assert torch.equal(model.eval()(x, 0), other.eval()(x, 0))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_metrics(kind):
     evaluator = EvaluationPlugin(
         accuracy_metrics(epoch=True, experience=True, stream=True),
@@ -891,7 +892,7 @@ def test_as_multitask():
         as_multitask(conditional(), "module")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_state_dict_in_mid_stream(kind):
     model = conditional(kind)
     strategy_of(model).train(STREAM.train_stream[:2])
@@ -918,7 +919,7 @@ class Rewind(SupervisedPlugin):
             strategy.model.load_state_dict(self.state)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_state_dict_in_training(kind):
     model = conditional(kind)
     strategy = strategy_of(model, Rewind(), train_epochs=7)
@@ -926,7 +927,7 @@ def test_state_dict_in_training(kind):
     assert accuracy(model, STREAM.train_stream[1]) > 0.6  # the optimizer went on with it
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_deepcopy(kind):
     model = conditional(kind)
     strategy_of(model).train(STREAM.train_stream[0])
@@ -943,7 +944,7 @@ def end_of(strategy):
     return {n: v for n, v in strategy.model.state_dict().items() if torch.is_tensor(v)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_resume(kind, tmp_path):
     def begun():
         return strategy_of(conditional(kind), ReplayPlugin(20), train_epochs=1)
@@ -958,7 +959,7 @@ def test_resume(kind, tmp_path):
     assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_whole_strategy(kind):
     strategy = strategy_of(conditional(kind), train_epochs=1)
     strategy.train(STREAM.train_stream[0])
@@ -974,7 +975,7 @@ def test_whole_strategy(kind):
         assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_diverging(kind):
     strategy = strategy_of(conditional(kind), train_epochs=1)
     strategy.train(STREAM.train_stream[0])

@@ -31,8 +31,6 @@ QUICK = [
     *(name for name in HSF if name not in ("paper", "repaired")),
     "isolated soap ",
     "delta adam replay",
-    "isolated adam lwf",
-    "mlp regularized",
 ]
 
 

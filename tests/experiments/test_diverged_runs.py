@@ -212,6 +212,7 @@ def finished(tmp_path_factory, small_runs_of_module):
 
 @pytest.mark.parametrize("command", WORDS)
 @pytest.mark.parametrize("which", ["one", "the baseline", "all", "none"])
+@pytest.mark.slow
 def test_every_command_outlives_it(command, which, finished, tmp_path, capsys):
     (tmp_path / "results.json").write_text((finished[command] / "results.json").read_text())
     spoil(

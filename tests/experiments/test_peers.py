@@ -148,6 +148,7 @@ def test_builds_without_plugins():
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["ewc", "online-ewc", "mas", "rwalk", "lfl"])
+@pytest.mark.slow
 def test_strength_trades_learning_for_remembering(kind, form):
     name = f"{form}-{kind}"
     if name in UNSOUND:
