@@ -27,6 +27,7 @@ BELOW = {
         "checks",
         "hyperparameters",
         "divergence",
+        "generators",
         "seeds",
         "benchmarks",
         "models",

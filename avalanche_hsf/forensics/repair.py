@@ -21,6 +21,7 @@ from avalanche_hsf.checks import (
     check_share,
 )
 from avalanche_hsf.forensics.parts import choose_components
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.models.tasks.nested import n_rows, rows_of
 
 LOOKS = 20
@@ -128,7 +129,7 @@ def repair(
         )
     if not old:
         raise ValueError("old must hold samples of at least one task")
-    with torch.random.fork_rng(devices=[]):  # loaders draw, even where they do not shuffle
+    with generators_kept():  # loaders draw, even where they do not shuffle
         old = [minibatches_of(samples) for samples in old]
         new = None if new is None else minibatches_of(new)
     on_old = [error_on(samples, criterion) for samples in old]

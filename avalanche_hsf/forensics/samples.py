@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avalanche_hsf.analysis.data import Data, Minibatch, spread_over
 from avalanche_hsf.forensics.old_samples import OldSamples
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.models.tasks.nested import map_tensors
 
 
@@ -117,8 +118,7 @@ class SamplesOfTasks:
 
     def _look_at(self, index: int, samples: Data) -> tuple[Task, Minibatch]:
         """A few samples, the same ones at any time."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with generators_kept(seed=0):
             few = spread_over(samples, self.n_samples)
         return Task(index, _digest(len(getattr(samples, "dataset", ())), few)), few
 

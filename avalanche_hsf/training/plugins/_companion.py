@@ -5,11 +5,11 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any
 
-import torch
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor
 
 from avalanche_hsf.checks import shown
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.inference import TaskRecognizer
 from avalanche_hsf.training.plugins.detached_likelihood import DetachedLikelihoodPlugin
 from avalanche_hsf.training.tasks import is_whole
@@ -49,11 +49,12 @@ def check_one_owner(plugin: Any, strategy: Any) -> None:
 def train_companion(companion: SupervisedTemplate | None, experience: Any) -> None:
     """Trains it on an experience, by its own loop.
 
-    Its loader shuffles by torch's global generator, which is put back: what is trained beside a
+    Its loader shuffles by torch's global generator, and its data may draw from others. All are put
+    back: what is trained beside a
     learner moves none of the learner's own draws.
     """
     if companion is not None:
-        with torch.random.fork_rng(devices=[]):
+        with generators_kept():
             companion.train(experience, eval_streams=[])
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
-
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.training.plugins._held_out import samples_of
 from avalanche_hsf.training.tasks import tasks_of, whole_of
 
@@ -60,7 +59,7 @@ class OneLabel:
 def _of(experience: Any) -> tuple[int, int, float]:
     """An experience's number, length, and the sum of some samples; parts of one have the same."""
     whole = whole_of(experience) or experience
-    with torch.random.fork_rng(devices=[]):  # a transformation may draw
+    with generators_kept():  # a transformation may draw
         x = samples_of(whole, None, N_SAMPLES)
     total = 0.0 if x is None else float(x.double().sum())
     return whole.current_experience, len(whole.dataset), total

@@ -25,6 +25,7 @@ from avalanche_hsf.checks import (
     check_size,
     shown,
 )
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.inference.evaluating import evaluating
 from avalanche_hsf.seeds import resolve_seed
 from avalanche_hsf.training.losses import distillation
@@ -161,7 +162,7 @@ class GeneratedReplayPlugin(Protection):
         super().before_training_exp(strategy, **kwargs)
         check_one_owner(self, strategy)
         dataset = strategy.experience.dataset.eval()
-        with torch.random.fork_rng(devices=[]):  # a transformation may draw
+        with generators_kept():  # a transformation may draw
             x, y = dataset[0][:2]
         same = isinstance(y, Tensor) and y.shape == x.shape and torch.equal(x, y)
         self._reconstructs = same or bool(getattr(strategy, "reconstructs", False))
