@@ -10,6 +10,7 @@ from torch import nn
 from avalanche_hsf.analysis.components import as_it_was
 from avalanche_hsf.analysis.data import Minibatch, joined
 from avalanche_hsf.analysis.errors import Criterion, forward, mean_loss
+from avalanche_hsf.generators import generators_kept
 from avalanche_hsf.models.tasks.nested import n_rows, rows_of
 
 
@@ -30,8 +31,7 @@ class OldSamples:
         """The loss on each task. Model, its noise and all generators are left as they were."""
         if not self.minibatches:
             return []
-        with as_it_was(model), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with as_it_was(model), generators_kept(seed=0):
             output, y = forward(model, self.together)
         losses, start = [], 0
         for minibatch in self.minibatches:

@@ -97,8 +97,7 @@ class ForensicsPlugin(SupervisedPlugin):
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Raises ValueError after a resume if the samples of earlier tasks are not found again."""
-        with generators_kept():
-            self._samples.find(strategy.experience)
+        self._samples.find(strategy.experience)
         self._begins.append(strategy.clock.train_iterations)
         self._due = set()
 
@@ -119,9 +118,7 @@ class ForensicsPlugin(SupervisedPlugin):
         if x - self._begins[-1] not in self._due:
             return
         criterion = self.criterion or criterion_of(strategy)
-        with generators_kept():
-            losses = self._samples.old.losses(strategy.model, criterion)
-        for task, value in enumerate(losses):
+        for task, value in enumerate(self._samples.old.losses(strategy.model, criterion)):
             self._old_losses.setdefault(f"task {task}", []).append((x, value))
         for name, (parameters, start) in self._start.items():
             moved, size = float((_flat(parameters) - start).norm()), float(start.norm())
@@ -130,9 +127,7 @@ class ForensicsPlugin(SupervisedPlugin):
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         self.recorder.after_training_exp(strategy)
-        with generators_kept():
-            is_apart = self._samples.add(strategy.experience)
-        if not is_apart:
+        if not self._samples.add(strategy.experience):
             task = len(self._samples.tasks) - 1
             self._notes.append(
                 f"Task {task} is measured on samples it was trained on, as no others were found: "

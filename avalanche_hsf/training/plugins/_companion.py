@@ -50,8 +50,7 @@ def train_companion(companion: SupervisedTemplate | None, experience: Any) -> No
     """Trains it on an experience, by its own loop.
 
     Its loader shuffles by torch's global generator, and its data may draw from others. All are put
-    back: what is trained beside a
-    learner moves none of the learner's own draws.
+    back: what is trained beside a learner moves none of the learner's own draws.
     """
     if companion is not None:
         with generators_kept():
