@@ -3,6 +3,7 @@
 - A link out of docs/, as to `../examples/no_task_ids.py`, leads to a copy in the site.
 - Some documents outside docs/ are pages, see `PAGES`.
 - A fence `table` is replaced by rows and columns of a table that was written by a command.
+- A fence `help` is replaced by what a command says of itself.
 - A notebook is a page with its outputs.
 """
 
@@ -10,8 +11,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import posixpath
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ PAGES = {
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _TABLE = re.compile(r"^```table\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HELP = re.compile(r"^```help\n(\w+)\n```$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 _NOTE = re.compile(r"^<!-- .*? -->\n", re.MULTILINE | re.DOTALL)
 
@@ -47,6 +52,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     markdown = _TABLE.sub(lambda found: _table(found[1]), markdown)
+    markdown = _HELP.sub(lambda found: f"```text\n{_help(found[1])}```", markdown)
     here = {uri: source for source, uri in PAGES.items()}.get(
         page.file.src_uri, f"docs/{page.file.src_uri}"
     )
@@ -96,6 +102,17 @@ def _table(wanted: str) -> str:
         raise PluginError(f"no row or column {missing} in the tables of {said['from']}") from None
     lines = [["", *columns.values()], ["---", *["--:"] * len(columns)], *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _help(command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "avalanche_hsf.cli", command, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def _titled(names: str) -> dict[str, str]:
