@@ -95,7 +95,8 @@ def _table(wanted: str) -> str:
     path, _, heading = said["from"].partition("#")
     rows = _rows((ROOT / path).read_text(), heading)
     columns = _titled(said["columns"])
-    chosen = _titled(said["rows"]) if "rows" in said else {name: f"`{name}`" for name in rows}
+    chosen = _titled(said.get("rows", ";".join(rows)))
+    chosen = {name: f"`{name}`" if name == title else title for name, title in chosen.items()}
     try:
         body = [[title, *(rows[name][c] for c in columns)] for name, title in chosen.items()]
     except KeyError as missing:
