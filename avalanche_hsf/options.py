@@ -256,8 +256,8 @@ def _search(parser: argparse.ArgumentParser, default: str | None, note: str = ""
         "--search",
         choices=("halving", "grid"),
         default=default,
-        help=f"{note}how configurations are searched: halving runs them for a tenth of the epochs "
-        "and the better half, or fewer, to the end; grid runs all to the end (default: halving)",
+        help=f"{note}how configurations are searched: halving runs of four or more only the better "
+        "half after a tenth of the epochs to the end; grid runs all (default: halving)",
     )
 
 

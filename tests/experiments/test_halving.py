@@ -146,8 +146,9 @@ def test_a_second_time_nothing_is_run(tmp_path):
         (["--search", "grid"], "by running every candidate for all epochs"),
     ],
 )
+@pytest.mark.usefixtures("small_runs")
 def test_the_report_says_how_it_was_searched(words, sentence, tmp_path, capsys):
-    command = ["compare", "--benchmark", "synthetic", "--strategies", "mlp-paper", "--epochs", "1"]
+    command = ["compare", "--benchmark", "synthetic", "--strategies", "mlp-paper", "--epochs", "10"]
     assert main([*command, "--seeds", "1", *words, "--out", str(tmp_path)]) == 0
     for text in (capsys.readouterr().out, (tmp_path / "comparison.html").read_text()):
         assert f"chosen on the tuning seed, {sentence}" in " ".join(text.split())

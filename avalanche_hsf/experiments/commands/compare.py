@@ -57,9 +57,9 @@ def compare(
         mb_size: Samples per minibatch. Default: the benchmark's own, or 32.
         epochs: Epochs per task, for every learner. Default: the benchmark's own, or 10.
         tuning_seed: The seed of the search; not one of `seeds`.
-        search: "halving" runs the candidates for a tenth of the epochs and only the better half of
-            them, or fewer, to the end, see `tune`; "grid" runs all to the end, for a table that
-            must not depend on short runs.
+        search: "halving": of four or more candidates only the better half after a tenth of the
+            epochs is run to the end. "grid": all are, which takes longer, for tables whose
+            configurations must not hang on short runs.
         out: Folder whose `results.json` keeps the runs; what it holds is not run again. Default:
             nowhere.
         fresh: Train anew what it holds.

@@ -11,7 +11,6 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from avalanche_hsf.experiments.asked import GRID, HALVING
 from avalanche_hsf.experiments.commands import headline
 from avalanche_hsf.experiments.commands.comparison import Comparison
 from avalanche_hsf.experiments.learners import Learner, Problem
@@ -48,12 +47,12 @@ NOTES = (
 )
 """What the columns of the tables are, but for the configuration."""
 
-SEARCHED = {
-    HALVING: "by successive halving: of four or more candidates the better half after a tenth of "
-    "the epochs, then the best",
-    GRID: "by running every candidate for all epochs",
-}
-"""How a configuration was chosen, by search."""
+HALVED = (
+    "by successive halving: of four or more candidates the better half after a tenth of the "
+    "epochs, then the best"
+)
+IN_FULL = "by running every candidate for all epochs"
+"""How a configuration was chosen, by the search."""
 
 
 def compare_report(comparison: Comparison, runs: Runs) -> Report:
@@ -70,10 +69,13 @@ def compare_report(comparison: Comparison, runs: Runs) -> Report:
             figures=frontier(problem, comparison.learners, runs, looks),
         ),
     ]
-    chosen = f"configuration: chosen on the tuning seed, {SEARCHED[comparison.search]}, or as the "
+    how = HALVED if comparison.short_epochs else IN_FULL
     return Report(
         "comparison",
-        notes=(*NOTES, f"{chosen}learner's name says."),
+        notes=(
+            *NOTES,
+            f"configuration: chosen on the tuning seed, {how}, or as the learner's name says.",
+        ),
         files={"comparison.csv": csv_text(runs)},
         failures=runs.failures,
         diverged=runs.diverged,

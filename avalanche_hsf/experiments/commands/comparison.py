@@ -28,6 +28,8 @@ OF_AUTOENCODERS = ("hsf-isolated", "presets", "peers")
 OF_NETWORKS = ("hn-isolated", "networks")
 UNTOLD = ("ids-hsf", *(name for name in GROUPS["networks"] if not LEARNERS[name].ours))
 """Ours infers the task, the others do without; ours of `networks` want to be told."""
+SHORT = 10
+"""Epochs of a whole run for each one of a short run."""
 SEEDS = (1, 2, 3, 4, 5)
 
 Learners = Mapping[str, Named] | Sequence[str]
@@ -92,6 +94,11 @@ class Comparison:
             mb_size=mb_size,
         )
         return cls(problem, builders, named, job, list(seeds), tuning_seed, search)
+
+    @property
+    def short_epochs(self) -> int:
+        """Of the runs after which the search halves; 0: it runs every candidate to the end."""
+        return self.job.epochs // SHORT if self.search == HALVING else 0
 
     def job_of(
         self, name: str, seed: int, configuration: Mapping[str, Any], *, tuning: bool = False

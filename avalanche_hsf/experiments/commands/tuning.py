@@ -9,16 +9,12 @@ from functools import partial
 from statistics import median_low
 from typing import Any
 
-from avalanche_hsf.experiments.asked import HALVING
 from avalanche_hsf.experiments.commands.comparison import Comparison
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.learners.base import REGULARIZED
 from avalanche_hsf.experiments.runs.jobs import Engine, make
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.results import ResultsFile
-
-SHORT = 10
-"""Epochs of a whole run for each one of a short run."""
 
 FEWEST = 4
 """Candidates from which on short runs are made."""
@@ -41,9 +37,10 @@ def tune(
     runs as its name says has one candidate in each.
 
     The search "grid" runs every candidate for all epochs. "halving" runs them for a tenth first,
-    and goes on with the `promising` ones and the best of the stage before. It does not so with
-    fewer than four candidates or ten epochs; and where none that went on finishes, the others are
-    run for all epochs after all.
+    and goes on with the `promising` ones and the best of the stage before; but not with fewer than
+    four candidates or ten epochs. Where none that went on finishes, the others are run to the end
+    too. It is one round of Jamieson & Talwalkar 2016, arXiv:1502.07943: a second one lost the best
+    more often than it saved time, see RESULTS.md.
 
     Returns:
         The configurations, and a line for each learner of which every candidate failed or
@@ -99,9 +96,9 @@ def _finished(
 ) -> Trials:
     """The runs for all epochs from which each learner's configuration is chosen."""
     epochs, first = comparison.job.epochs, dict(candidates)
-    if comparison.search == HALVING and epochs >= SHORT:
+    if comparison.short_epochs:
         many = {name: those for name, those in candidates.items() if len(those) >= FEWEST}
-        for name, trials in run_all(many, epochs // SHORT, "short tuning run").items():
+        for name, trials in run_all(many, comparison.short_epochs, "short tuning run").items():
             go_on = promising([_error(run) for _, run in trials])
             first[name] = [
                 configuration
