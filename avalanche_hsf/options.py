@@ -112,6 +112,7 @@ def compare(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="seed of the search, not reported (default: %(default)s)",
     )
+    _search(parser, "halving")
     _seeds_and_epochs(parser, epochs=None)
     _data(parser)
 
@@ -136,6 +137,7 @@ def diagnose(parser: argparse.ArgumentParser) -> None:
         help="with --learner: a function that makes the network of one task (default: the "
         "benchmark's own)",
     )
+    _search(parser, None, "with --learner: ")
     _preset_runs(parser, preset=None, epochs=None)
     parser.add_argument(
         "--set",
@@ -245,6 +247,17 @@ def engine(parser: argparse.ArgumentParser, out: str) -> None:
         metavar="FILE",
         help="read options from a TOML file, such as the one that each command writes into --out; "
         "those of the command line take precedence",
+    )
+
+
+def _search(parser: argparse.ArgumentParser, default: str | None, note: str = "") -> None:
+    """How learners are tuned."""
+    parser.add_argument(
+        "--search",
+        choices=("halving", "grid"),
+        default=default,
+        help=f"{note}how configurations are searched: halving runs of four or more only the better "
+        "half after a tenth of the epochs to the end; grid runs all (default: halving)",
     )
 
 

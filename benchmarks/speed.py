@@ -52,7 +52,7 @@ class StepAbout(SupervisedPlugin):
 
     def before_training_exp(self, strategy, **kwargs) -> None:
         replay = next(p for p in strategy.plugins if isinstance(p, LatentReplayPlugin))
-        self.rival = AuthorWay(strategy.model, replay._memory)
+        self.rival = AuthorWay(strategy.model, _stored(replay))
         self.x = torch.stack([item[0] for item in strategy.experience.dataset])
         self._start = time.perf_counter()
 
@@ -301,9 +301,15 @@ def _training(strategy: Any, experience: Any) -> Callable[[], object]:
 
 
 def _author(strategy: Any, replay: Any, experience: Any, task: int) -> Callable[[], object]:
-    rival = AuthorWay(strategy.model, replay._memory, tasks=[task])
+    rival = AuthorWay(strategy.model, _stored(replay), tasks=[task])
     x = torch.stack([item[0] for item in experience.dataset])
     return lambda: [rival.step(x, task, epoch) for epoch in range(EPOCHS)]
+
+
+def _stored(replay: LatentReplayPlugin) -> Any:
+    """All that is stored, as samples, latents and task labels; None before the first task ends."""
+    memory = replay._memory
+    return None if memory is None else memory[torch.arange(len(memory))]
 
 
 def _backward(module: nn.Module, compute: Callable[[], Any], times: int) -> Callable[[], None]:

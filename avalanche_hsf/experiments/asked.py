@@ -19,6 +19,9 @@ GROUPS = ("presets", "frontier", "peers", "networks", "class-incremental")
 TUNING_SEED = 100
 """Of the search, unless another one is given."""
 
+HALVING, GRID = SEARCHES = ("halving", "grid")
+"""How configurations are searched: after a tenth of the epochs the better half, or all."""
+
 
 class AnyProblem(Protocol):
     """What is learned."""

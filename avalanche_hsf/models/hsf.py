@@ -199,16 +199,20 @@ class HypernetSDEFlow(TaskWritten):
         out = self.run("decoder", written, self._solve("decoder_sde", written, z_T))
         return out if self.mask is None else self.mask(out, written.groups)
 
-    def flow_of(self, z0: Tensor, task_labels: Labels) -> tuple[Tensor, Tensor]:
+    def flow_of(
+        self, z0: Tensor, task_labels: Labels, *, blur: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """u, `n x latent_dim`, and log |det du/dz0| in nats, shape (n,), for the z0 of some tasks.
 
-        z0 is whitened first where a task's mean and spread are known, see `TaskWhitening`.
+        z0 is whitened first where a task's mean and spread are known, see `TaskWhitening`; blur is
+        added to the whitened ones.
         """
         written = self.write(task_labels, len(z0), "flow.")
         if self.is_guarded:  # a likelihood trains the flow of these tasks
             self.density.by_flow.update(written.groups.tasks)
         whitened, log_det_w = self.whitening(z0, written.groups)
-        u, log_det = self.run("flow", written, whitened)
+        blurred = whitened if blur is None else whitened + blur
+        u, log_det = self.run("flow", written, blurred)
         return u, log_det + log_det_w
 
     def diffusion_of(self, z0: Tensor, task_labels: Labels) -> Tensor:

@@ -10,7 +10,8 @@ from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, ResultsFile, Run, Runs, compare
 from avalanche_hsf.experiments.asked import expand
 from avalanche_hsf.experiments.commands.compare_report import frontier, tables
-from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, tune
+from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison
+from avalanche_hsf.experiments.commands.tuning import tune
 from avalanche_hsf.experiments.learners.base import RATES, REGULARIZED
 from avalanche_hsf.experiments.runs.doors import find_learner
 from avalanche_hsf.experiments.runs.engines import in_process

@@ -12,7 +12,8 @@ from torch import nn
 from avalanche_hsf.benchmarks import SplitDigits
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import BENCHMARKS
-from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, check_fit, tune
+from avalanche_hsf.experiments.commands.comparison import GROUPS, Comparison, check_fit
+from avalanche_hsf.experiments.commands.tuning import tune
 from avalanche_hsf.experiments.learners import LEARNERS
 from avalanche_hsf.experiments.learners.mended import SynapticIntelligenceOnCPU
 from avalanche_hsf.experiments.runs.engines import in_process

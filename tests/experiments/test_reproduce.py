@@ -15,7 +15,7 @@ from avalanche_hsf.experiments.commands.published import (
     PUBLISHED_MATRICES,
     PUBLISHED_RATIO,
 )
-from avalanche_hsf.experiments.commands.reproduce import check, tables, verdict
+from avalanche_hsf.experiments.commands.reproduce import NAMES, check, tables, verdict
 from avalanche_hsf.experiments.runs.text import runs_of_text, text_of_runs
 
 
@@ -38,10 +38,14 @@ def of_matrix(rows, learner="mlp-paper", seed=42, epochs=300):
     )
 
 
-def published(scale=1.0, **fields):
+def published(scale=1.0, cure=1e-7, **fields):
+    """The paper's figures, and a cure that forgets nothing."""
     return [
-        of_matrix([[mse * scale for mse in row] for row in matrix], learner=name, **fields)
-        for name, matrix in PUBLISHED_MATRICES.items()
+        *(
+            of_matrix([[mse * scale for mse in row] for row in matrix], learner=name, **fields)
+            for name, matrix in PUBLISHED_MATRICES.items()
+        ),
+        of_matrix([[cure] * (i + 1) for i in range(5)], "hsf-isolated", **fields),
     ]
 
 
@@ -76,6 +80,8 @@ def test_verdict_on_the_published_figures_themselves():
     assert "15 of its 15 cells equal" in said
     assert "The failure reproduces" in said
     assert "+0.3822" in said
+    assert '"True parameter isolation must be more explicit and complete" (section 4) is' in said
+    assert "final mean MSE 1e-07" in said
     several = published(0.9, seed=0) + published(1.1, seed=1)
     said = " ".join(verdict(several))
     assert "Hypernet-SDE-Flow's 15 published cells, 15 lie inside" in said
@@ -83,12 +89,14 @@ def test_verdict_on_the_published_figures_themselves():
 
 def test_verdict_when_nothing_reproduces():
     runs = published(0.5, seed=42)
-    said = " ".join(verdict([of_matrix(PUBLISHED_MATRICES["mlp-paper"]), runs[0]][:1] + runs[1:]))
+    said = " ".join(verdict([of_matrix(PUBLISHED_MATRICES["mlp-paper"]), *runs[1:]]))
     assert "15 of its 15" in said
-    flat = [of_matrix([[0.5] * (i + 1) for i in range(5)], name) for name in PUBLISHED_MATRICES]
+    flat = [of_matrix([[0.5] * (i + 1) for i in range(5)], name) for name in NAMES]
     said = " ".join(verdict(flat))
     assert "does not reproduce" in said
     assert "The failure reproduces" not in said
+    forgets = of_matrix([[1e-7], [1e-7, 1e-7], [1e-2, 1e-7, 1e-7]], "hsf-isolated")
+    assert "is not supported" in " ".join(verdict([*published()[:2], forgets]))
     outside = " ".join(verdict(published(2.0, seed=0) + published(3.0, seed=1)))
     assert "15 published cells, 0 lie inside" in outside
     assert "T0 after T0 (paper 0.0083, ours 0.0166 to 0.0249)" in outside
@@ -101,8 +109,9 @@ def test_verdict_of_a_shorter_run_claims_nothing():
 
 
 def test_tables_stand_beside_the_published_figures():
-    table_2, table_3, table_4 = tables(published())
+    table_2, table_3, cure, table_4 = tables(published())
     assert len(table_2.rows) == 15
+    assert cure.rows[-1] == ["Task 4", "ours", *["1.0e-07"] * 5]  # nothing was published
     assert ["Task 4", "ours", "0.3905", "0.5956", "0.6441", "0.0926", "0.0087"] in table_3.rows
     assert table_4.rows[-1][-2:] == ["239 times", "238 times"]
     assert "| Task 0" in table_2.markdown()
@@ -167,11 +176,14 @@ def test_the_command(tmp_path, capsys):
     words = ["reproduce", "--seeds", "0,1", "--epochs", "1", "--out", str(tmp_path)]
     assert main(words) == 0
     shown = capsys.readouterr()
-    assert "Table 2. Baseline MLP" in shown.out
+    assert "Table 2. MLP, fine-tuned" in shown.out
+    assert "The cure. ours: isolated" in shown.out
     assert "Table 4. Forgetting on task 0" in shown.out
-    assert "run 4 of 4: hsf-paper on synthetic, seed 1" in shown.err
+    assert "run 5 of 6: hsf-paper on synthetic, seed 1" in shown.err
     runs = json.loads((tmp_path / "results.json").read_text())["runs"]
     assert [(r["learner"], r["seed"]) for r in runs] == [
+        ("hsf-isolated", 0),
+        ("hsf-isolated", 1),
         ("hsf-paper", 0),
         ("hsf-paper", 1),
         ("mlp-paper", 0),

@@ -48,6 +48,8 @@ def check_together(options: argparse.Namespace) -> None:
     if options.learner is None:
         if options.network is not None:
             raise ValueError("--network needs --learner: a preset has a network of its own")
+        if options.search is not None:
+            raise ValueError("--search needs --learner: a preset is not tuned")
     elif options.preset is not None or options.set:
         raise ValueError("--preset and --set do not go with --learner")
 

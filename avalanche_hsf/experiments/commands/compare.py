@@ -10,14 +10,10 @@ from pathlib import Path
 from avalanche.benchmarks import CLScenario
 from torch import nn
 
-from avalanche_hsf.experiments.asked import TUNING_SEED
+from avalanche_hsf.experiments.asked import HALVING, TUNING_SEED
 from avalanche_hsf.experiments.commands.compare_report import compare_report
-from avalanche_hsf.experiments.commands.comparison import (
-    SEEDS,
-    Comparison,
-    Learners,
-    tune,
-)
+from avalanche_hsf.experiments.commands.comparison import SEEDS, Comparison, Learners
+from avalanche_hsf.experiments.commands.tuning import tune
 from avalanche_hsf.experiments.runs.doors import Named
 from avalanche_hsf.experiments.runs.engines import make_engine
 from avalanche_hsf.experiments.runs.jobs import Engine, make_all
@@ -36,6 +32,7 @@ def compare(
     mb_size: int | None = None,
     epochs: int | None = None,
     tuning_seed: int = TUNING_SEED,
+    search: str = HALVING,
     out: str | Path | None = None,
     fresh: bool = False,
     checkpoint_every: float = CHECKPOINT_EVERY,
@@ -60,6 +57,9 @@ def compare(
         mb_size: Samples per minibatch. Default: the benchmark's own, or 32.
         epochs: Epochs per task, for every learner. Default: the benchmark's own, or 10.
         tuning_seed: The seed of the search; not one of `seeds`.
+        search: "halving": of four or more candidates only the better half after a tenth of the
+            epochs is run to the end. "grid": all are, which takes longer, for tables whose
+            configurations must not hang on short runs.
         out: Folder whose `results.json` keeps the runs; what it holds is not run again. Default:
             nowhere.
         fresh: Train anew what it holds.
@@ -93,6 +93,7 @@ def compare(
         mb_size=mb_size,
         epochs=epochs,
         tuning_seed=tuning_seed,
+        search=search,
     )
     results = ResultsFile(out, fresh=fresh, checkpoint_every=checkpoint_every)
     with closing(results), make_engine(jobs, scheduler) as engine:
@@ -115,7 +116,7 @@ def carry_out(comparison: Comparison, results: ResultsFile, engine: Engine) -> R
 
 def check(options: argparse.Namespace) -> Comparison:
     """What was asked for; raises TypeError or ValueError, before anything runs."""
-    names = ("seeds", "network", "criterion", "mb_size", "epochs", "tuning_seed")
+    names = ("seeds", "network", "criterion", "mb_size", "epochs", "tuning_seed", "search")
     arguments = {name: getattr(options, name) for name in names}
     return Comparison.of(options.benchmark, options.strategies, **arguments)
 
@@ -123,4 +124,4 @@ def check(options: argparse.Namespace) -> Comparison:
 def report(comparison: Comparison, results: ResultsFile, engine: Engine) -> Report | None:
     """Carries it out; None if no run was finished."""
     runs = carry_out(comparison, results, engine)
-    return compare_report(comparison.problem, comparison.learners, runs) if runs else None
+    return compare_report(comparison, runs) if runs else None

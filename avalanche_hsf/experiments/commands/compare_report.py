@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from avalanche_hsf.experiments.commands import headline
+from avalanche_hsf.experiments.commands.comparison import Comparison
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.runs.groups import finite, p_against, seeds_of
 from avalanche_hsf.experiments.runs.record import Run, Runs
@@ -43,14 +44,20 @@ NOTES = (
     "bytes: the same in bytes, with raw images as the 8 bits a pixel that they are stored in.",
     "parameters: numbers in the model, frozen parts and fixed random bases included.",
     "seeds: those of the row; a run that diverged or failed is counted here and in nothing else.",
-    "configuration: chosen on the tuning seed, or as the learner's name says.",
 )
-"""What the columns of the tables are."""
+"""What the columns of the tables are, but for the configuration."""
+
+HALVED = (
+    "by successive halving: of four or more candidates the better half after a tenth of the "
+    "epochs, then the best"
+)
+IN_FULL = "by running every candidate for all epochs"
+"""How a configuration was chosen, by the search."""
 
 
-def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs) -> Report:
+def compare_report(comparison: Comparison, runs: Runs) -> Report:
     """The tables, a line per run for other programs, and figures of frontier and stream."""
-    looks = colors(runs.learners)
+    problem, looks = comparison.problem, colors(runs.learners)
     errors, costs = tables(problem, runs)
     stream = over_stream(problem, runs, looks) if problem.classifies else None
     drawn = {} if stream is None else {"stream.png": stream}
@@ -59,12 +66,16 @@ def compare_report(problem: Problem, learners: Mapping[str, Learner], runs: Runs
         Section(
             "What it costs",
             tables=[costs],
-            figures=frontier(problem, learners, runs, looks),
+            figures=frontier(problem, comparison.learners, runs, looks),
         ),
     ]
+    how = HALVED if comparison.short_epochs else IN_FULL
     return Report(
         "comparison",
-        notes=NOTES,
+        notes=(
+            *NOTES,
+            f"configuration: chosen on the tuning seed, {how}, or as the learner's name says.",
+        ),
         files={"comparison.csv": csv_text(runs)},
         failures=runs.failures,
         diverged=runs.diverged,

@@ -6,9 +6,10 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from avalanche_hsf.experiments.asked import check_one
-from avalanche_hsf.experiments.commands.comparison import Comparison, tune
+from avalanche_hsf.experiments.asked import HALVING, check_one
+from avalanche_hsf.experiments.commands.comparison import Comparison
 from avalanche_hsf.experiments.commands.headline import count
+from avalanche_hsf.experiments.commands.tuning import tune
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.runs.findings import findings_in, plain
 from avalanche_hsf.experiments.runs.groups import finite
@@ -28,6 +29,7 @@ def check(options: argparse.Namespace) -> Comparison:
         seeds=options.seeds,
         network=options.network,
         epochs=options.epochs,
+        search=options.search or HALVING,
     )
     check_one(options.learner, comparison.learners)
     return comparison

@@ -16,7 +16,7 @@ from avalanche_hsf.analysis.errors import forward
 from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.run import run
-from avalanche_hsf.report import Look, plot_reconstructions
+from avalanche_hsf.report import colors, plot_reconstructions
 
 N_POINTS = 100
 """Of each curve, evenly spaced."""
@@ -43,19 +43,26 @@ def run_with_curves(benchmark: Problem, learner: Learner, **arguments: Any) -> R
     return replace(finished, findings={FINDING: tasks})
 
 
-def figure_of_curves(runs: Sequence[Run], looks: Mapping[str, Look]) -> dict[str, Figure]:
-    """The curves of the first seed for which all learners kept them; none if there is no such."""
+def figure_of_curves(runs: Sequence[Run], names: Mapping[str, str]) -> dict[str, Figure]:
+    """The curves of the first seed for which all learners kept them; none if there is no such.
+
+    Args:
+        runs: Of the learners.
+        names: Of the learners in the figure, by theirs.
+    """
     by_seed: dict[int, dict[str, Any]] = {}
     for finished in runs:
         kept = by_seed.setdefault(finished.seed, {})
         kept[finished.learner] = finished.findings.get(FINDING)
     for seed, kept in by_seed.items():
-        if not all(kept.get(name) for name in looks):
+        if not all(kept.get(learner) for learner in names):
             continue
-        made = {name: list(map(_before_and_after, kept[name])) for name in looks}
-        true = [torch.tensor(task["true"]) for task in kept[next(iter(looks))]]
+        made = {
+            name: list(map(_before_and_after, kept[learner])) for learner, name in names.items()
+        }
+        true = [torch.tensor(task["true"]) for task in kept[next(iter(names))]]
         title = f"Reconstructions, just learned and after the last task (seed {seed})"
-        figure = plot_reconstructions(made, true=true, colors=looks, title=title)
+        figure = plot_reconstructions(made, true=true, colors=colors(made), title=title)
         return {"reconstructions.png": figure}
     return {}
 

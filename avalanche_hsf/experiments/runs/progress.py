@@ -20,7 +20,8 @@ def counted(finished: Iterable[T], total: int, what: str) -> Iterator[tuple[str,
         total: How many there will be.
         what: What they are, such as "run".
     """
-    with _bar(total=total, desc=what, unit="run", smoothing=0, disable=None) as bar:
+    disable = None if total else True  # a bar of nothing tells nothing
+    with _bar(total=total, desc=what, unit="run", smoothing=0, disable=disable) as bar:
         for n, each in enumerate(finished, start=1):
             bar.update()
             yield f"{what} {n} of {total}", each

@@ -51,7 +51,7 @@ class LatentMixture(Precise):
 
     BLUR = 0.01  # of the root mean variance
     MIN_VARIANCE = 1e-10  # of the blur, for latents that are all the same
-    STEPS = 30  # of expectation maximisation
+    STEPS = 10  # of expectation maximisation: thirty gain 0.3 nats more, of 90
     SAMPLES = 3000  # that are looked at, at most
     PRECISE = ("numbers", "scales")
     _HALF = 2**15 - 1
@@ -82,9 +82,11 @@ class LatentMixture(Precise):
         rank = min(round(dimension_of(z)), z.shape[1] - 1, n_vectors - 1)
         # A component needs more latents than it has axes.
         k = max(1, min(n_vectors // (rank + 1), len(z) // (rank + 3)))
-        parts = _maximised(z, _clusters(z, k, generator), rank)
+        products = (z.unsqueeze(2) * z.unsqueeze(1)).flatten(1)
+        parts = _maximised(z, products, _clusters(z, k, generator), rank)
         for _ in range(cls.STEPS):
-            parts = _maximised(z, _log_probs(z, parts, blur).softmax(dim=1), rank)
+            shares = _log_probs(z, parts, blur).softmax(dim=1)
+            parts = _maximised(z, products, shares, rank)
         mixture = cls(z.shape[1])
         scales = [max(float(part.abs().max()) / cls._HALF, 1e-30) for part in parts[:2]]
         means, axes = parts.means.unsqueeze(1) / scales[0], parts.axes / scales[1]
@@ -173,12 +175,11 @@ def _log_probs(z: Tensor, parts: Components, blur: Tensor | float) -> Tensor:
     return weights.log() - 0.5 * (distance + log_det + dim * math.log(2 * math.pi))
 
 
-def _maximised(z: Tensor, shares: Tensor, rank: int) -> Components:
-    """The likeliest components, given each point's shares in them, `n x K`."""
+def _maximised(z: Tensor, products: Tensor, shares: Tensor, rank: int) -> Components:
+    """The likeliest components, given each point's z z^T and its shares in them, `n x K`."""
     dim = z.shape[1]
     sizes = shares.sum(dim=0) + 1e-9
     means = shares.T @ z / sizes.unsqueeze(1)
-    products = (z.unsqueeze(2) * z.unsqueeze(1)).flatten(1)
     covariances = (shares.T @ products / sizes.unsqueeze(1)).view(-1, dim, dim)
     covariances = covariances - means.unsqueeze(2) * means.unsqueeze(1)
     values, vectors = torch.linalg.eigh(covariances + 1e-12 * torch.eye(dim).to(z))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
 from collections.abc import Mapping
 
@@ -39,8 +40,8 @@ def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None =
 
     Args:
         matrices: By learner its runs' matrices R, see `Matrices`. Their median is drawn, without
-            the cells above the diagonal; its numbers are written where they fit. Zeros, which have
-            no place on a logarithmic scale, are grey.
+            the cells above the diagonal; its numbers are written where they fit, if need be with
+            one digit. Zeros, which have no place on a logarithmic scale, are grey.
         measure: What the errors are; of a rate they are written in percent.
         title: Of the figure.
 
@@ -53,21 +54,25 @@ def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None =
     arrays = stacked(matrices)
     medians = {name: lower_triangle(np.median(array, axis=0)) for name, array in arrays.items()}
     n, n_tasks = len(medians), len(next(iter(medians.values())))
-    columns = min(n, 2 if n <= 4 else 3)
+    columns = 2 if n == 4 else min(n, 3)
     rows = math.ceil(n / columns)
     width = WIDTH if columns > 1 else 4.6
     side = (width - 0.9) / columns
     seeds = seeds_in_words(arrays)
     of_seeds = seeds if seeds == "1 seed" else f"median of {seeds}"
     title = title or f"{measure[0].upper()}{measure[1:]} on each task after each task: {of_seeds}"
-    figure = new_figure(0.35 + rows * (side + 0.05), width=width, title=title)
+    names = [textwrap.fill(name, 20) if columns > 2 else name for name in medians]
+    lines = max(name.count("\n") for name in names)
+    height = 0.35 + rows * (side + 0.05 + 0.15 * lines)
+    figure = new_figure(height, width=width, title=title)
     low, high = _limits(np.concatenate([r[np.isfinite(r)] for r in medians.values()]))
     norm = LogNorm(low, high)
-    # Room for a number of 8 points: some 30 points for an error, 20 for percents.
-    fits = (side - 0.55) * 72 / n_tasks > (20 if is_share(measure) else 29)
+    # Room for a number of 8 points: some 30 points for an error, 20 for one digit or percents.
+    room = (side - 0.55) * 72 / n_tasks
+    is_short = room < 29 and not is_share(measure)
     colours = matplotlib.colormaps["viridis"].with_extremes(under=EMPTY, bad=(0, 0, 0, 0))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for i, (panel, (name, r)) in enumerate(zip(panels, medians.items(), strict=False)):
+    for i, (panel, name, r) in enumerate(zip(panels, names, medians.values(), strict=False)):
         image = panel.imshow(np.where(r == 0, 1e-300, r), norm=norm, cmap=colours)
         dress(
             panel,
@@ -76,8 +81,8 @@ def plot_matrix(matrices: Matrices, *, measure: str = "MSE", title: str | None =
             y="after training task" if i % columns == 0 else "",
             grid="",
         )
-        if fits:
-            _write_cells(panel, r, norm, measure)
+        if room > 20:
+            _write_cells(panel, r, norm, measure, is_short=is_short)
         task_ticks(panel, "x", n_tasks, at_most=7)
         task_ticks(panel, "y", n_tasks, at_most=7)
     for panel in panels[n:]:
@@ -108,10 +113,13 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     return float(min(low, high / 10)), float(high)
 
 
-def _write_cells(panel: Axes, r: np.ndarray, norm: LogNorm, measure: str) -> None:
+def _write_cells(
+    panel: Axes, r: np.ndarray, norm: LogNorm, measure: str, *, is_short: bool
+) -> None:
     for i, j in zip(*np.nonzero(np.isfinite(r)), strict=True):
         is_deep = r[i, j] > 0 and norm(r[i, j]) < 0.6
-        text = _number(r[i, j], measure)
+        text = f"{r[i, j]:.0e}" if is_short and r[i, j] > 0 else _number(r[i, j], measure)
+        text = text.replace("e-0", "e-").replace("e+00", "") if is_short else text
         color = ON_DEEP if is_deep else ON_PALE if r[i, j] > 0 else INK
         panel.text(j, i, text, ha="center", va="center", fontsize=SMALL, color=color)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -142,7 +143,7 @@ def plot_reconstructions(
                 panel,
                 title=f"T{j}" if r == 0 or rows_each > 1 else "",
                 x=f"$x_{a}$" if last else "",
-                y=(f"{name}\n$x_{b}$" if j % columns == 0 else ""),
+                y=(f"{textwrap.fill(name, 20)}\n$x_{b}$" if j % columns == 0 else ""),
             )
             panel.locator_params(nbins=3)
     handles = [Line2D([], [], color=INK, linewidth=2.4, alpha=0.35, label="true curve")]

@@ -81,13 +81,11 @@ class DetachedLikelihoodPlugin(Protection):
         if not self._applies(model, written):
             return
         with torch.no_grad():
-            z0 = model.encode(strategy.mb_x, written) if latents is None else latents.z0
-            self._note(model, z0.detach(), written.groups)
+            z0 = model.encode(strategy.mb_x, written) if latents is None else latents.z0.detach()
+            self._note(model, z0, written.groups)
             generator = model.noise.generator(z0.device)
-            blur = torch.randn(z0.shape, generator=generator, device=z0.device)
-            whitened, _ = model.whitening(z0, written.groups)
-            z0 = model.whitening.inverse(whitened + self.noise * blur, written.groups)
-        u, log_det = model.flow_of(z0, written)
+            blur = self.noise * torch.randn(z0.shape, generator=generator, device=z0.device)
+        u, log_det = model.flow_of(z0, written, blur=blur)
         add_term(strategy, "nll", self.weight * negative_log_likelihood(u, log_det))
 
     @torch.no_grad()

@@ -23,11 +23,11 @@ class WarmStartPlugin(Protection):
 
     Args:
         n_samples: Samples of the new task on which old tasks are tried, at least 1.
-        n_tasks: Finished tasks that are tried, at least 1, evenly spread over all, the last among
-            them; None: all, at one forward pass per finished task when a task begins.
+        n_tasks: Finished tasks that are tried, each by a forward pass when a task begins, at least
+            1, evenly spread over all, the last among them; None: all.
     """
 
-    def __init__(self, n_samples: int = 300, *, n_tasks: int | None = None) -> None:
+    def __init__(self, n_samples: int = 300, *, n_tasks: int | None = 20) -> None:
         super().__init__()
         self.n_samples = check_int("n_samples", n_samples, at_least=1)
         self.n_tasks = None if n_tasks is None else check_int("n_tasks", n_tasks, at_least=1)
