@@ -1,7 +1,8 @@
 """Docstrings as they are written in this house, made ready for the site.
 
 - `Example:` is the section that griffe calls `Examples:`.
-- Brackets in text, as in R[i, j], are no links.
+- Brackets in text, as in R[i, j], are no links, and a star, as in hsf-*, is a star.
+- A formula whose lines are aligned by spaces keeps its lines.
 - A public name in backticks is a link to its entry.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 import griffe
 
 PACKAGE = Path(__file__).parents[1] / "avalanche_hsf"
+_ALIGNED = re.compile(r"^\w.*\S {2,}\S", re.M)
 _NAME = re.compile(r"(`[^`\n]+`)")
 
 
@@ -44,13 +46,17 @@ class Docstrings(griffe.Extension):
             obj.docstring.value = self._ready(obj.docstring.value, obj.name)
 
     def _ready(self, text: str, own: str) -> str:
-        text, mark, example = re.sub(r"^( *)Example:$", r"\1Examples:", text, flags=re.M).partition(
-            "Examples:\n"
-        )
-        return "".join(self._piece(p, own) for p in _NAME.split(text)) + mark + example
+        text = re.sub(r"^( *)Example:$", r"\1Examples:", text, flags=re.M)
+        text, mark, example = text.partition("Examples:\n")
+        return "\n\n".join(self._paragraph(p, own) for p in text.split("\n\n")) + mark + example
+
+    def _paragraph(self, paragraph: str, own: str) -> str:
+        if _ALIGNED.search(paragraph):
+            return f"```text\n{paragraph}\n```"
+        return "".join(self._piece(piece, own) for piece in _NAME.split(paragraph))
 
     def _piece(self, piece: str, own: str) -> str:
         if not piece.startswith("`"):
-            return piece.replace("[", "\\[")
+            return piece.replace("[", "\\[").replace("-*", "-\\*")
         path = self.public.get(piece.strip("`"))
         return f"[{piece}][{path}]" if path and piece.strip("`") != own else piece
