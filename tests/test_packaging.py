@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from avalanche_hsf import __version__
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "avalanche_hsf"
 DEVELOPERS = {"test", "docs"}
@@ -176,6 +178,16 @@ def test_a_network_is_trained_without_any_extra_and_the_rest_says_which(extras, 
     answers = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
     assert {**answers[0], **answers[1]} == SENTENCES
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+
+
+def test_the_citation_is_of_this_version():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_command_that_an_issue_asks_for_prints_the_versions(capsys):
+    template = (ROOT / ".github" / "ISSUE_TEMPLATE" / "bug.yml").read_text()
+    exec(re.search(r'python -c "(.*)"', template).group(1))
+    assert "'torch': " in capsys.readouterr().out
 
 
 def test_what_is_built_holds_every_file_of_the_package(tmp_path):
