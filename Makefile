@@ -8,7 +8,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: build reproduce test test-slow
+.PHONY: build docs reproduce test test-slow
 
 reproduce: $(INSTALLED)
 	$(BIN)/avalanche-hsf reproduce $(ARGS)
@@ -17,6 +17,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory docs
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: $(INSTALLED)
@@ -25,6 +26,10 @@ test-slow: $(INSTALLED)
 # A wheel and an sdist, into dist/.
 build: $(INSTALLED)
 	$(BIN)/python -m build
+
+# Into site/; warnings are errors.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 $(INSTALLED): setup.cfg pyproject.toml
 	@echo "Setting up $(VENV); the first time this downloads torch, several GB on Linux."

@@ -1,4 +1,4 @@
-"""Every row of PIPELINES.md: what users of Avalanche combine our models with."""
+"""Every row of docs/pipelines.md: what users of Avalanche combine our models with."""
 
 import copy
 import csv
@@ -1114,7 +1114,7 @@ def named_tests():
 
 
 def test_document():
-    document = (Path(__file__).parents[1] / "PIPELINES.md").read_text()
+    document = (Path(__file__).parents[1] / "docs/pipelines.md").read_text()
     in_rows = list(rows_of(document))
     assert set(in_rows) == set(named_tests())
     for line in document.splitlines():

@@ -39,7 +39,9 @@ def draw() -> Figure:
     drawn = samples[:, int(samples.shape[1] * 0.525) :]
     panels[2].imshow(drawn, cmap="gray", aspect="equal")
     panels[2].set_axis_off()
-    panels[2].set_title("digits of all tasks, drawn by our model after the last", size=8.5, color=INK)
+    panels[2].set_title(
+        "digits of all tasks, drawn by our model after the last", size=8.5, color=INK
+    )
     return figure
 
 

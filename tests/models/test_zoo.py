@@ -221,5 +221,5 @@ def test_what_cannot_be_right_is_refused_with_the_cure(name, kind):
 
 
 def test_document():
-    document = (Path(__file__).parents[2] / "PIPELINES.md").read_text()
+    document = (Path(__file__).parents[2] / "docs/pipelines.md").read_text()
     assert re.findall(r"`zoo\[(.+)\]` \|$", document, re.MULTILINE) == [*ZOO, *REFUSED]
