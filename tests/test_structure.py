@@ -20,7 +20,7 @@ BELOW = {
     "benchmarks": {"_home", "checks", "seeds"},
     "models": {"_private", "checks", "divergence", "generators", "seeds"},
     "inference": {"_private", "checks", "models"},
-    "evaluation": {"checks", "seeds"},
+    "evaluation": {"checks", "logging", "seeds"},
     "logging": {"checks"},
     "training": {
         "_private",
