@@ -74,14 +74,14 @@ BELOW = {
 # The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
 WINGS = {
     "models": [
-        {"noise"},
+        {"memory", "noise"},
         {"tasks", "sde", "flow"},
         {"hypernetworks", "baselines"},
         {"written"},
         {"output"},
         {"conditional", "hsf"},
         {"hsf_network"},
-        {"export"},
+        {"export", "footprint"},
     ],
     "experiments": [{"catalogue", "learners"}, {"asked"}, {"runs"}, {"commands"}],
 }

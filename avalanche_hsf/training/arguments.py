@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -33,11 +34,15 @@ def as_device(device: Any) -> torch.device:
     return made
 
 
-def as_evaluator(evaluator: Any) -> EvaluationPlugin | None:
-    """What Avalanche would make of it; TypeError if that is no evaluator."""
+def as_evaluator(evaluator: Any) -> EvaluationPlugin:
+    """What Avalanche would make of it, but silent for None; TypeError if that is no evaluator."""
     makes_one = callable(evaluator) and not isinstance(evaluator, (EvaluationPlugin, nn.Module))
     made = evaluator() if makes_one else evaluator
-    if not (made is None or isinstance(made, EvaluationPlugin)):
+    if made is None:
+        with warnings.catch_warnings():  # nothing was to be logged
+            warnings.filterwarnings("ignore", "No loggers specified")
+            return EvaluationPlugin()
+    if not isinstance(made, EvaluationPlugin):
         raise TypeError(f"evaluator must be an EvaluationPlugin or None, got {shown(evaluator)}")
     return made
 

@@ -289,12 +289,11 @@ def test_experiences_of_several_tasks_have_no_label():
     check(found, logged, "Top1_Acc_Exp", better_if_higher=True)
 
 
-def test_quiet_is_quiet(capfd):
+@pytest.mark.parametrize("evaluator", [None, lambda: default_evaluator(quiet=True)])
+def test_quiet_is_quiet(evaluator, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        strategy = HSFStrategy.from_preset(
-            input_dim=3, train_epochs=2, evaluator=default_evaluator(quiet=True)
-        )
+        strategy = HSFStrategy.from_preset(input_dim=3, train_epochs=1, evaluator=evaluator)
         trained(strategy, SyntheticManifolds(n_samples=20))
     assert capfd.readouterr() == ("", "")
 
