@@ -29,6 +29,7 @@ from avalanche_hsf.evaluation.mse import (
     default_evaluator,
     mse_metrics,
 )
+from avalanche_hsf.evaluation.quiet import quiet_evaluator
 from avalanche_hsf.evaluation.run_summary import Summary, SummaryRow, summary
 from avalanche_hsf.evaluation.spans import measure_metrics
 from avalanche_hsf.evaluation.summaries import (
@@ -76,6 +77,7 @@ __all__ = [
     "mse_bwt_metrics",
     "mse_forgetting_metrics",
     "mse_metrics",
+    "quiet_evaluator",
     "summary",
     "worst_since_learned",
 ]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 from avalanche.evaluation import GenericPluginMetric
 from avalanche.training.plugins import EvaluationPlugin
 
-from avalanche_hsf.checks import check_bool
 from avalanche_hsf.evaluation.errors import MeanSquaredError
 from avalanche_hsf.evaluation.spans import MeasureOver, make_chosen
 from avalanche_hsf.logging import CompactLogger
@@ -57,17 +54,11 @@ def mse_metrics(
     return make_chosen(spans)
 
 
-def default_evaluator(*, quiet: bool = False) -> EvaluationPlugin:
-    """The evaluator of an `HSFStrategy` by default: the MSE, in the terminal.
+def default_evaluator() -> EvaluationPlugin:
+    """The evaluator of an `HSFStrategy` by default: the MSE, a few lines per experience.
 
     Avalanche's own default reports an accuracy, which means nothing for vector targets.
-
-    Args:
-        quiet: Print nothing; `summary` and `get_all_metrics` have the numbers all the same.
     """
-    loggers = [] if check_bool("quiet", quiet) else [CompactLogger()]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No loggers specified")
-        return EvaluationPlugin(
-            mse_metrics(epoch=True, experience=True, stream=True), loggers=loggers
-        )
+    return EvaluationPlugin(
+        mse_metrics(epoch=True, experience=True, stream=True), loggers=[CompactLogger()]
+    )

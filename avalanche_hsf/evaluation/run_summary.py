@@ -106,12 +106,11 @@ def summary(strategy: Any, *, metric: str | None = None, stream: str = "test") -
 
     Example:
         >>> from avalanche_hsf.benchmarks import SyntheticManifolds
-        >>> from avalanche_hsf.evaluation import default_evaluator
+        >>> from avalanche_hsf.evaluation import mse_metrics, quiet_evaluator
         >>> from avalanche_hsf.training import HSFStrategy
         >>> benchmark = SyntheticManifolds(n_samples=20)
-        >>> strategy = HSFStrategy.from_preset(
-        ...     input_dim=3, train_epochs=1, evaluator=default_evaluator(quiet=True)
-        ... )
+        >>> evaluator = quiet_evaluator(mse_metrics(experience=True))
+        >>> strategy = HSFStrategy.from_preset(input_dim=3, train_epochs=1, evaluator=evaluator)
         >>> for experience in benchmark.train_stream:
         ...     _ = strategy.train(experience)
         ...     _ = strategy.eval(benchmark.test_stream)

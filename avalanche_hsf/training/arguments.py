@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from avalanche_hsf.checks import shown
+from avalanche_hsf.evaluation import quiet_evaluator
 from avalanche_hsf.models import HypernetSDEFlow
 
 
@@ -39,9 +39,7 @@ def as_evaluator(evaluator: Any) -> EvaluationPlugin:
     makes_one = callable(evaluator) and not isinstance(evaluator, (EvaluationPlugin, nn.Module))
     made = evaluator() if makes_one else evaluator
     if made is None:
-        with warnings.catch_warnings():  # nothing was to be logged
-            warnings.filterwarnings("ignore", "No loggers specified")
-            return EvaluationPlugin()
+        return quiet_evaluator()
     if not isinstance(made, EvaluationPlugin):
         raise TypeError(f"evaluator must be an EvaluationPlugin or None, got {shown(evaluator)}")
     return made

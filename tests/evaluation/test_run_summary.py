@@ -23,9 +23,9 @@ from avalanche_hsf.evaluation import (
     ErrorMatrix,
     ErrorRateMatrix,
     MSEMatrix,
-    default_evaluator,
     measure_metrics,
     mse_metrics,
+    quiet_evaluator,
     summary,
 )
 from avalanche_hsf.logging import CompactLogger
@@ -109,9 +109,8 @@ def test_printed_it_is_a_line_per_task():
 
 
 def test_errors_are_in_scientific_notation():
-    strategy = HSFStrategy.from_preset(
-        input_dim=3, train_epochs=1, evaluator=default_evaluator(quiet=True), seed=0
-    )
+    evaluator = quiet_evaluator(mse_metrics(experience=True))
+    strategy = HSFStrategy.from_preset(input_dim=3, train_epochs=1, evaluator=evaluator, seed=0)
     logged = trained(strategy, SyntheticManifolds(n_samples=20))
     found = summary(strategy)
     check(found, logged, "MSE_Exp", better_if_higher=False)
@@ -289,7 +288,9 @@ def test_experiences_of_several_tasks_have_no_label():
     check(found, logged, "Top1_Acc_Exp", better_if_higher=True)
 
 
-@pytest.mark.parametrize("evaluator", [None, lambda: default_evaluator(quiet=True)])
+@pytest.mark.parametrize(
+    "evaluator", [None, lambda: quiet_evaluator(mse_metrics(epoch=True, experience=True))]
+)
 def test_quiet_is_quiet(evaluator, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
