@@ -21,7 +21,7 @@ BELOW = {
     "benchmarks": {"_home", "checks", "seeds"},
     "models": {"_private", "checks", "divergence", "extras", "generators", "seeds"},
     "inference": {"_private", "checks", "models"},
-    "evaluation": {"checks", "seeds"},
+    "evaluation": {"checks", "logging", "seeds"},
     "logging": {"checks", "extras"},
     "training": {
         "_private",
@@ -87,14 +87,14 @@ BELOW = {
 # The wings of a layer, and the files beside them, from the lowest up: each imports what is below.
 WINGS = {
     "models": [
-        {"noise"},
+        {"memory", "noise"},
         {"tasks", "sde", "flow"},
         {"hypernetworks", "baselines"},
         {"written"},
         {"output"},
         {"conditional", "hsf"},
         {"hsf_network"},
-        {"export"},
+        {"export", "footprint"},
     ],
     "experiments": [{"catalogue", "learners"}, {"asked"}, {"runs"}, {"commands"}],
 }
