@@ -40,7 +40,7 @@ def tune(
     and goes on with the `promising` ones and the best of the stage before; but not with fewer than
     four candidates or ten epochs. Where none that went on finishes, the others are run to the end
     too. It is one round of Jamieson & Talwalkar 2016, arXiv:1502.07943: a second one lost the best
-    more often than it saved time, see RESULTS.md.
+    more often than it saved time, see docs/all-results.md.
 
     Returns:
         The configurations, and a line for each learner of which every candidate failed or
