@@ -1,4 +1,4 @@
-# Both targets set everything up by themselves on first use, in $(VENV).
+# All targets set everything up by themselves on first use, in $(VENV).
 # To use packages that are installed already (torch is the large one):
 #   make test VENV_FLAGS=--system-site-packages
 PYTHON ?= python3
@@ -8,7 +8,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: reproduce test test-slow docs
+.PHONY: build docs reproduce test test-slow
 
 reproduce: $(INSTALLED)
 	$(BIN)/avalanche-hsf reproduce $(ARGS)
@@ -22,6 +22,10 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# A wheel and an sdist, into dist/.
+build: $(INSTALLED)
+	$(BIN)/python -m build
 
 # Into site/; warnings are errors.
 docs: $(INSTALLED)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from avalanche_hsf import __version__, options
 from avalanche_hsf.addresses import check_address
+from avalanche_hsf.extras import MissingExtraError
 from avalanche_hsf.terminal import Ended, signals_end, streams_survive
 
 COMMANDS = {
@@ -88,10 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(words: list[str]) -> int:
     parser, commands = _parsers()
-    chosen = parser.parse_args(_with_config(words, commands))
-    chosen.words = words
-    chosen.typed = shlex.join(["avalanche-hsf", *words])
-    return int(chosen.carry_out(chosen))
+    try:
+        chosen = parser.parse_args(_with_config(words, commands))
+        chosen.words = words
+        chosen.typed = shlex.join(["avalanche-hsf", *words])
+        return int(chosen.carry_out(chosen))
+    except MissingExtraError as error:
+        parser.error(str(error))
 
 
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:

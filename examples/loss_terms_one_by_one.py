@@ -1,6 +1,6 @@
 """Replay and separation as plugins of their own, under Avalanche's Naive.
 
-    python examples/loss_terms_one_by_one.py [--train-epochs 60]
+    python examples/loss_terms_one_by_one.py
 
 Any supervised strategy can train the model; the terms of the paper's loss are plugins. Here, on
 the paper's own model: reconstruction alone, then with each of the two terms that are meant against
@@ -9,16 +9,11 @@ forgetting.
 
 from __future__ import annotations
 
-import argparse
-import io
-
 import torch
-from avalanche.logging import TextLogger
 from avalanche.training import Naive
-from avalanche.training.plugins import EvaluationPlugin
 
 from avalanche_hsf.benchmarks import SyntheticManifolds
-from avalanche_hsf.evaluation import MSEMatrix, forgetting
+from avalanche_hsf.evaluation import MSEMatrix, forgetting, quiet_evaluator
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training import LatentReplayPlugin, SeparationPlugin, get_preset
 
@@ -43,7 +38,7 @@ def main(train_epochs: int = 60) -> dict[str, float]:
             train_epochs=train_epochs,
             eval_mb_size=300,
             plugins=plugins,
-            evaluator=EvaluationPlugin(matrix, loggers=[TextLogger(io.StringIO())]),
+            evaluator=quiet_evaluator(matrix),
         )
         for experience in benchmark.train_stream:
             strategy.train(experience)
@@ -54,6 +49,4 @@ def main(train_epochs: int = 60) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--train-epochs", type=int, default=60)
-    main(parser.parse_args().train_epochs)
+    main()

@@ -1,31 +1,29 @@
-"""HSFStrategy in an Avalanche pipeline, with an evaluation plugin and a logger.
+"""HSFStrategy in an Avalanche pipeline: model, optimizer, plugins, metrics and loggers one by one.
 
-python examples/plug_in_hsf.py [--train-epochs 300]
+python examples/plug_in_hsf.py
 """
 
 from __future__ import annotations
 
-import argparse
-
 import torch
-from avalanche.logging import TextLogger
 from avalanche.training.plugins import EvaluationPlugin
 
 from avalanche_hsf.benchmarks import SyntheticManifolds
 from avalanche_hsf.evaluation import mse_forgetting_metrics, mse_metrics
+from avalanche_hsf.logging import CompactLogger
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training import HSFStrategy, get_preset, make_protections
 
 
-def main(train_epochs: int = 300) -> dict[str, float]:
+def main(train_epochs: int = 100) -> dict[str, float]:
     """Trains on the paper's stream; returns Avalanche's last metrics by name."""
     torch.manual_seed(42)
     benchmark = SyntheticManifolds(test="midpoints")
     model = HypernetSDEFlow(input_dim=3)
     evaluator = EvaluationPlugin(
-        mse_metrics(experience=True, stream=True),
-        mse_forgetting_metrics(experience=True, stream=True),
-        loggers=[TextLogger()],
+        mse_metrics(epoch=True, stream=True),
+        mse_forgetting_metrics(stream=True),
+        loggers=[CompactLogger()],  # any logger of Avalanche's goes here
     )
     strategy = HSFStrategy(
         model=model,
@@ -42,6 +40,4 @@ def main(train_epochs: int = 300) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--train-epochs", type=int, default=300)
-    main(parser.parse_args().train_epochs)
+    main()

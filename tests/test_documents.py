@@ -58,6 +58,15 @@ def after_no_labels(names, _):
     assert accuracy_in(names) > 0.6  # Naive: 0.2
 
 
+def after_a_run_in_a_table(names, _):
+    table = str(names["summary"](names["strategy"])).splitlines()
+    assert len(table) == 8 and "just learned" in table[1]
+
+
+def after_a_network_in_a_table(names, _):
+    assert names["summary"](names["strategy"]).mean.forgotten == 0
+
+
 def after_resuming(names, run_again):
     assert names["start"] == 0
     assert run_again()["start"] == 4
@@ -83,6 +92,8 @@ def after_choosing_options(names, _):
 
 
 AFTER = {
+    ("README.md", 0): after_a_run_in_a_table,
+    ("README.md", 1): after_a_network_in_a_table,
     ("docs/quickstart.md", 0): after_a_network_of_your_own,
     ("docs/quickstart.md", 1): after_the_papers_learner,
     ("docs/how-to/no-task-ids.md", 0): after_no_labels,
@@ -109,6 +120,12 @@ def test_snippets(document, tmp_path, monkeypatch):
             return again
 
         AFTER.get((document, i), lambda *_: None)(names, run_again)
+
+
+def test_the_front_page_is_short():
+    text = text_of("README.md")
+    assert len(text.split()) <= 750
+    assert text.index("![") < 1000  # a picture above the fold
 
 
 def test_all_that_is_checked_is_there():
@@ -170,7 +187,7 @@ def test_commands(document, parsed):
                 assert program in ("source", "dask", "jupyter"), program
 
 
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d != "README.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_between_files(document):
     """Those into headings are checked when the site is built."""
     text = re.sub(r"^```.*?^```$|`[^`\n]+`", "", text_of(document), flags=re.M | re.S)

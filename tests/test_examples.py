@@ -3,14 +3,18 @@
 import importlib.util
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Those on data sets of images need files, see test_image_examples.py; _*.py is what they share.
-ON_IMAGES = {"permuted_mnist", "split_cifar10", "split_cifar100", "split_mnist"}
-EXAMPLES = [p for p in sorted((ROOT / "examples").glob("[!_]*.py")) if p.stem not in ON_IMAGES]
+# Those that start processes are run as scripts, below; real_images needs files, see
+# test_image_examples.py; _*.py is what it has besides.
+AS_SCRIPTS = {"resume_after_a_crash", "sweep_on_a_cluster"}
+EXAMPLES = {p.stem: p for p in sorted((ROOT / "examples").glob("[!_]*.py"))}
+HERE = sorted(EXAMPLES.keys() - AS_SCRIPTS - {"real_images"})
 
 
 def loaded(path):
@@ -20,20 +24,59 @@ def loaded(path):
     return module
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
-def test_example(path, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", HERE)
+def test_example(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write files
-    results = loaded(path).main(train_epochs=2)
+    results = loaded(EXAMPLES[name]).main(train_epochs=1)
     numbers = [value for value in results.values() if isinstance(value, float)]
     assert numbers
     assert all(math.isfinite(number) for number in numbers)
 
 
+@pytest.mark.parametrize("path", EXAMPLES.values(), ids=lambda path: path.stem)
+def test_an_example_is_short_and_says_how_to_run_it(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 60
+    assert f"python examples/{path.name}" in text.split('"""')[1]
+    assert 'if __name__ == "__main__":' in text
+
+
+def as_script(name, folder):
+    """What it prints, line by line."""
+    command = [sys.executable, "-W", "error::UserWarning", str(EXAMPLES[name])]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path):
+    begun, ended, resumed, _, differ = as_script("resume_after_a_crash", tmp_path)
+    assert begun == "begins after 0 tasks, 0 iterations"
+    assert ended == "the process ended with code -9"
+    assert resumed == "begins after 1 tasks, 8 iterations"
+    assert re.fullmatch(r"0 of \d{5,} weights differ", differ)
+
+
+@pytest.mark.slow
+def test_a_cluster_sweeps(tmp_path):
+    lines = as_script("sweep_on_a_cluster", tmp_path)
+    kept = [float(re.search(r"(\d+) bytes a task", line)[1]) for line in lines]
+    assert kept == sorted(kept) and len(kept) == 3
+
+
+def test_a_task_is_exported_to_onnx(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    monkeypatch.chdir(tmp_path)
+    assert loaded(EXAMPLES["export_task"]).main()["ONNX"] < 1e-5
+
+
 def test_the_worked_example_says_who_forgot(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (path,) = (p for p in EXAMPLES if p.stem == "which_layer_forgot")
-    shares = loaded(path).main(train_epochs=10)
-    said = capsys.readouterr().out.splitlines()[1]
+    shares = loaded(EXAMPLES["find_the_culprit"]).main(train_epochs=10)
+    _, said, *_, repaired = capsys.readouterr().out.splitlines()
+    before, after = map(float, re.findall(r"[\d.]+(?= to| %)", repaired))
+    assert after > before + 20
     total = float(
         re.search(r"Task 0 fell from [\d.]+ to [\d.]+ % \(loss \+([\d.]+)", said).group(1)
     )

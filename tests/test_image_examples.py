@@ -21,14 +21,15 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 from avalanche.benchmarks.datasets import dataset_utils
+from avalanche.training import Naive
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DATASETS = {
-    "split_mnist": MNIST,
-    "permuted_mnist": MNIST,
-    "split_cifar10": CIFAR10,
-    "split_cifar100": CIFAR100,
+    "split-mnist": MNIST,
+    "permuted-mnist": MNIST,
+    "split-cifar10": CIFAR10,
+    "split-cifar100": CIFAR100,
 }
 
 
@@ -126,8 +127,8 @@ def _pack(dataset, root, folder, monkeypatch):
 
 def _run(name, *arguments, monkeypatch):
     """As from the command line; returns the names in the script."""
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-    return runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    monkeypatch.setattr(sys, "argv", ["real_images.py", name, *map(str, arguments)])
+    return runpy.run_path(str(EXAMPLES / "real_images.py"), run_name="__main__")
 
 
 def _matrix(results, metric):
@@ -139,17 +140,17 @@ def _matrix(results, metric):
 @pytest.mark.parametrize(
     ("name", "epochs", "n_images", "n_experiences", "n_classes"),
     [
-        ("split_mnist", 3, 24, 5, 2),
-        ("permuted_mnist", 3, 24, 10, 10),
-        ("split_cifar10", 10, 24, 5, 2),
-        pytest.param("split_cifar100", 4, 10, 20, 5, marks=pytest.mark.slow),
+        ("split-mnist", 3, 24, 5, 2),
+        ("permuted-mnist", 3, 24, 10, 10),
+        ("split-cifar10", 10, 24, 5, 2),
+        pytest.param("split-cifar100", 4, 10, 20, 5, marks=pytest.mark.slow),
     ],
 )
 def test_learns_every_task_and_forgets_none(
     name, epochs, n_images, n_experiences, n_classes, tmp_path, monkeypatch
 ):
     write(DATASETS[name], tmp_path, monkeypatch, n_train=n_images, n_test=4)
-    results = importlib.import_module(name).main(tmp_path, train_epochs=epochs)
+    results = importlib.import_module("real_images").main(name, tmp_path, train_epochs=epochs)
     assert len(results) == n_experiences
     accuracy, loss = _matrix(results, "Top1_Acc_Exp"), _matrix(results, "Loss_Exp")
     for k in range(1, n_experiences):
@@ -164,13 +165,12 @@ def test_without_files_it_says_which_where_and_how(name, tmp_path, requested, mo
     with pytest.raises(SystemExit) as exit_:
         _run(name, "--dataset-root", tmp_path / "data", monkeypatch=monkeypatch)
     message = str(exit_.value)
-    folder, files, source = {
-        MNIST: ("MNIST/raw", ("train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"), "mnist/t10k-"),
-        CIFAR10: ("cifar-10-batches-py", ("data_batch_5", "batches.meta"), "cs.toronto.edu"),
-        CIFAR100: ("cifar-100-python", ("train", "test", "meta"), "cs.toronto.edu"),
+    folder, source = {
+        MNIST: ("MNIST/raw", "mnist/t10k-labels-idx1-ubyte.gz"),
+        CIFAR10: ("cifar-10-batches-py", "cs.toronto.edu/~kriz/cifar-10-python.tar.gz"),
+        CIFAR100: ("cifar-100-python", "cs.toronto.edu/~kriz/cifar-100-python.tar.gz"),
     }[DATASETS[name]]
-    assert f"Needed in {tmp_path / 'data' / folder}:" in message
-    assert all(f"\n  {file}\n" in message for file in files)
+    assert f"is not in {tmp_path / 'data' / folder}" in message
     assert "--download" in message
     assert source in message
     assert requested == []
@@ -180,7 +180,7 @@ def test_without_files_it_says_which_where_and_how(name, tmp_path, requested, mo
 def test_without_a_root_it_looks_where_avalanche_does(tmp_path, monkeypatch):
     monkeypatch.setitem(dataset_utils.AVALANCHE_CONFIG, "dataset_location", str(tmp_path))
     with pytest.raises(SystemExit, match=f"{tmp_path}/cifar10/cifar-10-batches-py"):
-        _run("split_cifar10", monkeypatch=monkeypatch)
+        _run("split-cifar10", monkeypatch=monkeypatch)
 
 
 @pytest.mark.parametrize("dataset", [MNIST, CIFAR10, CIFAR100])
@@ -188,7 +188,7 @@ def test_download_unpacks_archives_that_are_there(dataset, tmp_path, requested, 
     folder = write(dataset, tmp_path, monkeypatch, n_train=1, n_test=1)
     files = sorted(folder.iterdir())
     _pack(dataset, tmp_path, folder, monkeypatch)
-    find_files = importlib.import_module("_image_stream").find_files
+    find_files = importlib.import_module("_image_files").find_files
     with pytest.raises(SystemExit):
         find_files(dataset, tmp_path, download=False)
     assert find_files(dataset, tmp_path, download=True) == tmp_path
@@ -196,7 +196,7 @@ def test_download_unpacks_archives_that_are_there(dataset, tmp_path, requested, 
     assert requested == []
 
 
-@pytest.mark.parametrize("name", ["split_mnist", "split_cifar100"])
+@pytest.mark.parametrize("name", ["split-mnist", "split-cifar100"])
 def test_a_failed_download_is_no_traceback(name, tmp_path, requested, monkeypatch):
     with pytest.raises(SystemExit, match="no network in tests"):
         _run(name, "--dataset-root", tmp_path, "--download", monkeypatch=monkeypatch)
@@ -211,17 +211,21 @@ def test_a_damaged_file_is_no_traceback(dataset, file, tmp_path, requested, monk
     path = write(dataset, tmp_path, monkeypatch, n_train=1, n_test=1) / file
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(SystemExit, match="cannot be used"):
-        importlib.import_module("_image_stream").find_files(dataset, tmp_path, download=False)
+        importlib.import_module("_image_files").find_files(dataset, tmp_path, download=False)
     assert requested == []
 
 
 def test_options_reach_the_example(tmp_path, capsys, monkeypatch):
     write(MNIST, tmp_path, monkeypatch, n_train=1, n_test=1)
-    options = ("--train-epochs", 2, "--n-experiences", 2, "--seed", 3)
-    _run("split_mnist", "--dataset-root", tmp_path, *options, monkeypatch=monkeypatch)
-    printed = capsys.readouterr().out
-    assert printed.count("Epoch 1 ended.") == 2
-    assert "Epoch 2 ended." not in printed
+    train_epochs = []
+    monkeypatch.setattr(Naive, "train", lambda self, *_: train_epochs.append(self.train_epochs))
+    monkeypatch.setattr(Naive, "eval", lambda *_: {})
+    with pytest.raises(ValueError, match="there is no evaluation"):
+        _run(
+            *("split-mnist", "--dataset-root", tmp_path, "--train-epochs", 7),
+            monkeypatch=monkeypatch,
+        )
+    assert train_epochs == [7] * 5
 
 
 def test_data_that_are_not_there_are_one_line(monkeypatch, capsys, tmp_path):

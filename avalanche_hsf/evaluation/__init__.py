@@ -29,6 +29,8 @@ from avalanche_hsf.evaluation.mse import (
     default_evaluator,
     mse_metrics,
 )
+from avalanche_hsf.evaluation.quiet import quiet_evaluator
+from avalanche_hsf.evaluation.run_summary import Summary, SummaryRow, summary
 from avalanche_hsf.evaluation.spans import measure_metrics
 from avalanche_hsf.evaluation.summaries import (
     average_incremental_accuracy,
@@ -60,6 +62,8 @@ __all__ = [
     "StreamMSE",
     "StreamMSEBWT",
     "StreamMSEForgetting",
+    "Summary",
+    "SummaryRow",
     "TaskConfusion",
     "average_incremental_accuracy",
     "default_evaluator",
@@ -73,6 +77,8 @@ __all__ = [
     "mse_bwt_metrics",
     "mse_forgetting_metrics",
     "mse_metrics",
+    "quiet_evaluator",
+    "summary",
     "worst_since_learned",
 ]
 

@@ -58,11 +58,20 @@ class ErrorMatrix(PluginMetric[Tensor]):
             evaluated = sorted(self._cells)
             raise ValueError(f"no stream {stream!r} was evaluated after training, only {evaluated}")
         cells = self._cells[stream]
-        shape = self._row + 1, max(j for _, j in cells) + 1
+        shape = self.n_trained, max(j for _, j in cells) + 1
         matrix = torch.full(shape, float("nan"), dtype=torch.float64)
         for (i, j), value in cells.items():
             matrix[i, j] = value
         return matrix
+
+    @property
+    def n_trained(self) -> int:
+        """Experiences trained so far, the rows of R."""
+        return self._row + 1
+
+    def cells(self) -> dict[str, dict[tuple[int, int], float]]:
+        """What was measured, by stream and by (i, j); a NaN here was measured too."""
+        return {stream: dict(cells) for stream, cells in self._cells.items()}
 
     def forgetting(self, stream: str = "test") -> Tensor:
         """`forgetting` of R: positive is worse, whichever way the measure points."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from avalanche.evaluation import GenericPluginMetric
-from avalanche.logging import InteractiveLogger
 from avalanche.training.plugins import EvaluationPlugin
 
 from avalanche_hsf.evaluation.errors import MeanSquaredError
 from avalanche_hsf.evaluation.spans import MeasureOver, make_chosen
+from avalanche_hsf.logging import CompactLogger
 
 
 class _MSEOver(MeasureOver):
@@ -55,10 +55,10 @@ def mse_metrics(
 
 
 def default_evaluator() -> EvaluationPlugin:
-    """The evaluator of an `HSFStrategy` by default: the MSE, in the terminal.
+    """The evaluator of an `HSFStrategy` by default: the MSE, a few lines per experience.
 
     Avalanche's own default reports an accuracy, which means nothing for vector targets.
     """
     return EvaluationPlugin(
-        mse_metrics(epoch=True, experience=True, stream=True), loggers=[InteractiveLogger()]
+        mse_metrics(epoch=True, experience=True, stream=True), loggers=[CompactLogger()]
     )

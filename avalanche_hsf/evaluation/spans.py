@@ -30,6 +30,10 @@ class MeasureOver(GenericPluginMetric):
         super().__init__(measurement, reset_at=at, emit_at=at, mode=mode)
         self.name = f"{measurement.name}_{suffix}"
 
+    @property
+    def higher_is_better(self) -> bool:
+        return bool(self._metric.higher_is_better)
+
     def update(self, strategy: Any) -> None:
         self._metric.update(strategy.mb_output, strategy.mb_y)
 

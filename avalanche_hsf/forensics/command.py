@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avalanche_hsf.addresses import load
+from avalanche_hsf.extras import require
 from avalanche_hsf.whole import write_whole
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ def blame_checkpoints(chosen: argparse.Namespace) -> None:
     """Prints the verdict on two checkpoints and writes the page.
 
     Raises:
+        MissingExtraError: What writes the page is not installed.
         OSError, TypeError, ValueError: Something given is not right; the message says what.
     """
+    _require(chosen)
     make, of_data = (_function(chosen, name) for name in ("model", "data"))
     criterion = _function(chosen, "criterion")() if chosen.criterion else None
     data = of_data()
@@ -54,6 +57,7 @@ def diagnose_function(chosen: argparse.Namespace) -> None:
     Raises:
         OSError, TypeError, ValueError: As `blame_checkpoints`.
     """
+    _require(chosen)
     function = load(chosen.run)
     if not callable(function) or "plugins" not in signature(function).parameters:
         raise ValueError(
@@ -70,6 +74,10 @@ def diagnose_function(chosen: argparse.Namespace) -> None:
         raise ValueError(f"{chosen.run} trained nothing with the plugins that it was given")
     report = forensics_report(plugin.findings(), about=circumstances(command=chosen.typed))
     _write(report, Path(chosen.out))
+
+
+def _require(chosen: argparse.Namespace) -> None:
+    require(f"avalanche-hsf {chosen.command}", "jinja2", "tabulate", extra="report")
 
 
 def _write(report: Report, folder: Path) -> None:

@@ -17,7 +17,7 @@ from avalanche_hsf.analysis import ModelRecorderPlugin
 from avalanche_hsf.analysis.components import Components, check_components, parameters_of
 from avalanche_hsf.analysis.errors import Criterion
 from avalanche_hsf.checks import check_criterion_type, check_int, check_path
-from avalanche_hsf.forensics.page import forensics_report
+from avalanche_hsf.extras import require
 from avalanche_hsf.forensics.parts import choose_components
 from avalanche_hsf.forensics.run import RunFindings, examine_run
 from avalanche_hsf.forensics.samples import SamplesOfTasks
@@ -35,7 +35,8 @@ class ForensicsPlugin(SupervisedPlugin):
     resumed run finds these again, see `stream`.
 
     Args:
-        report: Where the page is written; None: nowhere, `findings` has it all.
+        report: Where the page is written, which needs the extra `report`; None: nowhere,
+            `findings` has it all.
         stream: Experiences to measure on, by their index. Default: the test stream of the
             benchmark in training; samples that were trained on, with a note, if it has none for a
             task or its streams do not know it, as those of `benchmark_from_datasets`. Needed for
@@ -46,6 +47,9 @@ class ForensicsPlugin(SupervisedPlugin):
         n_points: Measurements in each experience of the losses on old tasks and of the drift,
             dense at its beginning, where dips are.
         n_samples: Samples of each old task that those are measured on.
+
+    Raises:
+        MissingExtraError: A page is asked for, and what writes it is not installed.
 
     Example:
         >>> from avalanche_hsf.benchmarks import SplitDigits
@@ -74,6 +78,8 @@ class ForensicsPlugin(SupervisedPlugin):
         super().__init__()
         check_components(components)
         self.report = None if report is None else check_path("report", report)
+        if report is not None:  # no run is trained for a page that cannot be made
+            require("The page of ForensicsPlugin", "jinja2", "tabulate", extra="report")
         self.components = components
         self.criterion = check_criterion_type("criterion", criterion)
         self.recorder = ModelRecorderPlugin()
@@ -176,6 +182,8 @@ class ForensicsPlugin(SupervisedPlugin):
         path = self.report if path is None else check_path("path", path)
         if path is None:
             raise ValueError("give a path: the plugin has no report")
+        from avalanche_hsf.forensics.page import forensics_report  # needs an extra
+
         about = self._about | circumstances()
         written = forensics_report(self.findings(), about=about).write_html(path)
         print(f"why it forgot: {written}")

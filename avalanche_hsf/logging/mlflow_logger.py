@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from avalanche_hsf.checks import check_mapping, shown
+from avalanche_hsf.extras import require
 from avalanche_hsf.logging.base import MetricLogger
 from avalanche_hsf.logging.values import as_json, as_png
 
@@ -50,7 +51,7 @@ class MLflowLogger(MetricLogger):
         tags: Tags of the run, by name.
 
     Raises:
-        ImportError: MLflow is not installed.
+        MissingExtraError: MLflow is not installed.
         TypeError: An argument is of another type.
         RuntimeError: The store cannot be opened.
 
@@ -205,12 +206,9 @@ class MLflowLogger(MetricLogger):
 
 
 def _mlflow() -> Any:
-    try:
-        import mlflow
-    except ImportError as error:
-        raise ImportError(
-            "MLflowLogger needs mlflow: pip install 'avalanche-hsf[mlflow]'"
-        ) from error
+    require("MLflowLogger", "mlflow", extra="mlflow")
+    import mlflow
+
     return mlflow
 
 

@@ -2,6 +2,7 @@ from .baselines.mlp import MLPAutoencoder
 from .conditional import TaskConditional
 from .export import export_task
 from .flow import ManifoldNormalizingFlow
+from .footprint import Storage, storage
 from .hsf import GENERATED, HypernetSDEFlow
 from .hsf_network import HSFNetwork
 from .hypernetworks.base import TaskWeights
@@ -41,6 +42,7 @@ __all__ = [
     "ManifoldNormalizingFlow",
     "NeuralSDE",
     "SeededNoise",
+    "Storage",
     "TaskConditional",
     "TaskDensity",
     "TaskEmbedding",
@@ -51,4 +53,5 @@ __all__ = [
     "TaskWhitening",
     "call_per_task",
     "export_task",
+    "storage",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import torch
-from nflows.distributions import StandardNormal
-from nflows.transforms import CompositeTransform, Transform
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import check_int, check_layers, check_size
+from avalanche_hsf.extras import require
+
+require("ManifoldNormalizingFlow", "nflows", extra="hsf")
+from nflows.distributions import StandardNormal  # noqa: E402
+from nflows.transforms import CompositeTransform, Transform  # noqa: E402
 
 
 class ManifoldNormalizingFlow(nn.Module):

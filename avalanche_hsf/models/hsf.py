@@ -20,11 +20,10 @@ from avalanche_hsf.checks import (
     check_samples,
     check_size,
 )
-from avalanche_hsf.models.flow import ManifoldNormalizingFlow
+from avalanche_hsf.extras import require
 from avalanche_hsf.models.hypernetworks.base import TaskWeights
 from avalanche_hsf.models.noise import SeededNoise
 from avalanche_hsf.models.output import HSFOutput
-from avalanche_hsf.models.sde import NeuralSDE
 from avalanche_hsf.models.tasks.class_mask import ClassMask
 from avalanche_hsf.models.tasks.density import TaskDensity
 from avalanche_hsf.models.tasks.whitening import TaskWhitening
@@ -115,6 +114,11 @@ class HypernetSDEFlow(TaskWritten):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        # Not before: who trains another model needs neither library.
+        require("HypernetSDEFlow", "torchsde", "nflows", extra="hsf")
+        from avalanche_hsf.models.flow import ManifoldNormalizingFlow
+        from avalanche_hsf.models.sde import NeuralSDE
+
         self.input_dim = check_size("input_dim", input_dim)
         self.reconstructs = output_dim is None
         output_dim = input_dim if output_dim is None else output_dim

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from avalanche_hsf.models.hsf import HypernetSDEFlow
-from avalanche_hsf.models.sde import NeuralSDE
+
+if TYPE_CHECKING:
+    from avalanche_hsf.models.sde import NeuralSDE
 
 
 class HSFNetwork(nn.Module):

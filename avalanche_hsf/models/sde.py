@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torchsde
 from torch import Tensor, nn
 
 from avalanche_hsf.checks import (
@@ -17,6 +16,10 @@ from avalanche_hsf.checks import (
     check_positive,
     check_size,
 )
+from avalanche_hsf.extras import require
+
+require("NeuralSDE", "torchsde", extra="hsf")
+import torchsde  # noqa: E402
 
 
 class NeuralSDE(nn.Module):

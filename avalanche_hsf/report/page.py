@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
+from avalanche_hsf.extras import require
 from avalanche_hsf.report.vector import inline_svg, label_of
+
+require("An HTML report", "jinja2", "markupsafe", extra="report")
+from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: E402
+from markupsafe import Markup  # noqa: E402
 
 if TYPE_CHECKING:
     from avalanche_hsf.report.report import Report, Section

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
+from avalanche_hsf.extras import require
 from avalanche_hsf.report.cells import Cell
 from avalanche_hsf.report.latex import latex_of
+
+require("Table", "tabulate", extra="report")
+from tabulate import tabulate  # noqa: E402
 
 _MARKUP = re.compile(r"[|\\`*]|\](?=\()")
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from avalanche_hsf.checks import shown
+from avalanche_hsf.evaluation import quiet_evaluator
 from avalanche_hsf.models import HypernetSDEFlow
 
 
@@ -33,11 +34,13 @@ def as_device(device: Any) -> torch.device:
     return made
 
 
-def as_evaluator(evaluator: Any) -> EvaluationPlugin | None:
-    """What Avalanche would make of it; TypeError if that is no evaluator."""
+def as_evaluator(evaluator: Any) -> EvaluationPlugin:
+    """What Avalanche would make of it, but silent for None; TypeError if that is no evaluator."""
     makes_one = callable(evaluator) and not isinstance(evaluator, (EvaluationPlugin, nn.Module))
     made = evaluator() if makes_one else evaluator
-    if not (made is None or isinstance(made, EvaluationPlugin)):
+    if made is None:
+        return quiet_evaluator()
+    if not isinstance(made, EvaluationPlugin):
         raise TypeError(f"evaluator must be an EvaluationPlugin or None, got {shown(evaluator)}")
     return made
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from avalanche_hsf.checks import check_choice, check_mapping, check_non_negative
-from avalanche_hsf.training.soap import SOAP
 
-OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"AdamW": AdamW, "SOAP": SOAP}
+OPTIMIZERS = ("AdamW", "SOAP")
 """AdamW: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101. SOAP, Adam in the eigenbasis
 of Shampoo's preconditioner: Vyas et al. 2024, https://arxiv.org/abs/2409.11321."""
+
+
+def optimizer_class(name: str) -> type[Optimizer]:
+    """The class of an optimizer in `OPTIMIZERS`; `MissingExtraError` if its package is missing."""
+    if name == "AdamW":
+        return AdamW
+    from avalanche_hsf.training.soap import SOAP  # needs an extra, which AdamW does without
+
+    return SOAP
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any]) -> Optimizer:
@@ -34,7 +42,8 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
     """
     arguments = check_mapping("options of the optimizer", options)
     name = check_choice("optimizer", arguments.pop("name", None), OPTIMIZERS)
-    names = set(inspect.signature(OPTIMIZERS[name]).parameters) - {"params", "kwargs"}
+    kind = optimizer_class(name)
+    names = set(inspect.signature(kind).parameters) - {"params", "kwargs"}
     for key in arguments:
         if key not in names:  # SOAP would ignore it
             choice = ", ".join(sorted(names))
@@ -42,7 +51,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], options: Mapping[str, Any
     if "lr" in arguments:
         check_non_negative("lr", arguments["lr"])
     try:
-        return OPTIMIZERS[name](parameters, **arguments)
+        return kind(parameters, **arguments)
     except (IndexError, TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, IndexError) else type(error)
-        raise kind(f"{name} does not take its parameters and options: {error}") from error
+        raised = TypeError if isinstance(error, IndexError) else type(error)
+        raise raised(f"{name} does not take its parameters and options: {error}") from error

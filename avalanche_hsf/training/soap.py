@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import pytorch_optimizer
 import torch
 from torch import Tensor, nn
 
 from avalanche_hsf.divergence import DivergedError
+from avalanche_hsf.extras import require
+
+require("SOAP", "pytorch_optimizer", extra="hsf")
+import pytorch_optimizer  # noqa: E402
 
 State = dict[str, Any]
 

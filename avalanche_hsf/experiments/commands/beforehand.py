@@ -26,6 +26,7 @@ from avalanche_hsf.experiments.asked import (
 )
 from avalanche_hsf.experiments.catalogue import BenchmarkFacts, LearnerFacts, catalogue
 from avalanche_hsf.experiments.commands.variations import everything, variations
+from avalanche_hsf.extras import require
 from avalanche_hsf.hyperparameters import LEAST, check_settings
 
 DIAGNOSED = "paper"
@@ -33,7 +34,15 @@ DIAGNOSED = "paper"
 
 
 def check_words(options: argparse.Namespace) -> None:
-    """Raises OSError, TypeError or ValueError, which the command's `check` would raise too."""
+    """Raises OSError, TypeError or ValueError, which the command's `check` would raise too.
+
+    Raises:
+        MissingExtraError: Dask is asked for and not installed.
+    """
+    if options.scheduler is not None:
+        require("--scheduler", "distributed", extra="dask")
+    elif options.jobs > 1:
+        require(f"--jobs {options.jobs}", "distributed", extra="dask")
     match options.command:
         case "compare":
             _compare(options)

@@ -13,7 +13,7 @@ from avalanche_hsf.experiments.learners import Learner, Problem
 from avalanche_hsf.experiments.runs.canonical import canonical
 from avalanche_hsf.models import HYPERNETWORKS, HypernetSDEFlow
 from avalanche_hsf.training import get_preset
-from avalanche_hsf.training.optimizers import OPTIMIZERS
+from avalanche_hsf.training.optimizers import optimizer_class
 
 
 def digest_of(problem: Problem, learner: Learner, versions: Mapping[str, str]) -> str:
@@ -34,7 +34,7 @@ def _preset_inputs(name: str) -> list[Any]:
     makers = [
         HypernetSDEFlow,
         HYPERNETWORKS[preset.hypernetwork["hypernetwork"]],
-        OPTIMIZERS[preset.optimizer["name"]],
+        optimizer_class(preset.optimizer["name"]),
         *(getattr(training, plugin) for plugin in preset.all_protections),
     ]
     return [preset, *makers]

@@ -26,6 +26,7 @@ from avalanche_hsf.experiments.runs.jobs import (
     finish_elsewhere,
 )
 from avalanche_hsf.experiments.runs.record import Run
+from avalanche_hsf.extras import require
 from avalanche_hsf.terminal import signals_wait
 
 ATTEMPTS = 3
@@ -38,12 +39,17 @@ def make_engine(jobs: int = 1, scheduler: str | None = None) -> Iterator[Engine]
 
     Processes are started by the first runs, serve all that come, and end with the context, or with
     this process, however that ends.
+
+    Raises:
+        MissingExtraError: Dask is needed and not installed.
     """
     if scheduler is not None:
+        require(f"scheduler={scheduler!r}", "distributed", extra="dask")
         yield partial(on_cluster, address=scheduler)
     elif check_int("jobs", jobs, at_least=1) == 1:
         yield in_process
     else:
+        require(f"jobs={jobs}", "distributed", extra="dask")
         with ExitStack() as started:
             client = cache(partial(_local_client, jobs, started))
             yield lambda tasks: _on_workers(client(), tasks, None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from avalanche_hsf._private.avalanche import ICaRLExemplars
 from avalanche_hsf.checkpoints.watcher import Watcher
+from avalanche_hsf.models.memory import NO_STORAGE, Memory, address, extent, length, parts
 from avalanche_hsf.training import (
     HSFStrategy,
     LatentReplayPlugin,
@@ -95,8 +94,7 @@ SCRATCH: Mapping[type, frozenset[str]] = {
 }
 """Attributes, by class, that training makes anew before it reads them: no storage."""
 
-_CODE_AND_TEXT = (str, bytes, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
-_TOOLS = (Optimizer, LRScheduler, EvaluationPlugin, BaseLogger, Watcher, torch.Generator)
+_TOOLS = (Optimizer, LRScheduler, EvaluationPlugin, BaseLogger, Watcher)
 
 
 class _Kept:
@@ -104,7 +102,7 @@ class _Kept:
 
     def __init__(self, strategy: Any) -> None:
         self.samples: set[tuple[str, int]] = set()
-        self._intervals: dict[str, list[tuple[int, int]]] = {}
+        self._memory = Memory()
         # Of raw samples among them, by the size of a number.
         self._inputs: dict[tuple[str, int], list[tuple[int, int]]] = {}
         # Holds items that a data set makes on the fly, or addresses would be given out twice.
@@ -114,89 +112,62 @@ class _Kept:
         while todo:
             name, value = todo.pop()
             if isinstance(value, Tensor):
-                self._add(value)
+                self._memory.add(value)
                 if (name.endswith("_x") or name == "x_memory") and value.dim() > 0:
-                    self.samples.update(_address(row) for row in value)
+                    self.samples.update(address(row) for row in value)
                     self._add_input(value)
             elif isinstance(value, np.ndarray):
-                self._add_interval("cpu", value.__array_interface__["data"][0], value.nbytes)
+                self._memory.add(value)
             elif isinstance(value, AvalancheDataset):
                 self._add_items(value)
-            elif id(value) not in seen and not isinstance(value, _TOOLS + _CODE_AND_TEXT):
+            elif id(value) not in seen and not isinstance(value, _TOOLS + NO_STORAGE):
                 seen.add(id(value))
                 todo.extend(_parts(name, value))
 
     def n_bytes(self) -> int:
-        """Bytes of the union of all intervals."""
-        return sum(map(_length, self._intervals.values()))
+        return self._memory.n_bytes()
 
     def n_bytes_saved(self, bytes_per_input: int) -> int:
         """Bytes that raw samples take less if a number of theirs takes so many."""
         return sum(
-            _length(intervals) // size * max(0, size - bytes_per_input)
+            length(intervals) // size * max(0, size - bytes_per_input)
             for (_, size), intervals in self._inputs.items()
         )
 
-    def _add(self, tensor: Tensor) -> None:
-        if tensor.numel() > 0:
-            device, start = _address(tensor)
-            self._add_interval(device, start, _extent(tensor))
-
     def _add_input(self, tensor: Tensor) -> None:
-        device, start = _address(tensor)
+        device, start = address(tensor)
         of_size = self._inputs.setdefault((device, tensor.element_size()), [])
-        of_size.append((start, start + _extent(tensor)))
-
-    def _add_interval(self, device: str, start: int, n_bytes: int) -> None:
-        self._intervals.setdefault(device, []).append((start, start + n_bytes))
+        of_size.append((start, start + extent(tensor)))
 
     def _add_items(self, dataset: AvalancheDataset) -> None:
         for i in range(len(dataset)):
             item = dataset[i]
             self._alive.append(item)
-            self.samples.add(_address(item[0]))
+            self.samples.add(address(item[0]))
             self._add_input(item[0])
             for tensor in filter(torch.is_tensor, item):
-                self._add(tensor)
-
-
-def _extent(tensor: Tensor) -> int:
-    """Bytes from the first to the last number of a tensor."""
-    dims = zip(tensor.shape, tensor.stride(), strict=True)
-    return (1 + sum((n - 1) * step for n, step in dims)) * tensor.element_size()
-
-
-def _length(intervals: list[tuple[int, int]]) -> int:
-    """Of the union of intervals."""
-    total = end = 0
-    for start, stop in sorted(intervals):
-        total += max(0, stop - max(start, end))
-        end = max(end, stop)
-    return total
-
-
-def _address(tensor: Tensor) -> tuple[str, int]:
-    return str(tensor.device), tensor.data_ptr()
+                self._memory.add(tensor)
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """What a value consists of, each part with the name of the attribute that leads there."""
     if isinstance(value, CLExperience):
         yield name, value.dataset  # it also knows the whole benchmark, which is not the learner's
-    elif isinstance(value, Mapping):
-        yield from ((name, part) for part in value.values())
-    elif isinstance(value, (list, tuple, set, frozenset, deque)):
-        yield from ((name, part) for part in value)
-    elif hasattr(value, "__dict__"):
-        attributes = vars(value)
-        scratch = {name for kind in type(value).__mro__ for name in SCRATCH.get(kind, ())}
-        for key, part in attributes.items():
-            stem, _, suffix = key.rpartition("_")
-            inputs = attributes.get(f"{stem}_x")
-            is_label = suffix == "tid" and inputs is not None
-            is_input_again = suffix == "y" and inputs is not None and _equal(part, inputs)
-            if key not in scratch and not is_label and not is_input_again:
-                yield key, part
+        return
+    scratch = {name for kind in type(value).__mro__ for name in SCRATCH.get(kind, ())}
+    for key, part in parts(value):
+        if key is None:
+            yield name, part
+        elif key not in scratch and not _is_known(key, part, vars(value)):
+            yield key, part
+
+
+def _is_known(key: str, part: Any, attributes: Mapping[str, Any]) -> bool:
+    """Whether an attribute has the task labels of samples, or these samples again as targets."""
+    stem, _, suffix = key.rpartition("_")
+    inputs = attributes.get(f"{stem}_x")
+    is_label = suffix == "tid" and inputs is not None
+    return is_label or (suffix == "y" and inputs is not None and _equal(part, inputs))
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from avalanche_hsf.evaluation import forgetting
+from avalanche_hsf.extras import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,14 +188,11 @@ class Runs(Sequence[Run]):
             i = after_task and j = task, both counted from 0.
 
         Raises:
-            ImportError: pandas is not installed.
+            MissingExtraError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: pip install 'avalanche-hsf[frame]'"
-            ) from error
+        require("to_frame", "pandas", extra="frame")
+        import pandas as pd
+
         rows = [
             (run.learner, run.seed, i, j, error)
             for run in self._runs

@@ -7,14 +7,14 @@ from typing import Any, ClassVar, TypeVar
 
 from avalanche.core import SupervisedPlugin
 
-from avalanche_hsf.models import NeuralSDE, TaskEmbedding, TaskWeights
+from avalanche_hsf.models import TaskEmbedding, TaskWeights
 
 M = TypeVar("M")
 
-_DESCRIPTIONS: Mapping[type, str] = {
-    NeuralSDE: "an SDE (a NeuralSDE module)",
-    TaskEmbedding: "learned task embeddings (a TaskEmbedding module)",
-    TaskWeights: "a hypernetwork (a TaskWeights module)",
+_DESCRIPTIONS: Mapping[str, str] = {
+    "NeuralSDE": "an SDE (a NeuralSDE module)",
+    "TaskEmbedding": "learned task embeddings (a TaskEmbedding module)",
+    "TaskWeights": "a hypernetwork (a TaskWeights module)",
 }
 
 
@@ -54,7 +54,7 @@ class Protection(SupervisedPlugin):
             if isinstance(module, kind):
                 return module
         raise TypeError(
-            f"{type(self).__name__} needs a model with {_DESCRIPTIONS[kind]}, "
+            f"{type(self).__name__} needs a model with {_DESCRIPTIONS[kind.__name__]}, "
             f"{type(strategy.model).__name__} has none"
         )
 

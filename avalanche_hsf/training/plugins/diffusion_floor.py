@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from avalanche_hsf.checks import check_non_negative
-from avalanche_hsf.models import NeuralSDE
 from avalanche_hsf.training.plugins.base import Protection
 
 
@@ -22,14 +21,15 @@ class DiffusionFloorPlugin(Protection):
         floor: At least 0, in units of the state per square root of time.
     """
 
-    needs = NeuralSDE
-
     def __init__(self, floor: float = 0.1) -> None:
         super().__init__()
         self.floor = check_non_negative("floor", floor)
 
     def before_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Sets the floor; raises TypeError, before any training, if there is no SDE."""
+        from avalanche_hsf.models import NeuralSDE  # needs an extra, which others do without
+
+        self.find(NeuralSDE, strategy)
         super().before_training_exp(strategy, **kwargs)
         for module in strategy.model.modules():
             if isinstance(module, NeuralSDE):
