@@ -1,4 +1,4 @@
-"""Which layer of a plain MLP forgot, as a page, and that layer repaired with a few old images.
+"""Which layer of a plain MLP forgot, as a page, and the repair with 20 old images per task.
 
     python examples/find_the_culprit.py
 
@@ -41,13 +41,14 @@ def main(train_epochs: int = 10, report: str = "forgetting.html") -> dict[str, f
     for task in found.tasks:
         print(give_verdict(task).sentence)
     few = [Subset(experience.dataset, range(20)) for experience in benchmark.train_stream]
-    culprits = blamed([task.attribution for task in found.tasks])
+    # The fewest layers that have all of the blame: half of it, the default, mends less here.
+    layers = blamed([task.attribution for task in found.tasks], share=1.0)
     strategy.eval(benchmark.test_stream)
     before = summary(strategy).mean.now
-    model.load_state_dict(repair(model, culprits, few[:-1], new=few[-1]).model.state_dict())
+    model.load_state_dict(repair(model, layers, few[:-1], new=few[-1]).model.state_dict())
     strategy.eval(benchmark.test_stream)
     after = summary(strategy).mean.now
-    print(f"{' and '.join(culprits)} repaired: {100 * before:.1f} to {100 * after:.1f} % correct")
+    print(f"repaired {', '.join(layers)}: {100 * before:.1f} to {100 * after:.1f} % correct")
     return found.tasks[0].attribution.shapley
 
 

@@ -36,7 +36,7 @@ def test_example(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", EXAMPLES.values(), ids=lambda path: path.stem)
 def test_an_example_is_short_and_says_how_to_run_it(path):
     text = path.read_text()
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) < 60
     assert f"python examples/{path.name}" in text.split('"""')[1]
     assert 'if __name__ == "__main__":' in text
 
@@ -53,7 +53,7 @@ def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path):
     begun, ended, resumed, _, differ = as_script("resume_after_a_crash", tmp_path)
     assert begun == "begins after 0 tasks, 0 iterations"
     assert ended == "the process ended with code -9"
-    assert resumed == "begins after 1 tasks, 8 iterations"
+    assert 10 < int(re.fullmatch(r"begins after 1 tasks, (\d+) iterations", resumed)[1]) < 20
     assert re.fullmatch(r"0 of \d{5,} weights differ", differ)
 
 
