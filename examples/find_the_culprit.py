@@ -3,6 +3,10 @@
     python examples/find_the_culprit.py
 
 `Naive` on scikit-learn's digits, two classes a task. Open `forgetting.html` by a double click.
+After 22 s of CPU time, a sentence like this for each task, and the repair:
+
+    Task 1 fell from 100.0 to 0.0 % (loss +7.56 ± 0.45); no single part forgot it: the largest [...]
+    repaired 5 (Linear), 7 (Linear), 3 (Linear), 1 (Linear): 19.7 to 89.7 % correct
 """
 
 from __future__ import annotations
@@ -38,8 +42,7 @@ def main(train_epochs: int = 10, report: str = "forgetting.html") -> dict[str, f
     benchmark = SplitDigits(5, seed=0)
     strategy.train(benchmark.train_stream)
     found = forensics.findings()
-    for task in found.tasks:
-        print(give_verdict(task).sentence)
+    print(*(give_verdict(task).sentence for task in found.tasks), sep="\n")
     few = [Subset(experience.dataset, range(20)) for experience in benchmark.train_stream]
     # The fewest layers that have all of the blame: half of it, the default, mends less here.
     layers = blamed([task.attribution for task in found.tasks], share=1.0)

@@ -50,10 +50,10 @@ def as_script(name, folder):
 
 @pytest.mark.slow
 def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path):
-    begun, ended, resumed, _, differ = as_script("resume_after_a_crash", tmp_path)
-    assert begun == "begins after 0 tasks, 0 iterations"
-    assert ended == "the process ended with code -9"
-    assert 10 < int(re.fullmatch(r"begins after 1 tasks, (\d+) iterations", resumed)[1]) < 20
+    begun, ended, resumed, whole, differ = as_script("resume_after_a_crash", tmp_path)
+    assert begun == whole == "begins with task 0"
+    assert ended.startswith("the process ended with code -9")
+    assert resumed == "begins with task 1"
     assert re.fullmatch(r"0 of \d{5,} weights differ", differ)
 
 
