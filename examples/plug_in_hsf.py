@@ -1,6 +1,14 @@
 """HSFStrategy in an Avalanche pipeline: model, optimizer, plugins, metrics and loggers one by one.
 
-python examples/plug_in_hsf.py
+    python examples/plug_in_hsf.py
+
+After 21 s of CPU time, of five such blocks the last:
+
+    Training on experience 4 ended after 100 epochs.
+        MSE_Epoch/train_phase/train_stream/Task004 = 1.047e-05
+    Evaluation on the test stream ended.
+        MSE_Stream/eval_phase/test_stream/Task004 = 6.842e-05
+        StreamMSEForgetting/eval_phase/test_stream = 9.667e-08
 """
 
 from __future__ import annotations

@@ -1,6 +1,17 @@
 """Five curves in three dimensions, learned one after the other, and what was forgotten.
 
-python examples/quick_start.py
+    python examples/quick_start.py
+
+After 33 s of CPU time, on points between those of training (an evaluation draws noise):
+
+    MSE, test stream
+          task   just learned         now   forgotten
+             0       1.42e-06    1.39e-06   -2.68e-08
+             1       1.04e-05    1.04e-05   +9.10e-09
+             2       1.18e-06    1.20e-06   +1.59e-08
+             3       1.25e-06    1.25e-06   +3.08e-09
+             4       1.78e-06    1.78e-06           -
+          mean       3.21e-06    3.21e-06   +3.34e-10
 """
 
 from __future__ import annotations

@@ -2,7 +2,12 @@
 
     python examples/sweep_on_a_cluster.py
 
-The cluster is two processes here. With the address of another, everything else stays.
+The cluster is two processes here; with the address of another, everything else stays. After 104 s
+on two busy cores, and a line on standard error for each of six runs:
+
+    size 4        47 bytes a task, 12.61 % wrong
+    size 64      330 bytes a task,  1.39 % wrong
+    size 1024   3393 bytes a task,  0.83 % wrong
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def test_example(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", EXAMPLES.values(), ids=lambda path: path.stem)
 def test_an_example_is_short_and_says_how_to_run_it(path):
     text = path.read_text()
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) < 60
     assert f"python examples/{path.name}" in text.split('"""')[1]
     assert 'if __name__ == "__main__":' in text
 
@@ -50,10 +50,10 @@ def as_script(name, folder):
 
 @pytest.mark.slow
 def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path):
-    begun, ended, resumed, _, differ = as_script("resume_after_a_crash", tmp_path)
-    assert begun == "begins after 0 tasks, 0 iterations"
-    assert ended == "the process ended with code -9"
-    assert resumed == "begins after 1 tasks, 8 iterations"
+    begun, ended, resumed, whole, differ = as_script("resume_after_a_crash", tmp_path)
+    assert begun == whole == "begins with task 0"
+    assert ended.startswith("the process ended with code -9")
+    assert resumed == "begins with task 1"
     assert re.fullmatch(r"0 of \d{5,} weights differ", differ)
 
 
