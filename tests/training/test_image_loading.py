@@ -245,7 +245,8 @@ def test_avalanches_streams_are_trained_and_evaluated_from_memory(make, data_roo
 
 
 def test_random_transforms_draw_what_they_drew():
-    transform = v1.Compose([v1.RandomCrop((8, 6), padding=1), v1.RandomHorizontalFlip(), v1.ToTensor()])
+    random = v1.RandomCrop((8, 6), padding=1), v1.RandomHorizontalFlip()
+    transform = v1.Compose([*random, v1.ToTensor()])
     fast, fast_rng = record(lambda: noisy(transform), InMemoryLoadingPlugin())
     slow, slow_rng = record(lambda: noisy(transform))
     assert fast.loaders["eval"] == IN_MEMORY and not fast.loaders["train"] & IN_MEMORY
