@@ -2,16 +2,19 @@
 
     python benchmarks/images.py [--blocks 7] [--out measured/speed]
 
-Images are noise of MNIST's size, 12,000 of them as in a task of Split MNIST; no file is needed.
-Both sides train the Hypernet-SDE-Flow of `ids-hsf`, an epoch of each in turn, in one process, on
-one thread. Routing is the inference of the tasks of 10,000 images over five tasks; its rival is one
-forward pass of each task's model over the same images.
+Images are noise of MNIST's size, 12,000 of them as in a task of Split MNIST, as tensors and as
+Avalanche's `SplitMNIST` reads them from files, which are written to a temporary folder. Both sides
+train the Hypernet-SDE-Flow of `ids-hsf`, an epoch of each in turn, in one process, on one thread;
+the bare loop has its images as tensors, normalised. Routing is the inference of the tasks of 10,000
+images over five tasks; its rival is one forward pass of each task's model over the same images.
 """
 
 from __future__ import annotations
 
 import argparse
+import struct
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -23,9 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 warnings.filterwarnings("ignore", message="No loggers specified|Call to deprecated")
 
 import torch
-from avalanche.benchmarks import tensors_benchmark
+from avalanche.benchmarks import CLScenario, tensors_benchmark
+from avalanche.benchmarks.classic import SplitMNIST
+from avalanche.benchmarks.utils.data_loader import TaskBalancedDataLoader
 from avalanche.core import SupervisedPlugin
-from timing import Ratio, over_blocks, report
+from timing import Ratio, in_turn, over_blocks, ratio, report
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
@@ -37,6 +42,7 @@ from avalanche_hsf.training import (
     make_optimizer,
     negative_log_likelihood,
 )
+from avalanche_hsf.training.in_memory import collected, in_memory
 
 N, MB_SIZE, N_TASKS, N_ROUTED = 12_000, 128, 5, 10_000
 
@@ -100,22 +106,56 @@ def bare_epoch(x: Tensor) -> Callable[[], None]:
     return epoch
 
 
-def epochs(blocks: int) -> Ratio:
+def of_tensors() -> CLScenario:
     x = torch.rand(N, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     y = torch.zeros(N, dtype=torch.long)
-    stream = tensors_benchmark(train_tensors=[(x, y)], test_tensors=[(x, y)], task_labels=[0])
+    return tensors_benchmark(train_tensors=[(x, y)], test_tensors=[(x, y)], task_labels=[0])
+
+
+def of_files() -> CLScenario:
+    """Avalanche's `SplitMNIST`, one experience, from files of noise."""
+    with tempfile.TemporaryDirectory() as root:
+        raw = Path(root) / "MNIST" / "raw"
+        raw.mkdir(parents=True)
+        for part, n in (("train", N), ("t10k", 10)):
+            generator = torch.Generator().manual_seed(n)
+            images = torch.randint(256, (n, 28, 28), generator=generator, dtype=torch.uint8)
+            classes = (torch.arange(n) % 10).to(torch.uint8)
+            for kind, values in (("images-idx3", images), ("labels-idx1", classes)):
+                head = struct.pack(f">{1 + values.dim()}I", 2048 + values.dim(), *values.shape)
+                (raw / f"{part}-{kind}-ubyte").write_bytes(head + values.numpy().tobytes())
+        return SplitMNIST(1, return_task_id=True, dataset_root=root)
+
+
+def epochs(name: str, stream: CLScenario, blocks: int) -> Ratio:
     strategy = strategy_of(blocks + 1)
+    dataset = stream.train_stream[0].dataset
+    x = collected(dataset, range(len(dataset)))[0]
     timing = _Epochs(bare_epoch(x.flatten(1)))
     strategy.plugins.append(timing)
     strategy.train(stream.train_stream[0], eval_streams=[])
     values = [ours / bare for ours, bare in timing.pairs[1:]]  # the first warms up
     return over_blocks(
-        "an epoch of 12,000 images, in Avalanche / in a bare loop",
+        f"an epoch of 12,000 {name}, in Avalanche / in a bare loop",
         values,
         ours="in a bare loop",
         rival="in Avalanche",
         goal="<= 1.05",
     )
+
+
+def minibatches(stream: CLScenario, blocks: int) -> Ratio:
+    """Of an epoch, without a step."""
+    loader = TaskBalancedDataLoader(stream.train_stream[0].dataset, batch_size=MB_SIZE)
+
+    def of(loader: Any) -> Callable[[], None]:
+        return lambda: [None for _ in loader].clear()
+
+    seconds = in_turn(
+        {"from memory": of(in_memory(loader)), "by Avalanche": of(loader)}, blocks=blocks
+    )
+    name = "its minibatches alone, by Avalanche's loader / from memory"
+    return ratio(seconds, "by Avalanche", "from memory", name=name)
 
 
 @torch.no_grad()
@@ -155,7 +195,14 @@ def main() -> None:
     parser.add_argument("--out")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    report([epochs(given.blocks), *routing(given.blocks)], given.out, "images")
+    blocks, files = given.blocks, of_files()
+    rows = [
+        epochs("images", of_tensors(), blocks),
+        epochs("images of Avalanche's SplitMNIST", files, blocks),
+        minibatches(files, blocks),
+        *routing(blocks),
+    ]
+    report(rows, given.out, "images")
 
 
 if __name__ == "__main__":

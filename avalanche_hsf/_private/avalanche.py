@@ -56,7 +56,8 @@ def group_of(flat: Any, group: str | None) -> str | None:
 def transformations_of(flat: Any, group: str | None) -> list[Any]:
     """What a `FlatData` applies to a sample in a group, in order."""
     names = _GROUPS if _grouped(flat) else ()
-    found = [getattr(flat, name).transform_groups.get(group) for name in names]
+    # By `[]`: Avalanche's groups that are the same in all have a default, which `get` passes over.
+    found = [getattr(flat, name)[group] for name in names]
     return [transformation for transformation in found if transformation is not None]
 
 

@@ -53,10 +53,12 @@ def spread_over(data: Data, n_samples: int) -> Minibatch:
     dataset = _dataset_of(data)
     if dataset is not None:
         every = max(1, len(dataset) // n_samples)
-        chosen = [dataset[i] for i in range(0, len(dataset), every)][:n_samples]
+        chosen = range(0, len(dataset), every)[:n_samples]
         if not chosen:
             raise ValueError(f"there are no samples in {shown(data)}")
-        return dataset.collate_fn(chosen)
+        from avalanche_hsf.training.in_memory import collected
+
+        return collected(dataset, chosen)
     together = joined(minibatches_of(data))
     n = n_rows(together[1])
     rows = torch.arange(0, n, max(1, n // n_samples))[:n_samples]
@@ -67,7 +69,9 @@ def _minibatches(data: Data, mb_size: int) -> Iterator[Minibatch]:
     check_data(data)
     dataset = _dataset_of(data)
     if dataset is not None:
-        yield from DataLoader(dataset, batch_size=mb_size, collate_fn=dataset.collate_fn)
+        from avalanche_hsf.training.in_memory import in_order
+
+        yield from in_order(dataset, mb_size)
     elif _is_pair(data):
         yield from DataLoader(TensorDataset(*data), batch_size=mb_size)
     elif isinstance(data, Dataset):

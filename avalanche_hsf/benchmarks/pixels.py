@@ -44,8 +44,3 @@ class PermutedPixels(Dataset[tuple[Tensor, Tensor]]):
         moved = torch.from_numpy(np.take(images.flatten(1).numpy(), self.order.numpy(), axis=1))
         x = moved.view(len(rows), 1, *images.shape[1:]).float().div_(255)
         return x, self.classes.index_select(0, rows)
-
-    @property
-    def row_bytes(self) -> int:
-        """Size of a sample as it is read."""
-        return 4 * self.images[0].numel() + self.classes.element_size()

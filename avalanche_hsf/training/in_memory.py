@@ -13,10 +13,10 @@ import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from avalanche_hsf._private.avalanche import epoch_loader
-from avalanche_hsf.training.rows import bytes_of, stacked, taken
+from avalanche_hsf.training.rows import Rows, rows_of, taken
 
 MAX_BYTES = 256 * 2**20
 
@@ -26,28 +26,36 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
 
     The samplers of the given loader set the order and draw the same random numbers as before. It
     is replaced where that is exact: an Avalanche loader (of one dataset, balanced over tasks or
-    groups, with replay) without worker processes, over datasets of samples of at most `max_bytes`
-    each, from plain tensors or `PermutedPixels` of one shape and type, with no collate function and
-    no transformation but Avalanche's numbering of classes. Otherwise it comes back as it is.
+    groups, with replay) without worker processes and with no collate function, over samples of one
+    shape and type from
+
+    - tensors: a `TensorDataset`, Avalanche's `tensors_benchmark`, or `PermutedPixels`;
+    - torchvision's MNIST, FashionMNIST, KMNIST, EMNIST, QMNIST, CIFAR10 and CIFAR100, and
+      Avalanche's MNIST;
+
+    with no transformation but those of torchvision that draw nothing and treat each pixel by itself
+    (`ToTensor`, `PILToTensor`, `ConvertImageDtype`, `Normalize`, their like in v2, and `Compose` of
+    them), Avalanche's permutation of pixels and its numbering of classes. Otherwise it comes back
+    as it is. Samples that come from several arrays are copied into one if that takes at most
+    `max_bytes`; all others are read, and transformed, a minibatch at a time.
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
         and not loader.distributed_sampling
         and loader.loader_kwargs.get("num_workers", 0) == 0
         and loader.loader_kwargs["collate_fn"] is default_collate
-        and all(bytes_of(dataset) <= max_bytes for dataset in loader.datasets)
     )
-    columns = stacked(loader.datasets) if eligible else None
-    return loader if columns is None else _InMemoryLoader(loader, columns)
+    rows = rows_of(loader.datasets) if eligible else None
+    return loader if rows is None else _InMemoryLoader(loader, rows.held(max_bytes))
 
 
 class _InMemoryLoader:
-    def __init__(self, loader: MultiDatasetDataLoader, columns: list[Tensor]) -> None:
+    def __init__(self, loader: MultiDatasetDataLoader, rows: Rows) -> None:
         self._loader = loader
         # Its samplers draw when an iteration starts and keep nothing, so one serves all epochs.
         stock = epoch_loader(loader)
         self._batches: DataLoader = DataLoader(
-            _Columns(*columns),
+            _Samples(rows),
             batch_sampler=stock.batch_sampler,
             collate_fn=list,
             pin_memory=stock.pin_memory,
@@ -61,12 +69,17 @@ class _InMemoryLoader:
         return len(self._loader)
 
 
-class _Columns(TensorDataset):
+class _Samples(Dataset[Any]):
     """Torch's loader asks for a whole batch at once where a dataset has `__getitems__`."""
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:
-        rows = torch.tensor(indices)
-        return tuple(column.index_select(0, rows) for column in self.tensors)
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitems__(self, indices: list[int]) -> list[Tensor]:
+        return self._rows[torch.tensor(indices)]
 
 
 def collected(dataset: AvalancheDataset, rows: Sequence[int]) -> Any:
@@ -75,19 +88,29 @@ def collected(dataset: AvalancheDataset, rows: Sequence[int]) -> Any:
     return columns or dataset.collate_fn([dataset[i] for i in rows])
 
 
+def in_order(dataset: AvalancheDataset, mb_size: int) -> DataLoader:
+    """Minibatches of a dataset, as torch's loader collects them; from memory where that is exact.
+
+    It draws the one number that torch's loader draws.
+    """
+    rows = rows_of([dataset]) if dataset.collate_fn is default_collate else None
+    if rows is None:
+        return DataLoader(dataset, batch_size=mb_size, collate_fn=dataset.collate_fn)
+    return DataLoader(_Samples(rows), batch_size=mb_size, collate_fn=list)
+
+
 class Memory:
     """A dataset of which minibatches are taken by row, from tensors where that is exact."""
 
     def __init__(self, dataset: AvalancheDataset) -> None:
         self._dataset = dataset
-        self._columns: list[Tensor] | None = None
-        if dataset.collate_fn is default_collate and bytes_of(dataset) <= MAX_BYTES:
-            self._columns = stacked([dataset])
+        rows = rows_of([dataset]) if dataset.collate_fn is default_collate else None
+        self._rows = None if rows is None else rows.held(MAX_BYTES)
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, rows: Tensor) -> Any:
-        if self._columns is not None:
-            return [column[rows] for column in self._columns]
+        if self._rows is not None:
+            return self._rows[rows]
         return self._dataset.collate_fn([self._dataset[i] for i in rows.tolist()])

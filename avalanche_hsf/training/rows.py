@@ -1,143 +1,125 @@
-"""Many samples of a dataset at once, from the tensors under it, where that is exact."""
+"""Many samples of datasets at once, from the arrays under them, where that is exact."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from itertools import accumulate
-from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from avalanche.benchmarks.utils import AvalancheDataset
-from avalanche.benchmarks.utils.classification_dataset import lookup
-from avalanche.benchmarks.utils.flat_data import ConstantSequence, FlatData
-from avalanche.benchmarks.utils.transforms import TupleTransform
+from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 from torch.utils.data import TensorDataset, default_collate
 
-from avalanche_hsf._private.avalanche import (
-    TensorsWithClasses,
-    data_attributes_of,
-    flat_data,
-    group_of,
-    indices_of,
-    parts_of,
-    transformations_of,
-)
-from avalanche_hsf.benchmarks.pixels import PermutedPixels
+from avalanche_hsf._private.avalanche import data_attributes_of
+from avalanche_hsf.training.columns import PICTURE, Column, NotRowsError, joined
+from avalanche_hsf.training.leaves import Reader, reader_of
+from avalanche_hsf.training.places import Places, Source, one_after_the_other, places_in
+from avalanche_hsf.training.transforms import step_of
 
 
-class NotRowsError(ValueError):
-    """Samples that are no rows of common tensors."""
+class Rows:
+    """The samples of some datasets, one after the other, of which any are read at once.
 
-
-class Column(NamedTuple):
-    """One part of many samples, as `default_collate` stacks it, and what it is in a sample."""
-
-    kind: Any
-    values: Tensor
-
-
-def bytes_of(dataset: Any) -> float:
-    """Size of all samples, stacked; infinite where `stacked` cannot read them."""
-    return len(dataset) * _row_bytes(dataset, None)
-
-
-def stacked(datasets: Any) -> list[Tensor] | None:
-    """All samples of some datasets, as `default_collate` stacks them one after the other.
-
-    None if they are no rows of common tensors: there are none, or their shapes or types differ.
+    `rows[k]`, with a tensor of their numbers, is what `default_collate` makes of them. Until then
+    nothing is copied.
     """
+
+    def __init__(self, places: Places, attributes: list[Column]) -> None:
+        self._places, self._attributes = places, attributes
+        used = places.source.unique().tolist()
+        self._readers = {k: _reader(places.sources[k]) for k in used}
+        firsts = [(places.source == k).nonzero()[0] for k in used]
+        columns = joined([self._read(first) for first in firsts])
+        if any(column.kind == PICTURE for column in columns):
+            raise NotRowsError
+        self.n_bytes = len(self) * sum(c.values[:1].nbytes for c in columns + attributes)
+
+    def __len__(self) -> int:
+        return len(self._places.row)
+
+    def __getitem__(self, rows: Tensor) -> list[Tensor]:
+        read = [column.values for column in self._read(rows)]
+        return read + [column.values.index_select(0, rows) for column in self._attributes]
+
+    def held(self, max_bytes: int) -> Rows:
+        """A copy of its samples where that saves time and fits, else itself.
+
+        Rows of one source are read as fast as a copy's; those of pictures faster, as they are a
+        quarter of the bytes.
+        """
+        if len(self._readers) == 1 or self.n_bytes > max_bytes:
+            return self
+        copy = TensorDataset(*self[torch.arange(len(self))])
+        return Rows(places_in(copy), [])
+
+    def _read(self, rows: Tensor) -> list[Column]:
+        row = self._places.row.index_select(0, rows)
+        if len(self._readers) == 1:
+            (reader,) = self._readers.values()
+            return reader(row)
+        source = self._places.source.index_select(0, rows)
+        used = source.unique().tolist()
+        places = [(source == k).nonzero().flatten() for k in used]
+        columns = joined([self._readers[k](row[at]) for k, at in zip(used, places, strict=True)])
+        back = torch.cat(places).argsort()
+        return [Column(c.kind, c.values.index_select(0, back.to(c.values.device))) for c in columns]
+
+
+def rows_of(datasets: Sequence[Any]) -> Rows | None:
+    """All samples of some datasets; None if they cannot be read at once with the same bits.
+
+    They can if they lie in arrays, are of the same shapes and types, and are transformed by nothing
+    but what `step_of` knows.
+    """
+    datasets = [dataset for dataset in datasets if len(dataset)]
+    if not datasets:
+        return None
     try:
-        parts = [_read(d, torch.arange(len(d)), None) for d in datasets if len(d)]
-        return [column.values for column in _joined(parts)] if parts else None
+        places = one_after_the_other(map(places_in, datasets))
+        attributes = [_attributes(each, torch.arange(len(each))) for each in datasets]
+        return Rows(places, joined(attributes))
     except NotRowsError:
         return None
 
 
 def taken(dataset: Any, rows: Sequence[int]) -> list[Tensor] | None:
-    """Some samples of a dataset, as `default_collate` stacks them; None as for `stacked`."""
-    if not rows or bytes_of(dataset) == inf:
+    """Some samples of a dataset, as `default_collate` stacks them; None as for `rows_of`."""
+    if not rows:
         return None
+    chosen = torch.as_tensor(rows)
     try:
-        return [column.values for column in _read(dataset, torch.as_tensor(rows), None)]
+        found = Rows(places_in(dataset).at(chosen), _attributes(dataset, chosen))
     except NotRowsError:
         return None
+    return found[torch.arange(len(found))]
 
 
-def _row_bytes(dataset: Any, group: str | None) -> float:
-    if isinstance(dataset, AvalancheDataset):
-        return _row_bytes(flat_data(dataset), None)
-    if isinstance(dataset, FlatData):
-        group = group_of(dataset, group)
-        if not all(map(_is_relabelling, transformations_of(dataset, group))):
-            return inf
-        return max((_row_bytes(part, group) for part in parts_of(dataset)), default=0.0)
-    if type(dataset) in (TensorDataset, TensorsWithClasses):
-        return sum(t.nbytes for t in dataset.tensors) / max(len(dataset), 1)
-    return dataset.row_bytes if type(dataset) is PermutedPixels else inf
+def _reader(source: Source) -> Reader:
+    read = reader_of(source.dataset)
+    steps = [(k, step_of(function)) for k, function in source.functions]
+
+    def transformed(rows: Tensor) -> list[Column]:
+        columns = read(rows)
+        for k, step in steps:
+            if k >= len(columns):
+                raise NotRowsError
+            columns[k] = step(columns[k])
+        return columns
+
+    return transformed
 
 
-def _read(dataset: Any, rows: Tensor, group: str | None) -> list[Column]:
-    """The samples of some rows; only of datasets of which `_row_bytes` is finite."""
-    if isinstance(dataset, AvalancheDataset):
-        columns = _read(flat_data(dataset), rows, None)
-        return columns + [_attribute(dataset, name, rows) for name in _appended(dataset)]
-    if isinstance(dataset, FlatData):
-        return _read_flat(dataset, rows, group_of(dataset, group))
-    if isinstance(dataset, PermutedPixels):
-        tensors = dataset.rows(rows)
-    else:
-        tensors = tuple(t.index_select(0, rows.to(t.device)) for t in dataset.tensors)
-    columns = [Column((t.dtype, t.shape[1:]), t) for t in tensors]
-    if isinstance(dataset, TensorsWithClasses):
-        columns[1] = _number(columns[1])
-    return columns
+def _attributes(dataset: Any, rows: Tensor) -> list[Column]:
+    """What comes after a sample, such as its task label, of some samples."""
+    if not isinstance(dataset, AvalancheDataset):
+        return []
+    attributes = data_attributes_of(dataset).values()
+    return [_attribute(each.data, rows) for each in attributes if each.use_in_getitem]
 
 
-def _read_flat(flat: Any, rows: Tensor, group: str | None) -> list[Column]:
-    indices, parts = indices_of(flat), parts_of(flat)
-    if indices is not None:
-        rows = torch.as_tensor(list(indices), dtype=torch.long)[rows]
-    if len(parts) == 1:
-        columns = _read(parts[0], rows, group)
-    else:
-        ends = torch.tensor(list(accumulate(map(len, parts))))
-        part_of = torch.bucketize(rows, ends, right=True)
-        places = [(part_of == k).nonzero().flatten() for k in range(len(parts))]
-        starts = [0, *ends.tolist()]
-        read = [
-            _read(part, rows[place] - start, group)
-            for part, place, start in zip(parts, places, starts, strict=False)
-            if len(place)
-        ]
-        back = torch.cat(places).argsort()
-        columns = [Column(c.kind, c.values[back.to(c.values.device)]) for c in _joined(read)]
-    for transformation in transformations_of(flat, group):
-        for k, function in enumerate(transformation.transforms):
-            if function is not None:
-                columns[k] = _relabelled(columns[k], function.args[0])
-    return columns
-
-
-def _joined(parts: list[list[Column]]) -> list[Column]:
-    if len({tuple(column.kind for column in part) for part in parts}) > 1:
-        raise NotRowsError
-    if len(parts) == 1:
-        return parts[0]
-    columns = zip(*parts, strict=True)
-    return [Column(c[0].kind, torch.cat([column.values for column in c])) for c in columns]
-
-
-def _appended(dataset: AvalancheDataset) -> list[str]:
-    """The attributes that come after a sample, such as task labels."""
-    return [name for name, a in data_attributes_of(dataset).items() if a.use_in_getitem]
-
-
-def _attribute(dataset: AvalancheDataset, name: str, rows: Tensor) -> Column:
-    data = data_attributes_of(dataset)[name].data
-    if isinstance(data, ConstantSequence) and len(rows):
+def _attribute(data: Any, rows: Tensor) -> Column:
+    if isinstance(data, ConstantSequence):
         one = default_collate([data[0]])
         if not isinstance(one, Tensor) or isinstance(data[0], Tensor):
             raise NotRowsError
@@ -148,32 +130,3 @@ def _attribute(dataset: AvalancheDataset, name: str, rows: Tensor) -> Column:
     if not isinstance(together, Tensor):
         raise NotRowsError
     return Column(kinds.pop(), together)
-
-
-def _is_relabelling(transformation: Any) -> bool:
-    """Whether it does nothing, or looks up whole numbers, as Avalanche does to number classes."""
-    return type(transformation) is TupleTransform and all(
-        function is None
-        or (
-            isinstance(function, partial)
-            and function.func is lookup
-            and len(function.args) == 1
-            and not function.keywords
-            and isinstance(function.args[0], list)
-            and all(type(entry) is int for entry in function.args[0])
-        )
-        for function in transformation.transforms
-    )
-
-
-def _relabelled(column: Column, numbers: list[int]) -> Column:
-    return Column(int, torch.tensor(numbers)[_number(column).values])
-
-
-def _number(column: Column) -> Column:
-    """Whole numbers, one in each sample."""
-    values = column.values
-    is_whole = not values.is_floating_point() and not values.is_complex()
-    if values.dim() != 1 or not is_whole or values.dtype == torch.bool or values.is_cuda:
-        raise NotRowsError
-    return Column(int, values.long())

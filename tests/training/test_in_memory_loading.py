@@ -17,6 +17,7 @@ from avalanche_hsf.benchmarks import reconstruction_benchmark
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, Setting
 from avalanche_hsf.training.in_memory import _InMemoryLoader, in_memory
 from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
+from avalanche_hsf.training.rows import rows_of
 
 SETTING = Setting(BENCHMARKS["bottleneck"], (3,), 3, n_tasks=3, n_samples=25, epochs=2, seed=0)
 PEERS = {name: learner for name, learner in LEARNERS.items() if learner.group == "peers"}
@@ -124,7 +125,26 @@ def test_leaves_samples_alone_that_do_not_stack():
     for other in (torch.ones(5, 4), torch.ones(5, 3, dtype=torch.float64)):
         mixed = loader(torch.zeros(5, 3), other)
         assert in_memory(mixed) is mixed
-    assert in_memory(fits, max_bytes=10) is fits
+
+
+def test_samples_of_several_arrays_are_copied_only_where_they_fit():
+    def minibatches(max_bytes):
+        torch.manual_seed(0)
+        datasets = [AvalancheDataset([TensorDataset(x, -x)]) for x in torch.randn(3, 7, 2)]
+        loader = GroupBalancedDataLoader(datasets, batch_size=6, shuffle=True)
+        loader = loader if max_bytes is None else in_memory(loader, max_bytes=max_bytes)
+        return [part for minibatch in loader for part in minibatch]
+
+    stock = minibatches(None)
+    for max_bytes in (10, 10_000):
+        ours = minibatches(max_bytes)
+        assert all(torch.equal(a, b) for a, b in zip(ours, stock, strict=True))
+    x = torch.randn(7, 2)
+    rows = rows_of([TensorDataset(x), TensorDataset(-x)])
+    assert rows.held(10) is rows and rows.held(10_000) is not rows
+    once = TensorDataset(x)
+    rows = rows_of([AvalancheDataset([once]), AvalancheDataset([once]).subset([3, 1])])
+    assert rows.held(10_000) is rows  # of one array
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])

@@ -13,6 +13,7 @@ from avalanche.training.plugins import SynapticIntelligencePlugin
 from torch import Tensor
 
 from avalanche_hsf._private.avalanche import ICaRLExemplars, hold_pruned_weights
+from avalanche_hsf.training.in_memory import collected
 
 
 class PerSampleImportance(SupervisedPlugin):
@@ -95,7 +96,7 @@ class AllExemplars(ICaRLExemplars):
             share = ceil(share / len(self.observed_classes))
         for c in sorted(set(targets.tolist())):
             rows = (targets == c).nonzero().flatten().tolist()
-            x = torch.stack([dataset[i][0] for i in rows]).to(strategy.device)
+            x = collected(dataset, rows)[0].to(strategy.device)
             features = torch.cat([strategy.model.feature_extractor(part) for part in x.split(1024)])
             chosen = _herded(torch.nn.functional.normalize(features, dim=1), min(share, len(x)))
             self.x_memory.append(x[chosen])

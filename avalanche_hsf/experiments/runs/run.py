@@ -30,6 +30,7 @@ from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.unfinished import Unfinished
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training import DivergencePlugin
+from avalanche_hsf.training.in_memory import collected
 
 EVAL_MB_SIZE = 1024
 """Samples per minibatch where nothing is trained."""
@@ -185,8 +186,7 @@ def _mse_of_mean_path(model: nn.Module, stream: CLScenario) -> float | None:
     model.eval()
     errors = []
     for experience in stream.test_stream:
-        x = torch.stack([item[0] for item in experience.dataset])
-        labels = torch.tensor([int(item[-1]) for item in experience.dataset])
+        x, *_, labels = collected(experience.dataset, range(len(experience.dataset)))
         paths = [avalanche_forward(model, x, labels) for _ in range(N_PATHS)]
         errors.append(float((torch.stack(paths).mean(dim=0) - x).double().square().mean()))
     return sum(errors) / len(errors)

@@ -12,12 +12,15 @@ from avalanche_hsf.training.in_memory import in_memory
 
 
 class InMemoryLoadingPlugin(SupervisedPlugin):
-    """Cuts training minibatches from tensors where that changes nothing but the time.
+    """Cuts minibatches from arrays in memory where that changes nothing but the time.
 
     For any supervised strategy. The strategy's data loader is replaced by `in_memory(loader)`
     before the first epoch of an experience, so after `ReplayPlugin` and its like have made theirs;
-    so is the loader of A-GEM's memory. Minibatches, their order and the random generators stay the
-    same, to the bit; a loader that cannot be handled exactly is left alone. Keeps nothing between
+    so are the loader of A-GEM's memory and, before each evaluation of an experience, that of its
+    samples. Minibatches, their order and the random generators stay the same, to the bit; a loader
+    that cannot be handled exactly is left alone. What can: tensors, and torchvision's MNIST and
+    CIFAR and their like, as in Avalanche's `SplitMNIST`, unless a transformation draws at random,
+    as the default one for training on Avalanche's `SplitCIFAR10` does. Keeps nothing between
     experiences.
     """
 
@@ -36,6 +39,10 @@ class InMemoryLoadingPlugin(SupervisedPlugin):
             if isinstance(plugin, AGEMPlugin) and plugin.buffer_dataloader is not None:
                 # Made anew after each experience, so nothing was taken from it yet.
                 plugin.buffer_dliter = _batches(in_memory(plugin.buffer_dataloader))
+
+    def before_eval_exp(self, strategy: Any, **kwargs: Any) -> None:
+        """Replaces the loader of an evaluation."""
+        strategy.dataloader = in_memory(strategy.dataloader)
 
     def after_training_exp(self, strategy: Any, **kwargs: Any) -> None:
         """Lets the loader and its data go."""
