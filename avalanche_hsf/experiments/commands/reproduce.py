@@ -69,7 +69,7 @@ def report(jobs: list[Job], results: ResultsFile, engine: Engine) -> Report | No
     found = headline(runs) if runs else ""
     notes = [sentence for sentence in verdict(runs) if sentence != found] if runs else []
     if n < n_asked:
-        notes = [f"{n} of {n_asked} seeds: the others have no finite errors of all learners.", *notes]
+        notes = [f"{n} of {n_asked} seeds: the others have no finite errors of all three.", *notes]
     return Report(
         "summary",
         notes=notes,
