@@ -70,7 +70,8 @@ BELOW = {
         "report",
         "forensics",
     },
-    "options": set(),
+    "option_types": set(),
+    "options": {"option_types"},
     "orphans": set(),
     "terminal": set(),
     "cli": {
