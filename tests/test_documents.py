@@ -45,15 +45,6 @@ def accuracy_in(names):
     return accuracy
 
 
-def after_a_network_of_your_own(names, _):
-    assert accuracy_in(names) > 0.8
-    assert names["metrics"]["StreamForgetting/eval_phase/test_stream"] == 0
-
-
-def after_the_papers_learner(names, _):
-    assert "StreamMSEForgetting/eval_phase/test_stream" in names["metrics"]
-
-
 def after_no_labels(names, _):
     assert accuracy_in(names) > 0.6  # Naive: 0.2
 
@@ -64,7 +55,8 @@ def after_a_run_in_a_table(names, _):
 
 
 def after_a_network_in_a_table(names, _):
-    assert names["summary"](names["strategy"]).mean.forgotten == 0
+    mean = names["summary"](names["strategy"]).mean
+    assert mean.now > 0.8 and mean.forgotten == 0
 
 
 def after_resuming(names, run_again):
@@ -94,8 +86,8 @@ def after_choosing_options(names, _):
 AFTER = {
     ("README.md", 0): after_a_run_in_a_table,
     ("README.md", 1): after_a_network_in_a_table,
-    ("docs/quickstart.md", 0): after_a_network_of_your_own,
-    ("docs/quickstart.md", 1): after_the_papers_learner,
+    ("docs/quickstart.md", 0): after_a_network_in_a_table,
+    ("docs/quickstart.md", 1): after_a_run_in_a_table,
     ("docs/how-to/no-task-ids.md", 0): after_no_labels,
     ("docs/how-to/resume.md", 0): after_resuming,
     ("docs/how-to/compare.md", 0): after_comparing,
