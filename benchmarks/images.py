@@ -42,7 +42,7 @@ from avalanche_hsf.training import (
     make_optimizer,
     negative_log_likelihood,
 )
-from avalanche_hsf.training.in_memory import collected, in_memory
+from avalanche_hsf.training.loading.in_memory import collected, in_memory
 
 N, MB_SIZE, N_TASKS, N_ROUTED = 12_000, 128, 5, 10_000
 

@@ -220,12 +220,17 @@ def hunt_in(name, limits):
         except (TypeError, ValueError) as error:
             check_refusal(error)
         else:
-            if name != "hyperparameters" or value is not None:  # which leaves the preset's own
+            if value is not None or (name, argument) not in OR_NONE:
                 check_taken(arguments[argument], value)
 
     hunt()
 
 
+# Where None is no number but says something: all tasks, or the preset's own.
+OR_NONE = {
+    ("WarmStartPlugin", "n_tasks"),
+    *(("hyperparameters", a) for a in arguments_of("hyperparameters")),
+}
 NAMES = [name for name in CALLS if arguments_of(name)]
 
 

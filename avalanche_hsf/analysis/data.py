@@ -56,7 +56,7 @@ def spread_over(data: Data, n_samples: int) -> Minibatch:
         chosen = range(0, len(dataset), every)[:n_samples]
         if not chosen:
             raise ValueError(f"there are no samples in {shown(data)}")
-        from avalanche_hsf.training.in_memory import collected
+        from avalanche_hsf.training.loading.in_memory import collected
 
         return collected(dataset, chosen)
     together = joined(minibatches_of(data))
@@ -69,7 +69,7 @@ def _minibatches(data: Data, mb_size: int) -> Iterator[Minibatch]:
     check_data(data)
     dataset = _dataset_of(data)
     if dataset is not None:
-        from avalanche_hsf.training.in_memory import in_order
+        from avalanche_hsf.training.loading.in_memory import in_order
 
         yield from in_order(dataset, mb_size)
     elif _is_pair(data):

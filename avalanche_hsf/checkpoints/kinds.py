@@ -90,7 +90,11 @@ def is_of_datasets(value: Any) -> bool:
 def is_prepared(address: str) -> bool:
     """Whether such objects are set, or made, for each experience or call of train."""
     prepared = (
-        *(f"{data_loader.__name__}:", "torch.utils.data.", "avalanche_hsf.training.in_memory"),
+        *(
+            f"{data_loader.__name__}:",
+            "torch.utils.data.",
+            "avalanche_hsf.training.loading.in_memory",
+        ),
         "threading:Thread",
     )
     return address.startswith(prepared)

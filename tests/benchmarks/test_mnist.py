@@ -12,7 +12,7 @@ from torch.utils.data import ConcatDataset
 from avalanche_hsf.benchmarks import PermutedMNIST, SplitFMNIST, SplitMNIST
 from avalanche_hsf.benchmarks.files import DATA_ROOT, check_files
 from avalanche_hsf.benchmarks.idx import images_of
-from avalanche_hsf.training.in_memory import _InMemoryLoader, in_memory
+from avalanche_hsf.training.loading.in_memory import _InMemoryLoader, in_memory
 
 ALL = [SplitMNIST, SplitFMNIST, PermutedMNIST]
 

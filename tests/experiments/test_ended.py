@@ -36,7 +36,7 @@ def test_a_signal_ends_with_one_line_and_its_code(name, tmp_path, capsys):
     threading.Thread(target=end_after_the_first_run).start()
     assert main([*LONG[:2], "5", *LONG[3:], "--out", str(tmp_path)]) == 128 + number
     lines = capsys.readouterr().err.splitlines()
-    assert [line for line in lines if line and " of 12: " not in line] == [STOPPED]
+    assert [line for line in lines if line and " of 18: " not in line] == [STOPPED]
     assert 0 < len(ResultsFile(tmp_path).runs) < 12
     assert signal.getsignal(number) == before
 

@@ -20,8 +20,8 @@ from torchvision.transforms import v2
 
 from avalanche_hsf.analysis.data import minibatches_of, spread_over
 from avalanche_hsf.training import InMemoryLoadingPlugin
-from avalanche_hsf.training.in_memory import in_order
-from avalanche_hsf.training.rows import rows_of, taken
+from avalanche_hsf.training.loading.in_memory import in_order
+from avalanche_hsf.training.loading.rows import rows_of, taken
 
 GREY = (MNIST, FashionMNIST, KMNIST, EMNIST, QMNIST)
 COLOURED = (CIFAR10, CIFAR100)

@@ -15,9 +15,9 @@ from torch.utils.data import TensorDataset
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
 from avalanche_hsf.experiments import BENCHMARKS, LEARNERS, Setting
-from avalanche_hsf.training.in_memory import _InMemoryLoader, in_memory
+from avalanche_hsf.training.loading.in_memory import _InMemoryLoader, in_memory
+from avalanche_hsf.training.loading.rows import rows_of
 from avalanche_hsf.training.plugins.in_memory_loading import InMemoryLoadingPlugin
-from avalanche_hsf.training.rows import rows_of
 
 SETTING = Setting(BENCHMARKS["bottleneck"], (3,), 3, n_tasks=3, n_samples=25, epochs=2, seed=0)
 PEERS = {name: learner for name, learner in LEARNERS.items() if learner.group == "peers"}

@@ -13,7 +13,7 @@ from avalanche.training.plugins import SynapticIntelligencePlugin
 from torch import Tensor
 
 from avalanche_hsf._private.avalanche import ICaRLExemplars, hold_pruned_weights
-from avalanche_hsf.training.in_memory import collected
+from avalanche_hsf.training.loading.in_memory import collected
 
 
 class PerSampleImportance(SupervisedPlugin):

@@ -30,7 +30,7 @@ from avalanche_hsf.experiments.runs.record import Run
 from avalanche_hsf.experiments.runs.unfinished import Unfinished
 from avalanche_hsf.models import HypernetSDEFlow
 from avalanche_hsf.training import DivergencePlugin
-from avalanche_hsf.training.in_memory import collected
+from avalanche_hsf.training.loading.in_memory import collected
 
 EVAL_MB_SIZE = 1024
 """Samples per minibatch where nothing is trained."""

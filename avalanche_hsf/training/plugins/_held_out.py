@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from avalanche_hsf.checks import shown
-from avalanche_hsf.training.in_memory import collected
+from avalanche_hsf.training.loading.in_memory import collected
 from avalanche_hsf.training.plugins._companion import classes_of
 from avalanche_hsf.training.tasks import whole_of
 

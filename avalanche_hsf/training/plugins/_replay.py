@@ -13,7 +13,7 @@ from torch import Tensor
 from avalanche_hsf._private.avalanche import criterion_of
 from avalanche_hsf.checks import check_int, check_non_negative, check_size
 from avalanche_hsf.seeds import resolve_seed
-from avalanche_hsf.training.in_memory import Memory
+from avalanche_hsf.training.loading.in_memory import Memory
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.terms import add_term
 

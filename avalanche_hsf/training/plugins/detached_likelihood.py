@@ -12,7 +12,7 @@ from torch import Tensor
 from avalanche_hsf.checks import check_int, check_non_negative
 from avalanche_hsf.models import HypernetSDEFlow, TaskGroups
 from avalanche_hsf.models.written import Written
-from avalanche_hsf.training.in_memory import collected
+from avalanche_hsf.training.loading.in_memory import collected
 from avalanche_hsf.training.losses import BetaSchedule, negative_log_likelihood
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.tasks import current_tasks, is_whole

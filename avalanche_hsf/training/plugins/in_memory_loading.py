@@ -8,7 +8,7 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import AGEMPlugin
 
-from avalanche_hsf.training.in_memory import in_memory
+from avalanche_hsf.training.loading.in_memory import in_memory
 
 
 class InMemoryLoadingPlugin(SupervisedPlugin):

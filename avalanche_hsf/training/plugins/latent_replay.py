@@ -9,7 +9,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from torch.utils.data import TensorDataset
 
-from avalanche_hsf.training.in_memory import collected
+from avalanche_hsf.training.loading.in_memory import collected
 from avalanche_hsf.training.plugins._replay import _Replay
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from avalanche_hsf._private.avalanche import criterion_of, unpacked
 from avalanche_hsf.checks import check_int
 from avalanche_hsf.models import SeededNoise
-from avalanche_hsf.training.in_memory import collected
+from avalanche_hsf.training.loading.in_memory import collected
 from avalanche_hsf.training.plugins.base import Protection
 from avalanche_hsf.training.tasks import current_tasks
 

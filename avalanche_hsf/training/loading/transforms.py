@@ -15,7 +15,13 @@ from avalanche.benchmarks.utils.transforms import MultiParamCompose, TupleTransf
 from torch import Tensor
 from torchvision import transforms
 
-from avalanche_hsf.training.columns import PICTURE, Column, NotRowsError, numbers, of_tensors
+from avalanche_hsf.training.loading.columns import (
+    PICTURE,
+    Column,
+    NotRowsError,
+    numbers,
+    of_tensors,
+)
 
 Step = Callable[[Column], Column]
 """Makes one column of another, whose memory it may use."""
@@ -49,7 +55,7 @@ def step_of(function: Any) -> Step:
     """
     if _is(function, "Compose"):
         steps = [step_of(each) for each in function.transforms]
-        return lambda column: reduce(lambda made, step: step(made), steps, column)
+        return partial(_in_turn, steps)
     if _is(function, "ToTensor"):
         return _to_tensor
     if _is(function, "PILToTensor") or _is(function, "ToImage"):
@@ -92,6 +98,10 @@ def _is_lookup(function: Any) -> bool:
         and isinstance(function.args[0], list)
         and all(type(entry) is int for entry in function.args[0])
     )
+
+
+def _in_turn(steps: list[Step], column: Column) -> Column:
+    return reduce(lambda made, step: step(made), steps, column)
 
 
 def _to_tensor(column: Column) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import TensorDataset, default_collate
 
 from avalanche_hsf._private.avalanche import data_attributes_of
-from avalanche_hsf.training.columns import PICTURE, Column, NotRowsError, joined
-from avalanche_hsf.training.leaves import Reader, reader_of
-from avalanche_hsf.training.places import Places, Source, one_after_the_other, places_in
-from avalanche_hsf.training.transforms import step_of
+from avalanche_hsf.training.loading.columns import PICTURE, Column, NotRowsError, joined
+from avalanche_hsf.training.loading.leaves import Reader, reader_of
+from avalanche_hsf.training.loading.places import Places, Source, one_after_the_other, places_in
+from avalanche_hsf.training.loading.transforms import Step, step_of
 
 
 class Rows:
@@ -96,18 +97,17 @@ def taken(dataset: Any, rows: Sequence[int]) -> list[Tensor] | None:
 
 
 def _reader(source: Source) -> Reader:
-    read = reader_of(source.dataset)
     steps = [(k, step_of(function)) for k, function in source.functions]
+    return partial(_transformed, reader_of(source.dataset), steps)
 
-    def transformed(rows: Tensor) -> list[Column]:
-        columns = read(rows)
-        for k, step in steps:
-            if k >= len(columns):
-                raise NotRowsError
-            columns[k] = step(columns[k])
-        return columns
 
-    return transformed
+def _transformed(read: Reader, steps: list[tuple[int, Step]], rows: Tensor) -> list[Column]:
+    columns = read(rows)
+    for k, step in steps:
+        if k >= len(columns):
+            raise NotRowsError
+        columns[k] = step(columns[k])
+    return columns
 
 
 def _attributes(dataset: Any, rows: Tensor) -> list[Column]:

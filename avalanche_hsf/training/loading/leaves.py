@@ -15,8 +15,14 @@ from torchvision.datasets import CIFAR10, CIFAR100, EMNIST, KMNIST, MNIST, QMNIS
 
 from avalanche_hsf._private.avalanche import TensorsWithClasses
 from avalanche_hsf.benchmarks.pixels import PermutedPixels
-from avalanche_hsf.training.columns import PICTURE, Column, NotRowsError, numbers, of_tensors
-from avalanche_hsf.training.transforms import step_of
+from avalanche_hsf.training.loading.columns import (
+    PICTURE,
+    Column,
+    NotRowsError,
+    numbers,
+    of_tensors,
+)
+from avalanche_hsf.training.loading.transforms import Step, step_of
 
 Reader = Callable[[Tensor], list[Column]]
 """Gives the samples of some rows, in memory of their own."""
@@ -65,19 +71,18 @@ def _of_images(dataset: Any) -> Reader:
     classes = _classes_of(dataset)
     if dataset.target_transform is not None or len(classes) != len(images):
         raise NotRowsError
-    transform = None if dataset.transform is None else step_of(dataset.transform)
+    steps = [] if dataset.transform is None else [step_of(dataset.transform)]
+    return partial(_images, images, classes, steps, kind is TensorMNIST)
 
-    def read(rows: Tensor) -> list[Column]:
-        values = images.index_select(0, rows)
-        if kind is TensorMNIST:
-            column = of_tensors(values.float().div_(255))
-        else:
-            column = Column(PICTURE, values)
-        if transform is not None:
-            column = transform(column)
-        return [column, Column(int, classes.index_select(0, rows))]
 
-    return read
+def _images(
+    images: Tensor, classes: Tensor, steps: list[Step], as_tensors: bool, rows: Tensor
+) -> list[Column]:
+    values = images.index_select(0, rows)
+    column = of_tensors(values.float().div_(255)) if as_tensors else Column(PICTURE, values)
+    for step in steps:
+        column = step(column)
+    return [column, Column(int, classes.index_select(0, rows))]
 
 
 def _grey(data: Any) -> Tensor:

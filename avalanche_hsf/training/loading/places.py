@@ -17,7 +17,7 @@ from avalanche_hsf._private.avalanche import (
     parts_of,
     transformations_of,
 )
-from avalanche_hsf.training.transforms import functions_of
+from avalanche_hsf.training.loading.transforms import functions_of
 
 
 class Source(NamedTuple):

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from avalanche_hsf._private.avalanche import epoch_loader
-from avalanche_hsf.training.rows import Rows, rows_of, taken
+from avalanche_hsf.training.loading.rows import Rows, rows_of, taken
 
 MAX_BYTES = 256 * 2**20
 
