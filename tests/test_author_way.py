@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from author_way import AuthorWay
 
 
-@pytest.mark.parametrize("fast_tanh", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("fast_tanh", [False, True])
 def test_losses_are_equal_step_by_step(fast_tanh):
     # Three tasks under one optimizer; replay, which draws other samples on each side, left out.
     losses = []

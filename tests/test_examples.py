@@ -24,7 +24,11 @@ def loaded(path):
     return module
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize(
+    "name",
+    # The page on comparing has nearly the same.
+    [pytest.param(n, marks=pytest.mark.slow) if n == "compare_my_method" else n for n in HERE],
+)
 def test_example(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write files
     results = loaded(EXAMPLES[name]).main(train_epochs=1)

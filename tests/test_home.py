@@ -25,6 +25,7 @@ def imported(home):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="there is no folder without files to make")
 def test_a_home_in_which_nothing_can_be_written():
     """Not even by the superuser, for whom a read-only folder is none."""

@@ -126,6 +126,7 @@ def test_a_head_that_changes_its_shape():
     assert sum(found.shapley.values()) == pytest.approx(found.forgetting)
 
 
+@pytest.mark.slow
 def test_the_papers_model_and_its_noise():
     """The same noise in every evaluation, so that what does not matter counts exactly 0."""
     stream = SyntheticManifolds(60)

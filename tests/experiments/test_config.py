@@ -40,7 +40,10 @@ def with_findings(*words, **arguments):
 @pytest.mark.usefixtures("small_runs")
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(c, marks=pytest.mark.slow) if c in ("compare", "sweep") else c for c in COMMANDS],
+    [
+        pytest.param(c, marks=pytest.mark.slow) if c in ("compare", "reproduce", "sweep") else c
+        for c in COMMANDS
+    ],
 )
 def test_the_file_that_is_written_repeats_the_command(command, tmp_path, capsys, monkeypatch):
     # An analysis takes long, and is tested in test_diagnosis.py.

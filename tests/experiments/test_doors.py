@@ -78,6 +78,7 @@ def module(tmp_path, monkeypatch):
     sys.modules.pop("theirs", None)
 
 
+@pytest.mark.slow
 def test_by_address_tuned_cached_resumed_and_in_other_processes(module, capsys):
     names = "hn-compact,theirs:build"
     assert main([*WORDS, "--strategies", names, "--out", "out", "--jobs", "2"]) == 0

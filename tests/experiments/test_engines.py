@@ -70,6 +70,7 @@ def test_several_processes_make_the_same_file(tmp_path, expected, processes):
     assert without_seconds(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_run_again(tmp_path, expected, processes):
     results = ResultsFile(tmp_path)
     make(results, JOBS[:1], in_process)

@@ -99,6 +99,7 @@ def test_a_model_that_forgets_nothing_is_given_no_culprit():
     assert all("same to the last bit" in verdict.sentence for verdict in verdicts)
 
 
+@pytest.mark.slow
 def test_reconstruction(tmp_path):
     components = ["hypernetwork", "encoder_sde", "decoder_sde"]
     plugin = ForensicsPlugin(tmp_path / "page.html", components=components)

@@ -86,6 +86,7 @@ def test_samples_that_share_a_task_share_the_answer(recognizer):
     torch.testing.assert_close(grouped[20:], single[20:].mean(dim=0).expand(5, -1))
 
 
+@pytest.mark.slow
 def test_scores_of_finished_tasks_do_not_move():
     strategy, recognizer = _trained(2)
     x = torch.cat([_samples(0), _samples(1)])

@@ -82,7 +82,10 @@ def is_same(a, b):
     )
 
 
-@pytest.mark.parametrize("kind", HYPERNETWORKS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=pytest.mark.slow) if k == "paper" else k for k in HYPERNETWORKS],
+)
 def test_no_model_takes_the_state_of_another(kind):
     makers = models_of(kind)
     others = {name: make() for name, make in makers.items()}

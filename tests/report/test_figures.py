@@ -122,7 +122,10 @@ def test_comparisons_that_were_measured(folder):
         assert runs[0].benchmark in figure.get_suptitle()
 
 
-@pytest.mark.parametrize("folder", COMPARED)
+@pytest.mark.parametrize(
+    "folder",
+    [f if f == "split-digits" else pytest.param(f, marks=pytest.mark.slow) for f in COMPARED],
+)
 def test_matrices_that_were_measured(folder):
     runs = compared(folder)
     matrices = {name: [run.matrix for run in group] for name, group in runs.by("learner").items()}
@@ -138,6 +141,7 @@ def test_the_papers_figures_that_were_measured():
         assert set(reproduce.NAMES.values()) <= said
 
 
+@pytest.mark.slow
 def test_diagnoses_that_were_measured():
     groups = defaultdict(list)
     for run in measured("diagnosis"):
