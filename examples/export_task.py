@@ -2,6 +2,10 @@
 
 pip install onnx onnxscript onnxruntime  # for ONNX; without them that part is left out
 python examples/export_task.py
+
+After 15 s of CPU time:
+
+    largest difference: {'torch.export': 0.0, 'ONNX': 2.2351741790771484e-08}
 """
 
 from __future__ import annotations

@@ -4,7 +4,11 @@
 
 Any supervised strategy can train the model; the terms of the paper's loss are plugins. Here, on
 the paper's own model: reconstruction alone, then with each of the two terms that are meant against
-forgetting.
+forgetting. After 70 s of CPU time, with a fifth of the paper's epochs:
+
+    reconstruction alone   mean forgetting +0.0050
+    with latent replay     mean forgetting -0.0002
+    with task separation   mean forgetting +0.0112
 """
 
 from __future__ import annotations

@@ -2,7 +2,14 @@
 
     python examples/real_images.py split-mnist --dataset-root DIR [--download] [--train-epochs 2]
 
-Without the files it says which are needed, where, and how to get them.
+Without the files it says where they belong, and how to get them. Split MNIST with one epoch, in 13
+minutes on a busy core, without the middle rows:
+
+    Top1_Acc, %, test stream
+          task   just learned         now   forgotten
+             0          99.91       99.91       +0.00
+             4          98.94       98.94           -
+          mean          99.23       99.23       +0.00
 """
 
 from __future__ import annotations
