@@ -39,12 +39,8 @@ def compare(parser: argparse.ArgumentParser) -> None:
         help="a function that makes the loss, such as torch.nn:BCEWithLogitsLoss (default: the "
         "cross entropy for classes, the MSE for vectors)",
     )
-    parser.add_argument(
-        "--mb-size",
-        type=positive,
-        metavar="N",
-        help="samples per minibatch (default: the benchmark's own, or 32)",
-    )
+    help = "samples per minibatch (default: the benchmark's own, or 32)"
+    parser.add_argument("--mb-size", type=positive, metavar="N", help=help)
     parser.add_argument(
         "--strategies",
         type=words,
@@ -53,13 +49,8 @@ def compare(parser: argparse.ArgumentParser) -> None:
         "yours; the others are tested against the first (default: hsf-isolated,presets,peers where "
         "full batches are reconstructed, else hn-isolated,networks)",
     )
-    parser.add_argument(
-        "--tuning-seed",
-        type=integer,
-        default=100,
-        metavar="N",
-        help="seed of the search, not reported (default: %(default)s)",
-    )
+    help = "seed of the search, not reported (default: %(default)s)"
+    parser.add_argument("--tuning-seed", type=integer, default=100, metavar="N", help=help)
     _search(parser, "halving")
     _seeds_and_epochs(parser, epochs=None)
     _data(parser)
@@ -200,13 +191,11 @@ def engine(parser: argparse.ArgumentParser, out: str) -> None:
 
 def _search(parser: argparse.ArgumentParser, default: str | None, note: str = "") -> None:
     """How learners are tuned."""
-    parser.add_argument(
-        "--search",
-        choices=("halving", "grid"),
-        default=default,
-        help=f"{note}how configurations are searched: halving runs of four or more only the better "
-        "half after a tenth of the epochs to the end; grid runs all (default: halving)",
+    help = (
+        f"{note}how configurations are searched: halving runs of four or more only the better half "
+        "after a tenth of the epochs to the end; grid runs all (default: halving)"
     )
+    parser.add_argument("--search", choices=("halving", "grid"), default=default, help=help)
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
