@@ -2,7 +2,6 @@
 
 - A link out of docs/, as to `../examples/no_task_ids.py`, leads to a copy in the site.
 - Some documents outside docs/ are pages, see `PAGES`.
-- A fence `table` is replaced by rows and columns of a table that was written by a command.
 - A fence `help` is replaced by what a command says of itself.
 - A notebook is a page with its outputs.
 """
@@ -32,10 +31,9 @@ PAGES = {
 """By their path in the repository, where they are in the site."""
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-_TABLE = re.compile(r"^```table\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HELP = re.compile(r"^```help\n(\w+)\n```$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
-_NOTE = re.compile(r"^<!-- .*? -->\n", re.MULTILINE | re.DOTALL)
+_NOTE = re.compile(r"^<!-- .*?-->\n", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -51,7 +49,6 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    markdown = _TABLE.sub(lambda found: _table(found[1]), markdown)
     markdown = _HELP.sub(lambda found: f"```text\n{_help(found[1])}```", markdown)
     here = {uri: source for source, uri in PAGES.items()}.get(
         page.file.src_uri, f"docs/{page.file.src_uri}"
@@ -85,26 +82,6 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     return "".join(outside_fences())
 
 
-def _table(wanted: str) -> str:
-    """Rows and columns of tables in a file, joined by their first column.
-
-    Lines of `wanted`: `from: FILE` or `FILE#heading`; `columns:` names, each with `= its title
-    here` if that is another; `rows:` the names in the first column, each likewise; default: all.
-    """
-    said = dict(re.split(r":\s*", line, maxsplit=1) for line in wanted.strip().splitlines())
-    path, _, heading = said["from"].partition("#")
-    rows = _rows((ROOT / path).read_text(), heading)
-    columns = _titled(said["columns"])
-    chosen = _titled(said.get("rows", ";".join(rows)))
-    chosen = {name: f"`{name}`" if name == title else title for name, title in chosen.items()}
-    try:
-        body = [[title, *(rows[name][c] for c in columns)] for name, title in chosen.items()]
-    except KeyError as missing:
-        raise PluginError(f"no row or column {missing} in the tables of {said['from']}") from None
-    lines = [["", *columns.values()], ["---", *["--:"] * len(columns)], *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def _help(command: str) -> str:
     return subprocess.run(
         [sys.executable, "-m", "avalanche_hsf.cli", command, "--help"],
@@ -114,29 +91,6 @@ def _help(command: str) -> str:
         text=True,
         check=True,
     ).stdout
-
-
-def _titled(names: str) -> dict[str, str]:
-    pairs = (each.partition("=") for each in names.split(";"))
-    return {name.strip(): (title or name).strip() for name, _, title in pairs}
-
-
-def _rows(text: str, heading: str) -> dict[str, dict[str, str]]:
-    if heading:
-        text = re.split(rf"^#+ {re.escape(heading)}$", text, flags=re.MULTILINE)[1]
-        text = re.split(r"^#+ ", text, maxsplit=1, flags=re.MULTILINE)[0]
-    rows: dict[str, dict[str, str]] = {}
-    titles: list[str] = []
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not line.startswith("|"):
-            titles = []
-        elif not titles:
-            titles = cells
-        elif set(line) - set("|-: "):
-            name = cells[0].strip("`*").partition("`")[0]
-            rows.setdefault(name, {}).update(zip(titles[1:], cells[1:], strict=True))
-    return rows
 
 
 def _as_page(notebook: dict[str, Any], stem: str) -> tuple[str, dict[str, bytes]]:

@@ -114,6 +114,16 @@ def test_snippets(document, tmp_path, monkeypatch):
         AFTER.get((document, i), lambda *_: None)(names, run_again)
 
 
+@pytest.mark.parametrize("document", ["docs/concepts.md", "docs/results.md"])
+def test_tables_are_as_their_sources(document):
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs/tables.py")
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    text = text_of(document)
+    assert "<!-- table" in text
+    assert tables.filled(text) == text, "run python docs/tables.py"
+
+
 def test_the_front_page_is_short():
     text = text_of("README.md")
     assert len(text.split()) <= 750
