@@ -275,7 +275,9 @@ def refusal(check, chosen):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [pytest.param(c, marks=pytest.mark.slow) if c == "sweep" else c for c in COMMANDS]
+)
 @pytest.mark.parametrize("n", [25, pytest.param(100, marks=pytest.mark.slow)], ids=["few", "many"])
 def test_wild_words_of_a_command_are_taken_or_refused_in_a_line(command, n, capsys):
     check = import_module(f"avalanche_hsf.experiments.commands.{command}").check

@@ -173,7 +173,10 @@ def check_message(message, cause, noted, *, by_plugin):
 
 
 @EVERY_CAUSE
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    "preset",
+    [p if p in ("paper", "compact") else pytest.param(p, marks=pytest.mark.slow) for p in PRESETS],
+)
 def test_a_preset_stops_at_its_step(preset, cause):
     strategy = hsf(preset)
     message, learned, noted = diverge(strategy, cause)

@@ -653,7 +653,10 @@ def test_wandb_logger(tmp_path, monkeypatch):
         WandBLogger(dir=str(tmp_path))
 
 
-@pytest.mark.parametrize("row", ["TidyCSVLogger", "JSONLinesLogger", "MLflowLogger", "WandBLogger"])
+SERVICES = [pytest.param(n, marks=pytest.mark.slow) for n in ("MLflowLogger", "WandBLogger")]
+
+
+@pytest.mark.parametrize("row", ["TidyCSVLogger", "JSONLinesLogger", *SERVICES])
 def test_our_logger(row, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if row == "MLflowLogger":

@@ -16,7 +16,14 @@ def pickled(strategy):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
-@pytest.mark.parametrize("name", [*HSF, "isolated soap ", "delta adam replay"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(n, marks=pytest.mark.slow) if n == "repaired" else n for n in HSF),
+        "isolated soap ",
+        "delta adam replay",
+    ],
+)
 def test_a_whole_strategy_is_copied(name, copied):
     strategy, stream = PIPELINES[name]()
     for experience in stream.train_stream[:2]:

@@ -134,7 +134,9 @@ def resumed(kind, folder, at):
         return result(strategy, classes(), resume(strategy, folder))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if k == "figures" else k for k in KINDS]
+)
 def test_metrics_go_on(kind, tmp_path):
     whole = result(made(kind), classes())
     assert whole

@@ -17,6 +17,7 @@ from avalanche_hsf.training import get_preset
 FIGURES = {"shares", "drift", "loss-terms", "conflict"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_runs")
 def test_the_command(tmp_path, capsys):
     words = ["diagnose", "--preset", "compact", "--seeds", "3", "--epochs", "2"]

@@ -80,7 +80,7 @@ def test_what_is_there_is_not_run_again(tmp_path, expected, processes):
     assert without_seconds(tmp_path) == expected
 
 
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_fails_is_reported_and_does_not_lose_the_others(
     n, tmp_path, expected, processes, capsys
 ):

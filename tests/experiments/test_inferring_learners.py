@@ -48,7 +48,12 @@ def test_who_they_are():
     assert {"net-slda", "net-ncm", "net-icarl", "net-der"} <= set(LEARNERS_HERE)
 
 
-RESEMBLES = {"ids-hsf-compact": "ids-hsf", "ids-chunked-entropy": "ids-entropy"}
+RESEMBLES = {
+    "ids-hsf-compact": "ids-hsf",
+    "ids-chunked-entropy": "ids-entropy",
+    "ids-pca": "ids-autoencoder",
+    "net-icarl": "net-ncm",
+}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,13 @@ def configured(name):
     return {**CONFIGURATION, **learner.grid[0]} if learner.optimizers else {}
 
 
-@pytest.mark.parametrize("name", NETWORK_LEARNERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if k % 2 else name
+        for k, name in enumerate(NETWORK_LEARNERS)
+    ],
+)
 def test_each_learns_something_of_the_last_task(name):
     benchmark = "polynomials" if "published" in name else "split-digits"
     made = run(benchmark, name, seed=1, epochs=2, configuration=configured(name), progress=False)
