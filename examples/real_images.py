@@ -2,8 +2,7 @@
 
     python examples/real_images.py split-mnist --dataset-root DIR [--download] [--train-epochs 2]
 
-Without the files it says where they belong, and how to get them. Split MNIST with one epoch, in 13
-minutes on a busy core, without the middle rows:
+Without the files it says how to get them. Split MNIST, one epoch, 13 minutes on a busy core:
 
     Top1_Acc, %, test stream
           task   just learned         now   forgotten
