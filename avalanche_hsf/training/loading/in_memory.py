@@ -94,6 +94,7 @@ def in_order(dataset: AvalancheDataset, mb_size: int) -> DataLoader:
     It draws the one number that torch's loader draws.
     """
     rows = rows_of([dataset]) if dataset.collate_fn is default_collate else None
+    mb_size = min(mb_size, max(len(dataset), 1))  # torch's sampler knows no greater ones
     if rows is None:
         return DataLoader(dataset, batch_size=mb_size, collate_fn=dataset.collate_fn)
     return DataLoader(_Samples(rows), batch_size=mb_size, collate_fn=list)
