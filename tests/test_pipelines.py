@@ -1106,6 +1106,11 @@ def rows_of(text):
             yield from (test for test in re.findall(r"`([^`]+)`", cells[-1]) if "zoo[" not in test)
 
 
+def named(row):
+    """A value of a parameter, which may be marked."""
+    return row.values[0] if hasattr(row, "marks") else row
+
+
 def named_tests():
     """Every test of this file, one for each value of its parameter `row`."""
     for name, test in vars(sys.modules[__name__]).items():
@@ -1113,7 +1118,7 @@ def named_tests():
             continue
         parametrized = (m for m in getattr(test, "pytestmark", ()) if m.name == "parametrize")
         marks = {mark.args[0]: mark.args[1] for mark in parametrized}
-        yield from (f"{name}[{row}]" for row in marks["row"]) if "row" in marks else [name]
+        yield from (f"{name}[{named(row)}]" for row in marks["row"]) if "row" in marks else [name]
 
 
 def test_document():

@@ -102,6 +102,8 @@ def check_targets(
 
 def check_seeds(seeds: Sequence[int], tuning_seed: int) -> None:
     """TypeError or ValueError unless there are seeds, and the search has one of its own."""
+    if not isinstance(seeds, Sequence):
+        raise TypeError(f"seeds must be a list of integers, got {seeds!r}")
     if tuning_seed in seeds:
         raise ValueError(
             f"the tuning seed {tuning_seed} is among the seeds: what is reported must be "

@@ -36,6 +36,7 @@ class SOAP(pytorch_optimizer.SOAP):
     def step(self, closure: Any = None) -> Any:
         try:
             if self.maximize or any(map(_needs_library, self.param_groups)):
+                self._stacks = ()  # the library puts other tensors into the states
                 return super().step(closure)
             loss = None
             if closure is not None:
@@ -57,15 +58,15 @@ class SOAP(pytorch_optimizer.SOAP):
 
     def _are_stacked(self) -> bool:
         """Whether parameters, those that have gradients, and their states are as they were."""
-        moving = sum(p.grad is not None for group in self.param_groups for p in group["params"])
-        rows = [row for stack in self._stacks for row in stack.rows]
+        groups = {id(p): group for group in self.param_groups for p in _moving(group)}
+        rows = [(*row, stack.group) for stack in self._stacks for row in stack.rows]
         have_begun = all("step" in group for group in self.param_groups)
         return (
             have_begun
-            and len(rows) == moving
+            and len(rows) == len(groups)
             and all(
-                p.grad is not None and self.state[p].get("exp_avg") is exp_avg
-                for p, exp_avg in rows
+                groups.get(id(p)) is group and self.state.get(p, {}).get("exp_avg") is exp_avg
+                for p, exp_avg, group in rows
             )
         )
 
@@ -74,10 +75,9 @@ class SOAP(pytorch_optimizer.SOAP):
         for group in self.param_groups:
             self.init_group(group)  # of parameters that are new
             by_kind: dict[Any, list[nn.Parameter]] = {}
-            for p in group["params"]:
-                if p.grad is not None:
-                    kind = _shape(p) if any(map(len, self.state[p]["GG"])) else ()
-                    by_kind.setdefault((kind, p.dtype, p.device), []).append(p)
+            for p in _moving(group):
+                kind, options = _kind(p, self.state[p])
+                by_kind.setdefault((kind, p.dtype, p.device, options), []).append(p)
             for (kind, *_), parameters in by_kind.items():
                 states = [self.state[p] for p in parameters]
                 make = Stack if kind else Vector
@@ -122,7 +122,7 @@ class Vector:
         group, (beta1, beta2) = self.group, self.group["betas"]
         n_steps, size = group["step"] - 1, group["lr"]
         if group["correct_bias"]:
-            size *= math.sqrt(1.0 - beta2**n_steps) / (1.0 - beta1**n_steps)
+            size = size * math.sqrt(1.0 - beta2**n_steps) / (1.0 - beta1**n_steps)
         gradient = self._join([p.grad for p in self.parameters])
         self.exp_avg.lerp_(gradient, 1.0 - beta1)
         self.exp_avg_sq.lerp_(self._project(gradient).square(), 1.0 - beta2)
@@ -219,9 +219,23 @@ class Stack(Vector):
             along.copy_(along.gather(1, index.expand_as(along)))
 
 
-def _shape(p: Tensor) -> tuple[int, ...]:
-    """The same for a matrix and its transpose."""
-    return tuple(sorted(p.shape)) if p.dim() == 2 else tuple(p.shape)
+def _moving(group: State) -> list[nn.Parameter]:
+    """Those that a step changes."""
+    return [p for p in group["params"] if p.grad is not None and p.numel()]
+
+
+def _kind(p: Tensor, state: State) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """What parameters of one stack have in common; its shape is () without eigenbases.
+
+    A matrix and its transpose have the same.
+    """
+    has_basis = [len(GG) > 0 for GG in state["GG"]]
+    if not any(has_basis):
+        return (), ()
+    axes = list(zip(p.shape, has_basis, strict=False))
+    axes = sorted(axes) if p.dim() == 2 else axes
+    options = (state["precondition_frequency"], state["shampoo_beta"], *(b for _, b in axes))
+    return tuple(d for d, _ in axes), options
 
 
 def _needs_library(group: State) -> bool:

@@ -8,6 +8,7 @@ from avalanche.benchmarks.classic import PermutedMNIST, SplitFMNIST, SplitMNIST
 from avalanche.benchmarks.datasets.external_datasets.mnist import TensorMNIST
 from avalanche.benchmarks.utils import AvalancheDataset, DefaultTransformGroups
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
+from avalanche.benchmarks.utils.data_loader import SingleDatasetDataLoader
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from avalanche.core import SupervisedPlugin
 from avalanche.training import Naive
@@ -20,7 +21,7 @@ from torchvision.transforms import v2
 
 from avalanche_hsf.analysis.data import minibatches_of, spread_over
 from avalanche_hsf.training import InMemoryLoadingPlugin
-from avalanche_hsf.training.loading.in_memory import in_order
+from avalanche_hsf.training.loading.in_memory import in_memory, in_order
 from avalanche_hsf.training.loading.rows import rows_of, taken
 
 GREY = (MNIST, FashionMNIST, KMNIST, EMNIST, QMNIST)
@@ -265,3 +266,26 @@ def test_minibatches_in_order_draw_what_torchs_loader_draws():
     assert torch.equal(*states)
     assert_same(spread_over(ours, 9), spread_over(theirs, 9))
     assert_same(*([x for x, *_ in minibatches_of(each, 9)] for each in (ours, theirs)))
+
+
+def test_what_a_users_own_class_does_is_not_passed_over():
+    x, y = torch.rand(N, 3), torch.arange(N) % 2
+    labels = [TaskLabels(ConstantSequence(0, N))]
+
+    class Doubled(AvalancheDataset):
+        def __getitem__(self, i):
+            first, *rest = super().__getitem__(i)
+            return [first * 2, *rest]
+
+    class Flipped(SingleDatasetDataLoader):
+        def __iter__(self):
+            for first, *rest in super().__iter__():
+                yield [first.flip(0), *rest]
+
+    plain = AvalancheDataset([TensorDataset(x, y)], data_attributes=labels)
+    assert rows_of([plain]) is not None
+    assert rows_of([Doubled([TensorDataset(x, y)], data_attributes=labels)]) is None
+    loader = Flipped(plain, batch_size=5)
+    assert in_memory(loader) is loader
+    lists = [AvalancheDataset([[(x[i], 0) for i in range(3)]]) for _ in range(2)]
+    assert rows_of([lists[0].concat(lists[1])]) is None

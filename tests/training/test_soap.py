@@ -149,3 +149,37 @@ def test_gradients_that_are_nan_are_a_divergence():
     of[0].grad = torch.full_like(of[0], float("nan"))
     with pytest.raises(DivergedError, match="training diverged: SOAP"):
         optimizer.step()
+
+
+def test_parameters_that_were_exchanged_are_no_longer_trained():
+    ours, theirs = parameters(), parameters()
+    optimizers = SOAP(ours, **OPTIONS), pytorch_optimizer.SOAP(theirs, **OPTIONS)
+    for optimizer, of in zip(optimizers, (ours, theirs), strict=True):
+        train(optimizer, of, 4)
+        of[0] = optimizer.param_groups[0]["params"][0] = nn.Parameter(of[0].detach().clone())
+        train(optimizer, of, 4, start=4)
+    assert_equal(ours, theirs)
+
+
+def test_the_librarys_own_steps_in_between():
+    ours, theirs = parameters(), parameters()
+    optimizers = SOAP(ours, **OPTIONS), pytorch_optimizer.SOAP(theirs, **OPTIONS)
+    for optimizer, of in zip(optimizers, (ours, theirs), strict=True):
+        for start, maximize in ((0, False), (6, True), (12, False)):
+            optimizer.maximize = maximize
+            train(optimizer, of, 6, start=start)
+    assert_equal(ours, theirs)
+
+
+def test_a_state_after_parameters_grew_and_parameters_without_numbers():
+    layer = nn.Linear(4, 3)
+    empty = nn.Parameter(torch.zeros(0, 3))
+    optimizer = SOAP([*layer.parameters(), empty], **OPTIONS)
+    train(optimizer, [*layer.parameters(), empty], 3)
+    old = layer.weight
+    layer.weight = nn.Parameter(torch.randn(5, 4))
+    optimizer.param_groups[0]["params"][0] = layer.weight
+    optimizer.state[layer.weight] = {}
+    del optimizer.state[old]
+    train(optimizer, [*layer.parameters(), empty], 3)
+    assert len(optimizer.state_dict()["param_groups"][0]["params"]) == 3

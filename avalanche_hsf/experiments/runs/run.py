@@ -133,7 +133,7 @@ def run(
         seconds=account.seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
-        floats_per_task=_per_task(kept, n_parameters, n_tasks),
+        floats_per_task=_per_task(kept, of_model / 4, n_tasks),
         raw_samples=raw_samples_kept(strategy),
         bytes_kept=in_bytes[-1],
         bytes_per_task=_per_task(in_bytes, of_model, n_tasks),
@@ -165,7 +165,7 @@ def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
         )
 
 
-def _per_task(kept: Sequence[int], of_model: int, n_tasks: int) -> float:
+def _per_task(kept: Sequence[int], of_model: float, n_tasks: int) -> float:
     """What a task adds, or its share of what is kept beside the model, where that is more."""
     n_later = max(len(kept) - 1, 1)
     return max((kept[-1] - kept[0]) / n_later, (kept[-1] - of_model) / n_tasks)

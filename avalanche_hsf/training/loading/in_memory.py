@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from avalanche_hsf._private.avalanche import epoch_loader
+from avalanche_hsf.training.loading.places import is_avalanches
 from avalanche_hsf.training.loading.rows import Rows, rows_of, taken
 
 MAX_BYTES = 256 * 2**20
@@ -41,6 +42,7 @@ def in_memory(loader: Any, *, max_bytes: int = MAX_BYTES) -> Any:
     """
     eligible = (
         isinstance(loader, MultiDatasetDataLoader)
+        and is_avalanches(loader)
         and not loader.distributed_sampling
         and loader.loader_kwargs.get("num_workers", 0) == 0
         and loader.loader_kwargs["collate_fn"] is default_collate

@@ -17,6 +17,7 @@ from avalanche_hsf._private.avalanche import (
     parts_of,
     transformations_of,
 )
+from avalanche_hsf.training.loading.columns import NotRowsError
 from avalanche_hsf.training.loading.transforms import functions_of
 
 
@@ -43,8 +44,11 @@ def places_in(dataset: Any, group: str | None = None) -> Places:
     """Those of all samples of a dataset, read in a group of transformations.
 
     Raises:
-        NotRowsError: A transformation changes a sample as a whole.
+        NotRowsError: A transformation changes a sample as a whole, or a class of a user's own may
+            read otherwise.
     """
+    if isinstance(dataset, (AvalancheDataset, FlatData)) and not is_avalanches(dataset):
+        raise NotRowsError
     if isinstance(dataset, AvalancheDataset):
         return places_in(flat_data(dataset))
     if not isinstance(dataset, FlatData):
@@ -64,10 +68,21 @@ def one_after_the_other(parts: Iterable[Places]) -> Places:
     sources: list[Source] = []
     found, rows = [], []
     for part in parts:
-        for source in part.sources:
-            if source not in sources:
-                sources.append(source)
-        numbers = torch.tensor([sources.index(source) for source in part.sources])
+        numbers = torch.tensor([_number(source, sources) for source in part.sources])
         found.append(numbers[part.source])
         rows.append(part.row)
     return Places(sources, torch.cat(found), torch.cat(rows))
+
+
+def is_avalanches(thing: Any) -> bool:
+    """Whether its class is Avalanche's own: a subclass may do otherwise."""
+    return type(thing).__module__.startswith("avalanche.")
+
+
+def _number(source: Source, sources: list[Source]) -> int:
+    """Its place among those found so far, at their end if it is new."""
+    for k, (dataset, functions) in enumerate(sources):
+        if dataset is source.dataset and functions == source.functions:
+            return k
+    sources.append(source)
+    return len(sources) - 1

@@ -20,8 +20,10 @@ class InMemoryLoadingPlugin(SupervisedPlugin):
     samples. Minibatches, their order and the random generators stay the same, to the bit; a loader
     that cannot be handled exactly is left alone. What can: tensors, and torchvision's MNIST and
     CIFAR and their like, as in Avalanche's `SplitMNIST`, unless a transformation draws at random,
-    as the default one for training on Avalanche's `SplitCIFAR10` does. Keeps nothing between
-    experiences.
+    as the default one for training on Avalanche's `SplitCIFAR10` does, and classes of a user's own
+    are left to Avalanche. Keeps nothing between experiences. Arrays, targets and transformations
+    must stay as they are while an experience is trained: what changes between its epochs, such as
+    labels with new noise, may not be seen.
     """
 
     transient = ("_loader",)
