@@ -20,6 +20,10 @@ _RECORD = (
 _MORE_TRAINED = (
     "More experiences were trained than evaluated, so when each was learned cannot be told."
 )
+_NO_SHARE = (
+    "Above 100 %: it counts several outputs of a sample, as of a strategy that reconstructs; "
+    "mse_metrics(experience=True) measures those."
+)
 _STALE = "Trained since the last evaluation: `now` is older than the model."
 
 
@@ -196,6 +200,10 @@ def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summ
         notes.append(_EVALUATE)
     if now < history.end:
         notes.append(_STALE)
+    if _is_share(name) and any(
+        v > 1 for at_once in history.values.values() for v in at_once.values()
+    ):
+        notes.append(_NO_SHARE)
     by = "task" if set(experiences) <= labels.keys() else "experience"
     return Summary(name, stream, by, tuple(rows), tuple(notes))
 

@@ -29,10 +29,11 @@ def export_task(model: nn.Module, task: int) -> nn.Module:
     Of a `TaskConditional` it is of the class of the module that was wrapped, with the weights that
     the task has now and its running statistics; nothing of this package is in it, unless the
     module itself has layers from here. In evaluation mode its output is that of
-    `model.eval()(x, task)`: on a CPU to the last bit, but within rounding for `nn.RNN`, whose
-    kernel goes by whether weights require a gradient, and for what was compiled, which comes back
-    uncompiled. With `masking` it is a `torch.fx.GraphModule` of that network, `network`, and of
-    the task's classes, `mask`, which needs nothing of this package either.
+    `model.eval()(x, task)`: on a CPU to the last bit, but within rounding for `nn.RNN` and, outside
+    `no_grad`, `nn.TransformerEncoderLayer`, whose kernels go by whether weights require a gradient,
+    and for what was compiled, which comes back uncompiled. With `masking` it is a
+    `torch.fx.GraphModule` of that network, `network`, and of the task's classes, `mask`, which
+    needs nothing of this package either.
 
     Of a `HypernetSDEFlow` it is an `HSFNetwork`, a class of this package, whose noise goes on from
     where the model's stands.

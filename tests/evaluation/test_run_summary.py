@@ -321,3 +321,18 @@ def test_a_terminal_shows_the_epoch():
     assert terminal.getvalue().startswith(
         "\rExperience 0, epoch 1\rExperience 0, epoch 2\rTraining on experience 0 ended after 2"
     )
+
+
+@pytest.mark.parametrize("metrics", [(accuracy_metrics,), (None,), ([1],)])
+def test_a_quiet_evaluator_takes_metrics_alone(metrics):
+    with pytest.raises(TypeError, match="takes metrics, accuracy_metrics"):
+        quiet_evaluator(*metrics)
+
+
+def test_an_accuracy_of_reconstructions_is_said_to_be_none():
+    evaluator = quiet_evaluator(accuracy_metrics(experience=True))
+    strategy = HSFStrategy.from_preset(input_dim=64, train_epochs=1, evaluator=evaluator)
+    benchmark = SplitDigits(5)
+    strategy.train(benchmark.train_stream[0])
+    strategy.eval(benchmark.test_stream[:1])
+    assert "Above 100 %" in str(summary(strategy))
