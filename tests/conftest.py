@@ -1,6 +1,7 @@
 """Every test starts from the same seed, on one thread; small files in the layout of MNIST's."""
 
 import struct
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pytest
@@ -50,3 +51,37 @@ def own_data(tmp_path, monkeypatch):
     """A folder of MNIST's files that a test may damage; they are not looked for there."""
     monkeypatch.setenv("AVALANCHE_HSF_DATA", str(tmp_path / "nowhere"))
     return write_files(tmp_path / "own")
+
+
+# What takes seconds and resembles another test, which runs always: with `make test-slow` alone.
+RESEMBLING = (
+    "checkpoints/test_resume.py::test_checkpoints_change_nothing",
+    "checkpoints/test_resume.py::test_a_whole_stream_in_one_call",
+    "checkpoints/test_resume.py::test_a_resumed_run_can_be_stopped_again",
+    "checkpoints/test_resume.py::test_between_two_calls_of_train[[]isolated]",
+    "evaluation/test_measures.py::test_positive_forgetting_is_worse_whichever_way_*",
+    "experiments/test_inferring_learners.py::test_told_tasks_are_not_made_use_of*",
+    "experiments/test_inferring_learners.py::test_a_run_goes_on_from_its_checkpoint*",
+    "experiments/test_inferring_learners.py::test_replay_may_keep_what_ours_keeps*",
+    "experiments/test_failing_disk.py::test_streams_that_cannot_be_written*",
+    "experiments/test_network_learners.py::test_the_command",
+    "experiments/test_sweep.py::test_the_command",
+    "forensics/test_watched_runs.py::test_stopped_within_and_at_the_end_of_an_experience[[]*[sd]]",
+    "models/test_chunked.py::test_it_writes_what_the_authors_library_writes*Permuted*",
+    "models/test_zoo.py::test_gradients_are_those_of_the_plain_module*-delta]",
+    "models/test_zoo.py::test_outputs_are_those_of_the_plain_module[[]False-*",
+    "report/test_figures.py::test_any_number_of_learners_and_tasks[[]14-20-*",
+    "test_documents.py::test_notebook*",
+    "test_image_examples.py::test_learns_every_task_and_forgets_none[[]permuted*",
+    "test_image_examples.py::test_learns_every_task_and_forgets_none[[]split-cifar10-*",
+    "test_pipelines.py::test_strategy[[]*-mlp]",
+    "training/plugins/test_generated_replay.py::test_a_learner_that_is_told_no_task_*",
+)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the tests with this mark are left out
+def pytest_collection_modifyitems(items):
+    for item in items:
+        name = item.nodeid.removeprefix("tests/")
+        if any(fnmatchcase(name, pattern) for pattern in RESEMBLING):
+            item.add_marker(pytest.mark.slow)
