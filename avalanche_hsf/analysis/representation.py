@@ -67,12 +67,17 @@ def representation_change(
 
 @torch.no_grad()
 def outputs_of(
-    model: nn.Module, forward: Forward, layers: Sequence[str] | None = None
+    model: nn.Module,
+    forward: Forward,
+    layers: Sequence[str] | None = None,
+    *,
+    strict: bool = True,
 ) -> dict[str, Tensor]:
     """What layers give out for samples, `n x *` tensors by name, in the order in which they run.
 
     Of a layer that runs more than once the last output counts. Arguments and errors as in
-    `representation_change`.
+    `representation_change`; if not strict, layers that do not run or give out no tensor are left
+    out.
     """
     modules = dict(model.named_modules())
     if layers is None:
@@ -99,7 +104,7 @@ def outputs_of(
     finally:
         for handle in handles:
             handle.remove()
-    if layers is not None and len(seen) < len(chosen):
+    if strict and layers is not None and len(seen) < len(chosen):
         missing = ", ".join(name for name in chosen if name not in seen)
         raise ValueError(f"{missing}: not run, or no tensor came out")
     return seen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -34,7 +33,7 @@ def find_head(model: nn.Module, minibatch: Minibatch) -> list[str]:
     if not are_classes(output, y):
         return []
     layers = {name: module for name, module in model.named_modules() if name and _is_layer(module)}
-    ran = _tensors_of(model, minibatch, layers)
+    ran = outputs_of(model, lambda m: pass_of(m, minibatch), list(layers), strict=False)
     last = [name for name, out in ran.items() if out.equal(output)]
     if not last:
         elsewhere = any(_holds(m) and name not in ran for name, m in model.named_modules())
@@ -47,28 +46,6 @@ def find_head(model: nn.Module, minibatch: Minibatch) -> list[str]:
             break
         head.insert(0, name)
     return head
-
-
-def _tensors_of(
-    model: nn.Module, minibatch: Minibatch, layers: Mapping[str, nn.Module]
-) -> dict[str, Tensor]:
-    """What layers give out, in the order in which they run; tuples are passed over."""
-    giving: list[str] = []
-
-    def noted(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim > 0 and name not in giving:
-                giving.append(name)
-
-        return hook
-
-    handles = [module.register_forward_hook(noted(name)) for name, module in layers.items()]
-    try:
-        pass_of(model, minibatch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return outputs_of(model, lambda m: pass_of(m, minibatch), giving) if giving else {}
 
 
 def _is_layer(module: nn.Module) -> bool:

@@ -170,8 +170,8 @@ def _isolation(runs: Sequence[Run]) -> str:
     holds = worst < abs(PUBLISHED_FORGETTING_T0["mlp-paper"]) / 100
     return (
         '"True parameter isolation must be more explicit and complete" (section 4) '
-        f"{'is supported' if holds else 'is not supported'}: {NAMES[CURE].removeprefix('ours: ')} "
-        "keeps each task's weights to the last bit, its worst forgetting, which is noise of the "
+        f"{'is supported' if holds else 'is not supported'}: isolated keeps each task's weights "
+        "to the last bit, its worst forgetting, which is noise of the "
         f"evaluation, is {_gap(worst)}, its final mean MSE {error:.0e}."
     )
 

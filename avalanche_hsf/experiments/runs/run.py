@@ -23,7 +23,12 @@ from torch import Tensor, nn
 from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.evaluation import ErrorMatrix
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
-from avalanche_hsf.experiments.runs.kept import bytes_kept, floats_kept, raw_samples_kept
+from avalanche_hsf.experiments.runs.kept import (
+    BYTES_PER_FLOAT,
+    bytes_kept,
+    floats_kept,
+    raw_samples_kept,
+)
 from avalanche_hsf.experiments.runs.problems import setting_for
 from avalanche_hsf.experiments.runs.progress import inner_bar
 from avalanche_hsf.experiments.runs.record import Run
@@ -133,7 +138,7 @@ def run(
         seconds=account.seconds,
         n_parameters=n_parameters,
         floats_kept=kept[-1],
-        floats_per_task=_per_task(kept, of_model / 4, n_tasks),
+        floats_per_task=_per_task(kept, of_model / BYTES_PER_FLOAT, n_tasks),
         raw_samples=raw_samples_kept(strategy),
         bytes_kept=in_bytes[-1],
         bytes_per_task=_per_task(in_bytes, of_model, n_tasks),

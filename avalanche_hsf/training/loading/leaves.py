@@ -22,7 +22,7 @@ from avalanche_hsf.training.loading.columns import (
     numbers,
     of_tensors,
 )
-from avalanche_hsf.training.loading.transforms import Step, step_of
+from avalanche_hsf.training.loading.transforms import Step, in_turn, step_of
 
 Reader = Callable[[Tensor], list[Column]]
 """Gives the samples of some rows, in memory of their own."""
@@ -80,9 +80,7 @@ def _images(
 ) -> list[Column]:
     values = images.index_select(0, rows)
     column = of_tensors(values.float().div_(255)) if as_tensors else Column(PICTURE, values)
-    for step in steps:
-        column = step(column)
-    return [column, Column(int, classes.index_select(0, rows))]
+    return [in_turn(steps, column), Column(int, classes.index_select(0, rows))]
 
 
 def _grey(data: Any) -> Tensor:

@@ -55,7 +55,7 @@ def step_of(function: Any) -> Step:
     """
     if _is(function, "Compose"):
         steps = [step_of(each) for each in function.transforms]
-        return partial(_in_turn, steps)
+        return partial(in_turn, steps)
     if _is(function, "ToTensor"):
         return _to_tensor
     if _is(function, "PILToTensor") or _is(function, "ToImage"):
@@ -100,7 +100,8 @@ def _is_lookup(function: Any) -> bool:
     )
 
 
-def _in_turn(steps: list[Step], column: Column) -> Column:
+def in_turn(steps: list[Step], column: Column) -> Column:
+    """What steps make of a column, one after the other."""
     return reduce(lambda made, step: step(made), steps, column)
 
 
