@@ -4,16 +4,19 @@
 
 A table has a comment above it that says what it is of: `from: FILE` or `FILE#heading`; `columns:`
 names, each with `= its title here` if that is another; `rows:` the names in the first column, each
-likewise; default: all.
+likewise; default: all. A file of ratios (`measured/speed/*.json`) has the columns median, blocks
+and aim.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-_FILLED = re.compile(r"^<!-- table\n(.*?)^-->\n(?:^\|.*\n)*", re.MULTILINE | re.DOTALL)
+_FILLED = re.compile(r"^<!-- table\n((?:.*\n)*?)-->\n(?:\|.*\n)*", re.MULTILINE)
 
 
 def filled(text: str) -> str:
@@ -25,10 +28,12 @@ def _table(wanted: str) -> str:
     """Rows and columns of tables in a file, joined by their first column."""
     said = dict(re.split(r":\s*", line, maxsplit=1) for line in wanted.strip().splitlines())
     path, _, heading = said["from"].partition("#")
-    rows = _rows((ROOT / path).read_text(), heading)
+    text = (ROOT / path).read_text()
+    rows = _ratios(json.loads(text)) if path.endswith(".json") else _rows(text, heading)
     columns = _titled(said["columns"])
-    chosen = _titled(said.get("rows", ";".join(rows)))
-    chosen = {name: f"`{name}`" if name == title else title for name, title in chosen.items()}
+    chosen = _titled(said["rows"]) if "rows" in said else {name: name for name in rows}
+    if not path.endswith(".json"):
+        chosen = {name: f"`{name}`" if name == title else title for name, title in chosen.items()}
     try:
         body = [[title, *(rows[name][c] for c in columns)] for name, title in chosen.items()]
     except KeyError as missing:
@@ -58,6 +63,18 @@ def _rows(text: str, heading: str) -> dict[str, dict[str, str]]:
             name = cells[0].strip("`*").partition("`")[0]
             rows.setdefault(name, {}).update(zip(titles[1:], cells[1:], strict=True))
     return rows
+
+
+def _ratios(measured: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Those that a script in `benchmarks/` wrote; a spread where there is one."""
+    return {
+        row["name"]: {
+            "median": f"{row['median']:.3g}",
+            "blocks": f"{row['low']:.3g} to {row['high']:.3g}" if row["low"] < row["high"] else "",
+            "aim": row["goal"],
+        }
+        for row in measured["ratios"]
+    }
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from avalanche_hsf.evaluation.summaries import (
     worst_since_learned,
 )
 from avalanche_hsf.evaluation.task_confusion import TaskConfusion
+from avalanche_hsf.evaluation.training_order import TrainingOrder
 
 __all__ = [
     "EpochMSE",
@@ -65,6 +66,7 @@ __all__ = [
     "Summary",
     "SummaryRow",
     "TaskConfusion",
+    "TrainingOrder",
     "average_incremental_accuracy",
     "default_evaluator",
     "forgetting",

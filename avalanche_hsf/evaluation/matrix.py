@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-from avalanche_hsf.evaluation.summaries import forgetting
+from avalanche_hsf.evaluation.training_order import TrainingOrder, index_of
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
@@ -45,7 +45,8 @@ class ErrorMatrix(PluginMetric[Tensor]):
         return self._measurement.higher_is_better
 
     def reset(self) -> None:
-        self._row = -1
+        self._begun: list[int | None] = []
+        self.order = TrainingOrder()
         self._cells: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
 
     def result(self, stream: str = "test") -> Tensor:
@@ -67,18 +68,40 @@ class ErrorMatrix(PluginMetric[Tensor]):
     @property
     def n_trained(self) -> int:
         """Experiences trained so far, the rows of R."""
-        return self._row + 1
+        return len(self._begun)
+
+    @property
+    def rows(self) -> dict[int, int]:
+        """The row in which each experience was learned, by its index; of several the last."""
+        return {j: i for i, j in enumerate(self._begun) if j is not None}
 
     def cells(self) -> dict[str, dict[tuple[int, int], float]]:
         """What was measured, by stream and by (i, j); a NaN here was measured too."""
         return {stream: dict(cells) for stream, cells in self._cells.items()}
 
     def forgetting(self, stream: str = "test") -> Tensor:
-        """`forgetting` of R: positive is worse, whichever way the measure points."""
-        return forgetting(self.result(stream), higher_is_better=self.higher_is_better)
+        """How much worse each experience is since it was trained, shape (T,): positive is worse.
+
+        In whatever order they were trained; one that was trained again counts from then on.
+
+        Raises:
+            ValueError: No such stream was evaluated, or an evaluated experience was not trained.
+        """
+        R, rows = self.result(stream), self.rows
+        missing = sorted(set(range(R.shape[1])) - rows.keys())
+        if missing:
+            raise ValueError(
+                "a row and a column of R per task are needed, but evaluated experiences were not "
+                f"trained: {missing}"
+            )
+        lost = R[-1] - torch.stack([R[rows[j], j] for j in range(R.shape[1])])
+        return -lost if self.higher_is_better else lost
 
     def before_training_exp(self, strategy: Any) -> None:
-        self._row += 1
+        self._begun.append(index_of(strategy.experience))
+
+    def after_training_exp(self, strategy: Any) -> None:
+        self.order.after_training_exp(strategy)
 
     def before_eval_exp(self, strategy: Any) -> None:
         self._measurement.reset()
@@ -87,13 +110,13 @@ class ErrorMatrix(PluginMetric[Tensor]):
         self._measurement.update(strategy.mb_output, strategy.mb_y)
 
     def after_eval_exp(self, strategy: Any) -> None:
-        if self._row >= 0:
+        if self._begun:
             j = strategy.experience.current_experience
             stream = stream_type(strategy.experience)
-            self._cells[stream][self._row, j] = self._measurement.result()
+            self._cells[stream][self.n_trained - 1, j] = self._measurement.result()
 
     def after_eval(self, strategy: Any) -> list[MetricValue] | None:
-        if self._row < 0:
+        if not self._begun:
             return None
         stream = stream_type(strategy.experience)
         phase, _ = phase_and_task(strategy)

@@ -7,6 +7,7 @@ from avalanche.training.plugins import EvaluationPlugin
 
 from avalanche_hsf.evaluation.errors import MeanSquaredError
 from avalanche_hsf.evaluation.spans import MeasureOver, make_chosen
+from avalanche_hsf.evaluation.training_order import TrainingOrder
 from avalanche_hsf.logging import CompactLogger
 
 
@@ -59,6 +60,5 @@ def default_evaluator() -> EvaluationPlugin:
 
     Avalanche's own default reports an accuracy, which means nothing for vector targets.
     """
-    return EvaluationPlugin(
-        mse_metrics(epoch=True, experience=True, stream=True), loggers=[CompactLogger()]
-    )
+    metrics = mse_metrics(epoch=True, experience=True, stream=True)
+    return EvaluationPlugin(metrics, TrainingOrder(), loggers=[CompactLogger()])

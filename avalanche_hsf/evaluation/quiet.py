@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from avalanche.evaluation import PluginMetric
 from avalanche.training.plugins import EvaluationPlugin
 
+from avalanche_hsf.evaluation.training_order import TrainingOrder
+
 
 def quiet_evaluator(*metrics: PluginMetric | Sequence[PluginMetric]) -> EvaluationPlugin:
     """Avalanche's `EvaluationPlugin` without loggers, and without its warning that there are none.
@@ -31,4 +33,4 @@ def quiet_evaluator(*metrics: PluginMetric | Sequence[PluginMetric]) -> Evaluati
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No loggers specified")
-        return EvaluationPlugin(*metrics)
+        return EvaluationPlugin(*metrics, TrainingOrder())

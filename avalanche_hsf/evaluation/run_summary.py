@@ -10,16 +10,15 @@ from typing import Any
 
 from avalanche_hsf.checks import check_choice, shown
 from avalanche_hsf.evaluation.matrix import ErrorMatrix
+from avalanche_hsf.evaluation.training_order import TrainingOrder
 from avalanche_hsf.logging import MetricName
 
 _EVALUATE = "Evaluate all tasks after each, strategy.eval(benchmark.test_stream), to see all of it."
 _RECORD = (
     "When each task was learned cannot be told from these evaluations: "
-    "add ErrorMatrix(...) to the evaluator, which records it."
+    "add TrainingOrder() to the evaluator, which records it."
 )
-_MORE_TRAINED = (
-    "More experiences were trained than evaluated, so when each was learned cannot be told."
-)
+_IN_ORDER = "Experiences count as trained in order: TrainingOrder() in the evaluator would know."
 _NO_SHARE = (
     "Above 100 %: it counts several outputs of a sample, as of a strategy that reconstructs; "
     "mse_metrics(experience=True) measures those."
@@ -93,10 +92,11 @@ def summary(strategy: Any, *, metric: str | None = None, stream: str = "test") -
     It reads the strategy's evaluator: an `ErrorMatrix` of any kind, and Avalanche's or this
     package's metrics of each experience (`accuracy_metrics(experience=True)` and the like), which
     an `EvaluationPlugin` with `collect_all=True`, the default, keeps. Numbers are those of the
-    logs. Experiences must have been trained once, in order.
+    logs. A task that was trained again counts from then on.
 
-    With an evaluation during training, `eval_every`, an `ErrorMatrix` knows when a task was
-    learned; without one, metrics of epochs show it if each experience has a task label of its own.
+    When each experience was learned is known to a `TrainingOrder` or an `ErrorMatrix` in the
+    evaluator. Without them metrics of epochs show it if each experience has a task label of its
+    own; otherwise experiences count as trained once, in order, and a note says so.
 
     Args:
         strategy: Any Avalanche strategy, after training.
@@ -141,13 +141,16 @@ def summary(strategy: Any, *, metric: str | None = None, stream: str = "test") -
 
 @dataclass
 class _History:
-    """Values by moment and by experience; a moment counts iterations, or trained experiences."""
+    """Values by moment and by experience; a moment counts iterations, or is a row of a matrix.
+
+    `learned` has the moment at which each experience had just been trained, where that is known.
+    """
 
     higher_is_better: bool
     n_trained: int
     end: int
     values: dict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
-    is_matrix: bool = False
+    learned: dict[int, int] | None = None
 
     @property
     def experiences(self) -> list[int]:
@@ -161,6 +164,7 @@ def _histories(strategy: Any) -> dict[tuple[str, str], _History]:
     evaluator, clock = strategy.evaluator, strategy.clock
     metrics = getattr(evaluator, "metrics", ())
     directions = {str(m): getattr(m, "higher_is_better", None) for m in metrics}
+    learned = _recorded(metrics, clock.train_exp_counter)
     found: dict[tuple[str, str], _History] = {}
     for name, parsed, moments, values in _curves(evaluator):
         better = _better_if_higher(name, directions)
@@ -170,12 +174,14 @@ def _histories(strategy: Any) -> dict[tuple[str, str], _History]:
         for moment, value in zip(moments, values, strict=True):
             if moment > 0:
                 made = _History(better, clock.train_exp_counter, clock.train_iterations)
+                made.learned = learned
                 found.setdefault(key, made).values[moment][parsed.experience] = float(value)
     for matrix in metrics:
         if isinstance(matrix, ErrorMatrix):
             for stream, cells in matrix.cells().items():
                 n = matrix.n_trained
-                history = _History(matrix.higher_is_better, n, n - 1, is_matrix=True)
+                history = _History(matrix.higher_is_better, n, n - 1)
+                history.learned = matrix.rows
                 for (i, j), value in cells.items():
                     history.values[i][j] = value
                 found[str(matrix).removesuffix("Matrix"), stream] = history
@@ -185,7 +191,11 @@ def _histories(strategy: Any) -> dict[tuple[str, str], _History]:
 def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summary:
     labels = _labels(strategy.evaluator, stream)
     experiences, now = history.experiences, max(history.values)
-    learned, notes = _learned_at(history, labels, strategy.evaluator)
+    learned, notes = (
+        (history.learned, [])
+        if history.learned is not None
+        else _learned_at(history, labels, strategy.evaluator)
+    )
     rows = []
     for j in experiences:
         moment = learned.get(j)
@@ -195,8 +205,8 @@ def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summ
         if before is not None and after is not None and moment != now:
             lost = before - after if history.higher_is_better else after - before
         rows.append(SummaryRow(labels.get(j, j), before, after, lost))
-    begun = rows[: history.n_trained]
-    if not notes and any(None in (row.learned, row.now) for row in begun):
+    begun = [row for j, row in zip(experiences, rows, strict=True) if j in learned]
+    if any(None in (row.learned, row.now) for row in begun):
         notes.append(_EVALUATE)
     if now < history.end:
         notes.append(_STALE)
@@ -208,27 +218,32 @@ def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summ
     return Summary(name, stream, by, tuple(rows), tuple(notes))
 
 
+def _recorded(metrics: Iterable[Any], n_trained: int) -> dict[int, int] | None:
+    """The iteration at which the last training of each experience ended, if one knows of all."""
+    for metric in metrics:
+        order = metric.order if isinstance(metric, ErrorMatrix) else metric
+        if isinstance(order, TrainingOrder) and len(order.ends) == n_trained:
+            ends = zip(order.result(), order.ends, strict=True)
+            return {j: end for j, end in ends if j is not None}
+    return None
+
+
 def _learned_at(
     history: _History, labels: Mapping[int, int], evaluator: Any
 ) -> tuple[dict[int, int], list[str]]:
-    """The moment at which each experience had just been trained; notes, if that is not known."""
+    """The same, of what the logs let see; notes, if that is not known."""
     moments, experiences = sorted(history.values), history.experiences
-    n = moments[-1] + 1 if history.is_matrix else history.n_trained
-    if not history.is_matrix and set(experiences) <= labels.keys():
+    n = history.n_trained
+    if set(experiences) <= labels.keys():
         ends = _ends(evaluator)
         if ends:
             return {j: ends[labels[j]] for j in experiences if labels[j] in ends}, []
-    if not history.is_matrix and moments[-1] < history.end:
+    if moments[-1] < history.end or len(moments) < n:
         return {}, [_EVALUATE]
-    if n > experiences[-1] + 1:
-        return {}, [_MORE_TRAINED]
-    if history.is_matrix:
-        return {j: j for j in experiences if j < n}, []
-    if n == 1:
-        return {0: moments[-1]}, []
-    if len(moments) == n:
-        return {j: moments[j] for j in experiences if j < n}, []
-    return {}, [_RECORD if len(moments) > n else _EVALUATE]
+    if n > experiences[-1] + 1 or len(moments) > n > 1:
+        return {}, [_RECORD]
+    learned = {j: moments[j if n > 1 else -1] for j in experiences if j < n}
+    return learned, [_IN_ORDER] if len(experiences) > 1 else []
 
 
 def _ends(evaluator: Any) -> dict[int, int]:

@@ -23,6 +23,7 @@ from avalanche_hsf.evaluation import (
     ErrorMatrix,
     ErrorRateMatrix,
     MSEMatrix,
+    TrainingOrder,
     measure_metrics,
     mse_metrics,
     quiet_evaluator,
@@ -32,7 +33,7 @@ from avalanche_hsf.logging import CompactLogger
 from avalanche_hsf.training import HSFStrategy
 
 
-def naive(*metrics, epochs=1, **options):
+def naive(*metrics, epochs=1, order=True, **options):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     return Naive(
@@ -42,7 +43,9 @@ def naive(*metrics, epochs=1, **options):
         train_mb_size=64,
         train_epochs=epochs,
         eval_mb_size=500,
-        evaluator=EvaluationPlugin(*metrics, loggers=[CompactLogger(io.StringIO())]),
+        evaluator=EvaluationPlugin(
+            *metrics, *[TrainingOrder()] * order, loggers=[CompactLogger(io.StringIO())]
+        ),
         **options,
     )
 
@@ -132,9 +135,60 @@ def test_a_matrix_knows_when_tasks_were_learned():
     assert [row.now for row in found.rows] == R[-1].tolist()
     assert found.mean.forgotten == pytest.approx(float(matrix.forgetting()[:-1].mean()))
     by_logs = summary(strategy, metric="Top1_Acc")
-    assert [row.now for row in by_logs.rows] == R[-1].tolist()
-    assert [row.learned for row in by_logs.rows] == [None] * 3
-    assert "add ErrorMatrix" in str(by_logs)
+    assert by_logs.rows == found.rows
+
+
+def test_without_a_record_evaluations_in_between_are_not_taken_for_ends():
+    strategy = naive(accuracy_metrics(experience=True), epochs=2, order=False, eval_every=1)
+    benchmark = digits()
+    for experience in benchmark.train_stream:
+        strategy.train(experience, eval_streams=[benchmark.test_stream])
+    found = summary(strategy)
+    assert [row.learned for row in found.rows] == [None] * 3
+    assert "add TrainingOrder" in str(found)
+
+
+@pytest.mark.parametrize("kind", ["matrix", "record", "quiet_evaluator"])
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2, 0)])
+def test_in_any_order_and_twice(order, kind):
+    accuracies = accuracy_metrics(epoch=True, experience=True)
+    strategy, benchmark = naive(accuracies, order=kind == "record"), digits()
+    if kind == "matrix":
+        strategy = naive(accuracies, ErrorRateMatrix(), order=False)
+    if kind == "quiet_evaluator":
+        strategy = with_evaluator(strategy, quiet_evaluator(accuracies))
+    logged = []
+    for j in order:
+        strategy.train(benchmark.train_stream[j])
+        values = strategy.eval(benchmark.test_stream)
+        logged.append([value(values, "Top1_Acc_Exp", j) for j in range(3)])
+    last = {j: k for k, j in enumerate(order)}
+    found = summary(strategy)
+    assert [row.learned for row in found.rows] == [logged[last[j]][j] for j in range(3)]
+    assert [row.now for row in found.rows] == logged[-1]
+    lost = [row.learned - row.now for row in found.rows]
+    assert [row.forgotten for row in found.rows] == [
+        None if j == order[-1] else lost[j] for j in range(3)
+    ]
+    assert found.notes == ()
+    if kind == "matrix":
+        by_matrix = [row.forgotten or 0.0 for row in summary(strategy, metric="ErrorRate").rows]
+        (matrix,) = (m for m in strategy.evaluator.metrics if isinstance(m, ErrorMatrix))
+        assert matrix.forgetting().tolist() == by_matrix == pytest.approx(lost)
+
+
+def with_evaluator(strategy, evaluator):
+    strategy.plugins[strategy.plugins.index(strategy.evaluator)] = evaluator
+    strategy.evaluator = evaluator
+    return strategy
+
+
+def test_without_a_record_a_note_says_that_order_is_assumed():
+    strategy = naive(accuracy_metrics(experience=True), order=False)
+    logged = trained(strategy, digits())
+    found = summary(strategy)
+    check(found, logged, "Top1_Acc_Exp", better_if_higher=True)
+    assert "count as trained in order: TrainingOrder() in the evaluator" in str(found)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -241,8 +295,17 @@ def test_trained_twice(metrics):
     for _ in range(2):
         trained(strategy, benchmark)
     found = summary(strategy)
+    assert found.notes == () and found.rows[2].forgotten is None
+    assert found.rows[0].learned != found.rows[0].now and found.rows[0].forgotten > 0
+
+
+def test_trained_twice_and_nothing_recorded_it():
+    strategy, benchmark = naive(accuracy_metrics(experience=True), order=False), digits()
+    for _ in range(2):
+        trained(strategy, benchmark)
+    found = summary(strategy)
     assert [row.learned for row in found.rows] == [None] * 3
-    assert "More experiences were trained" in str(found)
+    assert "add TrainingOrder" in str(found)
 
 
 def test_nothing_to_read_says_what_to_add():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from collections import OrderedDict
 from functools import wraps
 from pathlib import Path
@@ -239,6 +240,32 @@ def test_a_learner_that_fails_loses_nothing_and_is_named(module, capsys):
     )
     assert "lacks the evaluator it was given" in shown
     assert {run.learner for run in ResultsFile("out").runs} == {"net-naive"}
+
+
+def sloppy(setting, **arguments):
+    model = setting.make_network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion = setting.problem.criterion()
+    return Naive(model=model, optimizer=optimizer, criterion=criterion, **arguments)
+
+
+def frugal(setting, *, train_epochs=1, **arguments):
+    return sloppy(setting, train_epochs=train_epochs, train_mb_size=setting.mb_size, **arguments)
+
+
+def test_a_method_with_another_budget_is_warned_of():
+    with pytest.warns(UserWarning) as caught:
+        compare("split-digits", {"sloppy": sloppy}, seeds=[1], epochs=2)
+    (epochs,) = {str(w.message) for w in caught if "train_epochs=" in str(w.message)}
+    assert "train_epochs=1 where the comparison has 2: pass **setting.arguments on" in epochs
+    assert any("train_mb_size=1 where" in str(w.message) for w in caught)
+
+
+def test_a_budget_that_the_table_shows_is_not_warned_of():
+    learner = Learner(frugal, optimizers=(), grid=({"train_epochs": 1},))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*where the comparison has")
+        compare("split-digits", {"frugal": learner}, seeds=[1], epochs=2)
 
 
 def test_a_method_is_one_file(tmp_path, monkeypatch):

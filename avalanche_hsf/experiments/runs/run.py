@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.evaluation import ErrorMatrix
+from avalanche_hsf.experiments.learners import LEARNERS, Setting
 from avalanche_hsf.experiments.runs.doors import Named, find_learner, find_problem, label_of
 from avalanche_hsf.experiments.runs.kept import (
     BYTES_PER_FLOAT,
@@ -103,6 +104,8 @@ def run(
         common = {"evaluator": evaluator, "plugins": watchers}
         strategy = builder.build(setting, **configuration, eval_mb_size=EVAL_MB_SIZE, **common)
         _check_strategy(strategy, matrix)
+        if builder not in LEARNERS.values() and not builder.jointly:
+            _warn_of_another_budget(strategy, setting, configuration, name)
         kept, in_bytes, n_trained = account.kept, account.in_bytes, 0
         if unfinished is not None:
             n_trained = unfinished.resume(strategy, stream)
@@ -168,6 +171,22 @@ def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
             f"the {type(strategy).__name__} that was built lacks the evaluator it was given, so "
             "nothing is measured: pass the further arguments of the function on, as **arguments"
         )
+
+
+def _warn_of_another_budget(
+    strategy: Any, setting: Setting, configuration: Mapping[str, Any], name: str
+) -> None:
+    """Warns where epochs and minibatches are neither the comparison's nor in the table."""
+    budget = {"train_epochs": setting.epochs, "train_mb_size": setting.mb_size}
+    for argument, expected in budget.items():
+        got = getattr(strategy, argument, expected)
+        if got != expected and argument not in configuration:
+            warnings.warn(
+                f"{name} was built with {argument}={got} where the comparison has {expected}: pass "
+                f"**setting.arguments on, or take {argument} as an argument of its own, so that "
+                "the table says so",
+                stacklevel=3,
+            )
 
 
 def _per_task(kept: Sequence[int], of_model: float, n_tasks: int) -> float:

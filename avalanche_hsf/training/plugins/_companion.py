@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from typing import Any
 
@@ -53,7 +54,9 @@ def train_companion(companion: SupervisedTemplate | None, experience: Any) -> No
     back: what is trained beside a learner moves none of the learner's own draws.
     """
     if companion is not None:
-        with generators_kept():
+        with generators_kept(), warnings.catch_warnings():
+            # The plugin whose companion it is warns of that, or was told that it is meant.
+            warnings.filterwarnings("ignore", "a second experience has the task label")
             companion.train(experience, eval_streams=[])
 
 

@@ -14,7 +14,7 @@ N_SAMPLES = 8
 
 
 class OneLabel:
-    """Refuses a second experience of the only task label so far, whatever label that is.
+    """Finds, or refuses, a second experience of the only task label so far, whatever label it is.
 
     Both could be of one task. But in a stream without labels all have the same, and what keeps
     tasks apart by their labels would train a finished task again, in silence.
@@ -24,7 +24,7 @@ class OneLabel:
         repeats: Whether it was said that experiences share a label.
     """
 
-    def __init__(self, who: str, repeats: bool) -> None:
+    def __init__(self, who: str, repeats: bool = False) -> None:
         self.who = who
         self.repeats = repeats
         self._first: dict[int, Any] = {}  # the experience that brought each label
@@ -38,16 +38,23 @@ class OneLabel:
         """
         if self.repeats:
             return
+        label = self.repeated(experiences, known)
+        if label is not None:
+            raise ValueError(
+                f"a second experience has the task label {label}, as all samples so far: "
+                f'in a stream without task labels give {self.who} new_task="experience", or '
+                "repeats=True if all of them are of the same task"
+            )
+
+    def repeated(self, experiences: Iterable[Any], known: Iterable[int] = ()) -> int | None:
+        """The only label so far, if one of the experiences is a second one that has it."""
         first = {**dict.fromkeys(known), **self._first}
         for experience in experiences:
             labels = tasks_of(experience)
             if labels == set(first) and len(labels) == 1 and first[min(labels)] != _of(experience):
-                raise ValueError(
-                    f"a second experience has the task label {min(labels)}, as all samples so far: "
-                    f'in a stream without task labels give {self.who} new_task="experience", or '
-                    "repeats=True if all of them are of the same task"
-                )
+                return min(labels)
             first.update({label: _of(experience) for label in labels if label not in first})
+        return None
 
     def note(self, experiences: Iterable[Any]) -> None:
         """Takes in what was trained."""

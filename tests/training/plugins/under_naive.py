@@ -23,12 +23,12 @@ def small(kind="paper", input_dim=3, **options):
     return HypernetSDEFlow(input_dim, **options)
 
 
-def naive(*plugins, model=None, optimizer=None, train_epochs=1, train_mb_size=100):
+def naive(*plugins, model=None, optimizer=None, criterion=None, train_epochs=1, train_mb_size=100):
     model = small() if model is None else model
     return Naive(
         model=model,
         optimizer=torch.optim.AdamW(model.parameters()) if optimizer is None else optimizer,
-        criterion=nn.MSELoss(),
+        criterion=nn.MSELoss() if criterion is None else criterion,
         train_mb_size=train_mb_size,
         train_epochs=train_epochs,
         plugins=list(plugins),
