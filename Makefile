@@ -27,9 +27,9 @@ test-slow: $(INSTALLED)
 build: $(INSTALLED)
 	$(BIN)/python -m build
 
-# Into site/; warnings are errors.
+# Into site/; warnings are errors, but not beside --quiet, which mkdocs lets silence them first.
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 $(INSTALLED): setup.cfg pyproject.toml
 	@echo "Setting up $(VENV); the first time this downloads torch, several GB on Linux."

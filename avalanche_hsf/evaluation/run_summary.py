@@ -65,9 +65,13 @@ class Summary:
 
     @property
     def mean(self) -> SummaryRow:
-        """The mean of each column, over the tasks that have a number there."""
+        """The mean of each column, over the tasks learned so far that have a number there.
+
+        Over all tasks where none is known to be.
+        """
         columns = ("learned", "now", "forgotten")
-        return SummaryRow("mean", *(_mean(getattr(row, c) for row in self.rows) for c in columns))
+        rows = [row for row in self.rows if row.learned is not None] or self.rows
+        return SummaryRow("mean", *(_mean(getattr(row, c) for row in rows) for c in columns))
 
     def __str__(self) -> str:
         unit = ", %" if _is_share(self.metric) else ""

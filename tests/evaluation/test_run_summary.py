@@ -230,6 +230,7 @@ def test_not_all_tasks_are_trained_yet():
     assert [row.learned is None for row in rows] == [False, False, True, True, True]
     assert all(row.now is not None for row in rows)
     assert rows[0].forgotten is not None and rows[2].forgotten is None
+    assert summary(strategy).mean.now == pytest.approx((rows[0].now + rows[1].now) / 2)
 
 
 def test_one_task():
