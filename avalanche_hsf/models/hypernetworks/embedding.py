@@ -71,7 +71,7 @@ class TaskEmbedding(nn.Module):
         """
         if self.training:
             for label in tasks:
-                check_has(label, self.tasks, "embedding")
+                check_has(label, self.embeddings, "embedding")
         return torch.stack([self.embeddings.get(label, self.untrained) for label in tasks])
 
     def _blank(self, label: int, names: set[str]) -> nn.Parameter:

@@ -33,31 +33,37 @@ class PerTask(nn.Module, MutableMapping[int, Any]):
     def __init__(self, make: Callable[[int, set[str]], nn.Module | nn.Parameter]) -> None:
         super().__init__()
         self.make = make
-        self.labels: list[int] = []
+        self._labels: dict[int, None] = {}  # as a set in order
         self.register_load_state_dict_pre_hook(_take_labels)
 
+    @property
+    def labels(self) -> list[int]:
+        return list(self._labels)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._labels
+
     def __getitem__(self, label: int) -> Any:
-        if label not in self.labels:
+        if label not in self._labels:
             raise KeyError(label)
         return getattr(self, str(label))
 
     def __setitem__(self, label: int, value: nn.Module | nn.Parameter) -> None:
-        if label not in self.labels:
-            self.labels.append(label)
+        self._labels.setdefault(label)
         setattr(self, str(label), value)
 
     def __delitem__(self, label: int) -> None:
-        self.labels.remove(label)
+        del self._labels[label]
         delattr(self, str(label))
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.labels)
+        return iter(self._labels)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._labels)
 
     def get_extra_state(self) -> list[int]:
-        return list(self.labels)
+        return self.labels
 
     def set_extra_state(self, state: list[int]) -> None:
         """Read by a hook before, since what is loaded next needs the tasks."""

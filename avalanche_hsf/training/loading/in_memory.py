@@ -13,7 +13,7 @@ import torch
 from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.benchmarks.utils.data_loader import MultiDatasetDataLoader
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, default_collate
 
 from avalanche_hsf._private.avalanche import epoch_loader
 from avalanche_hsf.training.loading.places import is_avalanches
@@ -103,17 +103,23 @@ def in_order(dataset: AvalancheDataset, mb_size: int) -> DataLoader:
 
 
 class Memory:
-    """A dataset of which minibatches are taken by row, from tensors where that is exact."""
+    """Datasets, one after the other, of which minibatches are taken by row.
 
-    def __init__(self, dataset: AvalancheDataset) -> None:
-        self._dataset = dataset
-        rows = rows_of([dataset]) if dataset.collate_fn is default_collate else None
+    From tensors where that is exact. Avalanche would concatenate them two at a time, which takes
+    seconds where a stream has hundreds of tasks.
+    """
+
+    def __init__(self, datasets: Sequence[AvalancheDataset]) -> None:
+        self._samples: ConcatDataset[Any] = ConcatDataset(datasets)
+        self._collate = datasets[0].collate_fn
+        plain = all(dataset.collate_fn is default_collate for dataset in datasets)
+        rows = rows_of(datasets) if plain else None
         self._rows = None if rows is None else rows.held(MAX_BYTES)
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return len(self._samples)
 
     def __getitem__(self, rows: Tensor) -> Any:
         if self._rows is not None:
             return self._rows[rows]
-        return self._dataset.collate_fn([self._dataset[i] for i in rows.tolist()])
+        return self._collate([self._samples[i] for i in rows.tolist()])

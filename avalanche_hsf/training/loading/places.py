@@ -66,10 +66,19 @@ def places_in(dataset: Any, group: str | None = None) -> Places:
 def one_after_the_other(parts: Iterable[Places]) -> Places:
     """The samples of several. A source that comes in more than one is one."""
     sources: list[Source] = []
+    of_dataset: dict[int, list[int]] = {}  # the places of its sources, by its id
     found, rows = [], []
     for part in parts:
-        numbers = torch.tensor([_number(source, sources) for source in part.sources])
-        found.append(numbers[part.source])
+        numbers = []
+        for source in part.sources:
+            known = of_dataset.setdefault(id(source.dataset), [])
+            same = [k for k in known if sources[k].functions == source.functions]
+            if not same:
+                same = [len(sources)]
+                known += same
+                sources.append(source)
+            numbers.append(same[0])
+        found.append(torch.tensor(numbers)[part.source])
         rows.append(part.row)
     return Places(sources, torch.cat(found), torch.cat(rows))
 
@@ -77,12 +86,3 @@ def one_after_the_other(parts: Iterable[Places]) -> Places:
 def is_avalanches(thing: Any) -> bool:
     """Whether its class is Avalanche's own: a subclass may do otherwise."""
     return type(thing).__module__.startswith("avalanche.")
-
-
-def _number(source: Source, sources: list[Source]) -> int:
-    """Its place among those found so far, at their end if it is new."""
-    for k, (dataset, functions) in enumerate(sources):
-        if dataset is source.dataset and functions == source.functions:
-            return k
-    sources.append(source)
-    return len(sources) - 1

@@ -74,7 +74,7 @@ class _Replay(Protection):
         with torch.random.fork_rng(devices=[]):  # Avalanche's reservoir draws from the global one
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
             self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
-        self._memory = Memory(self.storage_policy.buffer)
+        self._memory = Memory(self.storage_policy.buffer_datasets)
 
     def _draw(self, n: int, size: int) -> Tensor:
         return torch.randperm(n, generator=self.generator)[:size]
