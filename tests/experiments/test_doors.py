@@ -246,7 +246,8 @@ def sloppy(setting, **arguments):
     model = setting.make_network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     criterion = setting.problem.criterion()
-    return Naive(model=model, optimizer=optimizer, criterion=criterion, **arguments)
+    sizes = {"train_mb_size": 500, **arguments}
+    return Naive(model=model, optimizer=optimizer, criterion=criterion, **sizes)
 
 
 def frugal(setting, *, train_epochs=1, **arguments):
@@ -258,7 +259,7 @@ def test_a_method_with_another_budget_is_warned_of():
         compare("split-digits", {"sloppy": sloppy}, seeds=[1], epochs=2)
     (epochs,) = {str(w.message) for w in caught if "train_epochs=" in str(w.message)}
     assert "train_epochs=1 where the comparison has 2: pass **setting.arguments on" in epochs
-    assert any("train_mb_size=1 where" in str(w.message) for w in caught)
+    assert any("train_mb_size=500 where" in str(w.message) for w in caught)
 
 
 def test_a_budget_that_the_table_shows_is_not_warned_of():
