@@ -294,9 +294,13 @@ def test_ni_benchmark():
     assert reached[-1] > max(0.8, reached[0])
 
 
-@pytest.mark.parametrize("learner", ["Naive", "HSFStrategy"])
+@pytest.mark.parametrize("learner", ["Naive", "masked", "HSFStrategy"])
 def test_no_task_labels(learner):
-    strategy = strategy_of(conditional()) if learner == "Naive" else reconstruction()
+    strategy = {
+        "Naive": lambda: strategy_of(conditional()),
+        "masked": lambda: strategy_of(conditional(masking=True)),
+        "HSFStrategy": reconstruction,
+    }[learner]()
     with pytest.raises(ValueError, match=r"needs task labels.*with_task_labels"):
         strategy.train(unlabelled().train_stream[0])
     assert strategy.clock.train_iterations == 0

@@ -21,7 +21,7 @@ BELOW = {
     "benchmarks": {"_home", "checks", "seeds"},
     "models": {"_private", "checks", "divergence", "extras", "generators", "seeds"},
     "inference": {"_private", "checks", "models"},
-    "evaluation": {"checks", "logging", "seeds"},
+    "evaluation": {"_private", "checks", "logging", "seeds"},
     "logging": {"checks", "extras"},
     "training": {
         "_private",

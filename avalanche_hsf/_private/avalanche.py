@@ -6,6 +6,7 @@ from typing import Any
 
 from avalanche.benchmarks.scenarios.dataset_scenario import DatasetExperience
 from avalanche.benchmarks.utils.classification_dataset import _TensorClassificationDataset
+from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from avalanche.training.supervised.icarl import _ICaRLPlugin
 from avalanche.training.utils import _at_task_boundary
@@ -137,7 +138,8 @@ def relabelled(experience: Any, label: int) -> Any:
     leaves the field of an attribute that is there as it was.
     """
     dataset = experience.dataset
-    labels = ConstantSequence(label, len(dataset))
+    # As part of a sample, also where it was none before.
+    labels = TaskLabels(ConstantSequence(label, len(dataset)))
     dataset = dataset.update_data_attribute("targets_task_labels", labels)
     if "targets_task_labels" in vars(dataset):
         dataset.targets_task_labels = dataset._data_attributes["targets_task_labels"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-from avalanche_hsf.evaluation.training_order import TrainingOrder, index_of
+from avalanche_hsf.evaluation.training_order import TrainingOrder, trained_by
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
@@ -45,7 +45,7 @@ class ErrorMatrix(PluginMetric[Tensor]):
         return self._measurement.higher_is_better
 
     def reset(self) -> None:
-        self._begun: list[int | None] = []
+        self._begun: list[list[int]] = []  # by row
         self.order = TrainingOrder()
         self._cells: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
 
@@ -73,7 +73,7 @@ class ErrorMatrix(PluginMetric[Tensor]):
     @property
     def rows(self) -> dict[int, int]:
         """The row in which each experience was learned, by its index; of several the last."""
-        return {j: i for i, j in enumerate(self._begun) if j is not None}
+        return {j: i for i, indices in enumerate(self._begun) for j in indices}
 
     def cells(self) -> dict[str, dict[tuple[int, int], float]]:
         """What was measured, by stream and by (i, j); a NaN here was measured too."""
@@ -98,7 +98,7 @@ class ErrorMatrix(PluginMetric[Tensor]):
         return -lost if self.higher_is_better else lost
 
     def before_training_exp(self, strategy: Any) -> None:
-        self._begun.append(index_of(strategy.experience))
+        self._begun.append(trained_by(strategy))
 
     def after_training_exp(self, strategy: Any) -> None:
         self.order.after_training_exp(strategy)

@@ -36,12 +36,14 @@ class SummaryRow:
         now: At the last evaluation.
         forgotten: How much worse it is now. Positive is worse, whichever way the metric points.
             None for the task learned last, too.
+        is_trained: Whether it was trained so far; True where that is not known.
     """
 
     label: int | str
     learned: float | None
     now: float | None
     forgotten: float | None
+    is_trained: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,9 @@ class Summary:
 
     @property
     def mean(self) -> SummaryRow:
-        """The mean of each column, over the tasks learned so far that have a number there.
-
-        Over all tasks where none is known to be.
-        """
+        """The mean of each column, over the trained tasks that have a number there."""
         columns = ("learned", "now", "forgotten")
-        rows = [row for row in self.rows if row.learned is not None] or self.rows
+        rows = [row for row in self.rows if row.is_trained]
         return SummaryRow("mean", *(_mean(getattr(row, c) for row in rows) for c in columns))
 
     def __str__(self) -> str:
@@ -208,9 +207,9 @@ def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summ
         lost = None
         if before is not None and after is not None and moment != now:
             lost = before - after if history.higher_is_better else after - before
-        rows.append(SummaryRow(labels.get(j, j), before, after, lost))
-    begun = [row for j, row in zip(experiences, rows, strict=True) if j in learned]
-    if any(None in (row.learned, row.now) for row in begun):
+        is_trained = not learned or j in learned
+        rows.append(SummaryRow(labels.get(j, j), before, after, lost, is_trained))
+    if learned and any(row.is_trained and None in (row.learned, row.now) for row in rows):
         notes.append(_EVALUATE)
     if now < history.end:
         notes.append(_STALE)
@@ -226,9 +225,8 @@ def _recorded(metrics: Iterable[Any], n_trained: int) -> dict[int, int] | None:
     """The iteration at which the last training of each experience ended, if one knows of all."""
     for metric in metrics:
         order = metric.order if isinstance(metric, ErrorMatrix) else metric
-        if isinstance(order, TrainingOrder) and len(order.ends) == n_trained:
-            ends = zip(order.result(), order.ends, strict=True)
-            return {j: end for j, end in ends if j is not None}
+        if isinstance(order, TrainingOrder) and order.n_trained == n_trained:
+            return order.ends
     return None
 
 

@@ -14,7 +14,7 @@ from avalanche.evaluation.metrics import (
     forgetting_metrics,
     loss_metrics,
 )
-from avalanche.training import Naive
+from avalanche.training import JointTraining, Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
@@ -278,8 +278,28 @@ def test_evaluated_at_the_end_alone(metrics):
     found = summary(strategy)
     assert [row.forgotten for row in found.rows] == [None] * 3
     assert all(row.now is not None for row in found.rows)
+    assert found.mean.now == pytest.approx(sum(row.now for row in found.rows) / 3)
     assert "Evaluate all tasks after each" in str(found)
     assert logged
+
+
+@pytest.mark.parametrize("metrics", [ErrorRateMatrix, lambda: accuracy_metrics(experience=True)])
+def test_trained_at_once(metrics):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    strategy = JointTraining(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.5),
+        criterion=nn.CrossEntropyLoss(),
+        evaluator=quiet_evaluator(metrics()),
+    )
+    benchmark = digits()
+    strategy.train(benchmark.train_stream)
+    strategy.eval(benchmark.test_stream)
+    found = summary(strategy)
+    assert found.notes == () and all(row.is_trained for row in found.rows)
+    assert [row.learned for row in found.rows] == [row.now for row in found.rows]
+    assert [row.forgotten for row in found.rows] == [None] * 3
 
 
 @pytest.mark.parametrize("metrics", [ErrorRateMatrix, lambda: accuracy_metrics(experience=True)])

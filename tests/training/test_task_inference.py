@@ -8,6 +8,7 @@ from avalanche.benchmarks import (
     tensors_benchmark,
     with_task_labels,
 )
+from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute
 from avalanche.evaluation.metrics import accuracy_metrics
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin
@@ -100,6 +101,28 @@ def test_a_stream_without_labels_is_learned_without_forgetting(run):
     _, plugin, _, _, accuracy = run
     assert plugin.recognizer.tasks == [0, 1, 2]
     assert accuracy > 0.85  # a learner that forgets has a third
+
+
+@pytest.mark.parametrize("new_task", ["experience", "novelty"])
+def test_a_stream_whose_samples_have_no_label_at_all(new_task):
+    digits = _digits(return_task_id=False)
+    benchmark = benchmark_from_datasets(
+        train=[_without_labels(experience) for experience in digits.train_stream[:2]],
+        test=[_without_labels(experience) for experience in digits.test_stream[:2]],
+    )
+    assert not hasattr(benchmark.train_stream[0], "task_labels")
+    plugin = _plugin(new_task)
+    strategy = _strategy([plugin])
+    for experience in benchmark.train_stream:
+        strategy.train(experience, eval_streams=[])
+    assert strategy.model.tasks == plugin.recognizer.tasks == [0, 1]
+    assert _accuracy(strategy, benchmark.test_stream) > 0.85
+
+
+def _without_labels(experience):
+    x, y = zip(*((item[0], int(item[1])) for item in experience.dataset), strict=True)
+    tensors = torch.utils.data.TensorDataset(torch.stack(x), torch.tensor(y))
+    return AvalancheDataset([tensors], data_attributes=[DataAttribute(list(y), "targets")])
 
 
 def test_the_confusion_counts_every_sample_once(run):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from avalanche_hsf.checks import check_int, shown
 from avalanche_hsf.divergence import DivergedError
 from avalanche_hsf.models.hypernetworks.embedding import TaskEmbedding
-from avalanche_hsf.models.tasks.per_task import check_has
+from avalanche_hsf.models.tasks.per_task import check_has, task_labels_of
 
 
 class TaskWeights(DynamicModule, ABC):
@@ -70,14 +70,7 @@ class TaskWeights(DynamicModule, ABC):
             ValueError: The experience has no task labels.
         """
         super().adaptation(experience)
-        labels = getattr(experience, "task_labels", None)
-        if labels is None:
-            raise ValueError(
-                "a task-conditional model needs task labels, but the experience has none: build "
-                "the benchmark with avalanche's task_incremental_benchmark or with_task_labels. "
-                "benchmark_with_validation_stream and split_online_stream lose them: apply "
-                "with_task_labels to the streams that they return"
-            )
+        labels = task_labels_of(experience)
         if self.training:
             self.begin([check_int("a task label", int(label), at_least=0) for label in labels])
 

@@ -9,6 +9,7 @@ from avalanche.models import DynamicModule
 from torch import Tensor
 
 from avalanche_hsf.models.tasks.groups import TaskGroups
+from avalanche_hsf.models.tasks.per_task import task_labels_of
 
 
 class ClassMask(DynamicModule):
@@ -40,7 +41,7 @@ class ClassMask(DynamicModule):
         """Called by Avalanche before each experience, in training and in evaluation.
 
         Raises:
-            ValueError: The experience has no class labels.
+            ValueError: The experience has no class labels, or no task labels.
         """
         super().adaptation(experience)
         if not self.training:
@@ -51,6 +52,7 @@ class ClassMask(DynamicModule):
                 "masking needs class labels, but the experience has no targets: build the "
                 "benchmark with one of Avalanche's classification functions, or set masking=False"
             )
+        task_labels_of(experience)
         labels = experience.dataset.targets_task_labels
         for label, y in {(int(t), int(y)) for t, y in zip(labels, targets, strict=True)}:
             self.add_classes(label, [y])

@@ -100,6 +100,24 @@ def check_has(label: int, labels: Collection[int], what: str) -> None:
         )
 
 
+def task_labels_of(experience: Any) -> list[int]:
+    """The labels of an experience's tasks.
+
+    Raises:
+        ValueError: It has none.
+    """
+    labels = getattr(experience, "task_labels", None)
+    if labels is None:
+        raise ValueError(
+            "a task-conditional model needs task labels, but the experience has none: build the "
+            "benchmark with task_incremental_benchmark of avalanche.benchmarks, or add a "
+            'TaskInferencePlugin(..., new_task="experience"), which gives each experience its own. '
+            "benchmark_with_validation_stream and split_online_stream lose them: apply "
+            "with_task_labels of avalanche.benchmarks to the streams that they return"
+        )
+    return list(labels)
+
+
 def holding(tensors: Mapping[str, Tensor], *, trainable: bool = False) -> nn.Module:
     """A module with these tensors as buffers, or with copies of them as parameters."""
     holder = nn.Module()
