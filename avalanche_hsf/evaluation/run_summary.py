@@ -68,9 +68,9 @@ class Summary:
     @property
     def mean(self) -> SummaryRow:
         """The mean of each column, over the trained tasks that have a number there."""
-        columns = ("learned", "now", "forgotten")
         rows = [row for row in self.rows if row.is_trained]
-        return SummaryRow("mean", *(_mean(getattr(row, c) for row in rows) for c in columns))
+        learned, now = _mean(row.learned for row in rows), _mean(row.now for row in rows)
+        return SummaryRow("mean", learned, now, _mean(row.forgotten for row in rows))
 
     def __str__(self) -> str:
         unit = ", %" if _is_share(self.metric) else ""

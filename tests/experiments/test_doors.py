@@ -17,6 +17,8 @@ from torch import nn
 from avalanche_hsf.benchmarks import reconstruction_benchmark, regression_benchmark
 from avalanche_hsf.cli import main
 from avalanche_hsf.experiments import LEARNERS, Learner, ResultsFile, compare
+from avalanche_hsf.experiments.commands.compare_report import compare_report
+from avalanche_hsf.experiments.commands.comparison import Comparison
 from avalanche_hsf.experiments.learners import find_methods, methods
 from avalanche_hsf.experiments.runs.doors import find_problem
 
@@ -254,19 +256,49 @@ def frugal(setting, *, train_epochs=1, **arguments):
     return sloppy(setting, train_epochs=train_epochs, train_mb_size=setting.mb_size, **arguments)
 
 
-def test_a_method_with_another_budget_is_warned_of():
-    with pytest.warns(UserWarning) as caught:
-        compare("split-digits", {"sloppy": sloppy}, seeds=[1], epochs=2)
-    (epochs,) = {str(w.message) for w in caught if "train_epochs=" in str(w.message)}
-    assert "train_epochs=1 where the comparison has 2: pass **setting.arguments on" in epochs
-    assert any("train_mb_size=500 where" in str(w.message) for w in caught)
+def test_a_method_with_another_budget_is_said_to_have_one(tmp_path):
+    learners = {"net-naive": "net-naive", "mine": sloppy}
+    comparison = Comparison.of("split-digits", learners, seeds=[1], epochs=2)
+    for _ in range(2):  # the second time from the file
+        with pytest.warns(UserWarning, match="not on equal terms") as caught:
+            runs = compare("split-digits", learners, seeds=[1], epochs=2, out=tmp_path)
+        (said,) = {str(w.message) for w in caught if "equal terms" in str(w.message)}
+        assert "mine is not on equal terms: it was built with train_epochs 1, not 2" in said
+        assert "train_mb_size 500, not 32. Pass **setting.arguments on" in said
+        report = compare_report(comparison, runs)
+        assert said in report.headline and "as named; train_epochs 1, not 2" in str(report)
 
 
 def test_a_budget_that_the_table_shows_is_not_warned_of():
     learner = Learner(frugal, optimizers=(), grid=({"train_epochs": 1},))
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*where the comparison has")
-        compare("split-digits", {"frugal": learner}, seeds=[1], epochs=2)
+        warnings.filterwarnings("error", message=".*equal terms")
+        (run,) = compare("split-digits", {"frugal": learner}, seeds=[1], epochs=2)
+    assert run.budget == "" and run.configuration == {"train_epochs": 1}
+
+
+def test_a_method_that_cannot_be_measured_is_refused_first():
+    def mine(setting):
+        raise AssertionError
+
+    with pytest.raises(TypeError, match=r"write def mine\(setting, \*\*arguments\)"):
+        compare("split-digits", {"own": mine}, seeds=[1], epochs=1)
+
+
+def test_runs_are_printed_as_a_line_each():
+    learners = {"net-naive": "net-naive", "mine": _fails}
+    runs = compare("split-digits", learners, seeds=[1, 2], epochs=1)
+    heads, naive, mine, *failures = str(runs).splitlines()
+    assert heads.split() == ["learner", "seeds", "final", "mean", "error", "forgetting"]
+    errors = [run.final_mean_error for run in runs]
+    lost = [run.mean_and_worst_forgetting[0] for run in runs]
+    numbers = [f"{sum(errors) / 2:.2e}", f"{sum(lost) / 2:+.2e}"]
+    assert naive.split() == ["net-naive", "2", *numbers]
+    assert mine.split() == ["mine", "0", "nan", "+nan"] and failures == runs.failures
+
+
+def _fails(setting, **arguments):
+    raise RuntimeError("it fails")
 
 
 def test_a_method_is_one_file(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from avalanche.benchmarks import CLScenario
 from torch import nn
 
 from avalanche_hsf.experiments.asked import HALVING, TUNING_SEED
-from avalanche_hsf.experiments.commands.compare_report import compare_report
+from avalanche_hsf.experiments.commands.compare_report import compare_report, unequal
 from avalanche_hsf.experiments.commands.comparison import SEEDS, Comparison, Learners
 from avalanche_hsf.experiments.commands.tuning import tune
 from avalanche_hsf.experiments.runs.doors import Named
@@ -97,7 +98,10 @@ def compare(
     )
     results = ResultsFile(out, fresh=fresh, checkpoint_every=checkpoint_every)
     with closing(results), make_engine(jobs, scheduler) as engine:
-        return carry_out(comparison, results, engine)
+        runs = carry_out(comparison, results, engine)
+    for sentence in unequal(runs):
+        warnings.warn(sentence, stacklevel=2)
+    return runs
 
 
 def carry_out(comparison: Comparison, results: ResultsFile, engine: Engine) -> Runs:

@@ -30,14 +30,17 @@ from avalanche_hsf.report import (
     plot_frontier,
 )
 
+PATHS = f"of {N_PATHS} paths' mean"
+
 NOTES = (
     "[low, high]: the 95 % interval of the mean over seeds, Student's on the scale of its "
     "logarithm (for shares: of its odds), so that it stays within what is possible; ±: on the "
     "plain scale.",
-    f"of {N_PATHS} paths' mean: of the mean of {N_PATHS} passes, of models with noise.",
+    f"{PATHS}: of the mean of {N_PATHS} passes, of models with noise.",
     "forgetting: R[last, j] - R[j, j] over tasks j, positive is worse; worst over tasks and seeds.",
-    "p: two-sided paired t-test over seeds of the logarithms of the final mean errors; not "
-    "corrected for the number of rows.",
+    "p: two-sided paired t-test over seeds of the logarithms of the final mean errors, or of the "
+    "errors themselves where one of the two learners has a 0; not corrected for the number of "
+    "rows.",
     "floats per task: what a further task adds to what is kept (numbers of 4 bytes; fewer bits "
     "count by their size), or the memory divided by the tasks. What a network has from the start, "
     "such as inputs or heads for all tasks, counts in floats kept alone.",
@@ -70,18 +73,30 @@ def compare_report(comparison: Comparison, runs: Runs) -> Report:
         ),
     ]
     how = HALVED if comparison.short_epochs else IN_FULL
+    has_paths = any(run.final_mean_error_of_mean_path is not None for run in runs)
     return Report(
         "comparison",
         notes=(
-            *NOTES,
+            *(note for note in NOTES if has_paths or not note.startswith(PATHS)),
             f"configuration: chosen on the tuning seed, {how}, or as the learner's name says.",
         ),
         files={"comparison.csv": csv_text(runs)},
         failures=runs.failures,
         diverged=runs.diverged,
-        headline=headline.of_comparison(problem, runs),
+        headline=" ".join(filter(None, [headline.of_comparison(problem, runs), *unequal(runs)])),
         sections=sections,
     )
+
+
+def unequal(runs: Runs) -> list[str]:
+    """A sentence for each learner that did not train as the others do."""
+    return [
+        f"{name} is not on equal terms: it was built with {group[0].budget}. Pass "
+        "**setting.arguments on to the strategy, or take these as arguments of its own, which "
+        "stand in the table."
+        for name, group in runs.by("learner").items()
+        if group[0].budget
+    ]
 
 
 def tables(problem: Problem, runs: Runs) -> list[Table]:
@@ -115,7 +130,7 @@ def tables(problem: Problem, runs: Runs) -> list[Table]:
         "learner": list(finished),
         "seeds": [seeds_of(group, len(runs.seeds)) for group in finished.values()],
         f"final mean {measure}": of_errors(lambda run: run.final_mean_error),
-        f"of {N_PATHS} paths' mean": of_errors(_error_of_mean_path),
+        PATHS: of_errors(_error_of_mean_path),
         "worst task": of_errors(_worst_error),
         f"forgetting, mean{points}": of_gaps(1),
         "worst": [f"{max(gaps):{form}}" if _are_numbers(gaps) else "-" for gaps in worst],
@@ -237,7 +252,8 @@ def _worst_error(run: Run) -> float:
 def _configuration(group: Sequence[Run]) -> str:
     if not group:
         return "-"
-    return ", ".join(_named_values(group[0].configuration)) or "as named"
+    shown = ", ".join(_named_values(group[0].configuration)) or "as named"
+    return f"{shown}; {group[0].budget}" if group[0].budget else shown
 
 
 def _are_numbers(values: Sequence[float]) -> bool:

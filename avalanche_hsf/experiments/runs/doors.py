@@ -95,6 +95,10 @@ def _problem_of(label: str, thing: Any) -> Problem:
     return _looked_at[key]
 
 
+COMMON = ("plugins", "evaluator", "eval_mb_size")
+"""Arguments that every learner is given besides the setting and its configuration."""
+
+
 def find_learner(learner: Named) -> Learner:
     """The learner of a name, an address, a function that builds a strategy, or a `Learner`.
 
@@ -116,6 +120,13 @@ def find_learner(learner: Named) -> Learner:
             f"got {label_of(thing)} of type {type(thing).__name__}"
         )
     arguments = inspect.signature(thing).parameters
+    takes_any = any(a.kind is a.VAR_KEYWORD for a in arguments.values())
+    if not takes_any and not set(COMMON) <= set(arguments):
+        raise TypeError(
+            f"{label_of(thing)} must take what the comparison gives every strategy, "
+            f"{', '.join(COMMON)}: write def {label_of(thing).rpartition(':')[2]}(setting, "
+            "**arguments), and pass **arguments on to the strategy"
+        )
     if {"lr", "optimizer"} <= set(arguments):
         return Learner(thing, optimizers=("AdamW",))
     if "lr" in arguments:

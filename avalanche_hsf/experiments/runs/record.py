@@ -67,6 +67,8 @@ class Run:
         network: Name of the network that replaced the problem's own; "": none did.
         inputs: Digest of everything the numbers depend on; "" for runs of older files.
         findings: What `avalanche-hsf diagnose` or `reproduce` measured beside, by name; else empty.
+        budget: Epochs and minibatches of the strategy where neither are the comparison's, nor in
+            `configuration`, such as "train_mb_size 1, not 32"; "": nowhere.
         diverged: Where training or its errors left the finite numbers, in a sentence; "": nowhere.
             Rows of R that were measured before are kept.
     """
@@ -90,6 +92,7 @@ class Run:
     network: str = ""
     inputs: str = ""
     findings: dict[str, Any] = field(default_factory=dict)
+    budget: str = ""
     diverged: str = ""
 
     @classmethod
@@ -179,6 +182,21 @@ class Runs(Sequence[Run]):
         for run in self._runs:
             groups.setdefault(getattr(run, name), []).append(run)
         return groups
+
+    def __str__(self) -> str:
+        """A line for each learner: means over its seeds that did not diverge."""
+        by_learner = self.by("learner")
+        lines = [f"{'learner':<24}{'seeds':>7}{'final mean error':>18}{'forgetting':>12}"]
+        for name in self.learners:
+            runs = [run for run in by_learner.get(name, ()) if not run.diverged]
+            numbers = [(run.final_mean_error, run.mean_and_worst_forgetting[0]) for run in runs]
+            error, lost = (
+                [sum(column) / len(runs) for column in zip(*numbers, strict=True)]
+                if runs
+                else (math.nan, math.nan)
+            )
+            lines.append(f"{name:<24}{len(runs):>7}{error:>18.2e}{lost:>+12.2e}")
+        return "\n".join([*lines, *self.diverged, *self.failures])
 
     def to_frame(self) -> pd.DataFrame:
         """Every measured error in long form, a row each.

@@ -104,8 +104,8 @@ def run(
         common = {"evaluator": evaluator, "plugins": watchers}
         strategy = builder.build(setting, **configuration, eval_mb_size=EVAL_MB_SIZE, **common)
         _check_strategy(strategy, matrix)
-        if builder not in LEARNERS.values() and not builder.jointly:
-            _warn_of_another_budget(strategy, setting, configuration, name)
+        is_own = builder not in LEARNERS.values() and not builder.jointly
+        budget = _other_budget(strategy, setting, configuration) if is_own else ""
         kept, in_bytes, n_trained = account.kept, account.in_bytes, 0
         if unfinished is not None:
             n_trained = unfinished.resume(strategy, stream)
@@ -145,6 +145,7 @@ def run(
         raw_samples=raw_samples_kept(strategy),
         bytes_kept=in_bytes[-1],
         bytes_per_task=_per_task(in_bytes, of_model, n_tasks),
+        budget=budget,
         diverged=diverged,
     )
 
@@ -173,20 +174,19 @@ def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
         )
 
 
-def _warn_of_another_budget(
-    strategy: Any, setting: Setting, configuration: Mapping[str, Any], name: str
-) -> None:
-    """Warns where epochs and minibatches are neither the comparison's nor in the table."""
+def _other_budget(strategy: Any, setting: Setting, configuration: Mapping[str, Any]) -> str:
+    """Epochs and minibatches that are neither the comparison's nor in the configuration."""
     budget = {"train_epochs": setting.epochs, "train_mb_size": setting.mb_size}
-    for argument, expected in budget.items():
-        got = getattr(strategy, argument, expected)
-        if got != expected and argument not in configuration:
-            warnings.warn(
-                f"{name} was built with {argument}={got} where the comparison has {expected}: pass "
-                f"**setting.arguments on, or take {argument} as an argument of its own, so that "
-                "the table says so",
-                stacklevel=3,
-            )
+    others = {
+        argument: (getattr(strategy, argument, expected), expected)
+        for argument, expected in budget.items()
+        if argument not in configuration
+    }
+    return ", ".join(
+        f"{argument} {got}, not {expected}"
+        for argument, (got, expected) in others.items()
+        if got != expected
+    )
 
 
 def _per_task(kept: Sequence[int], of_model: float, n_tasks: int) -> float:
