@@ -18,9 +18,9 @@ CURES = {
     "shared": "give each task weights of its own (TaskConditional), or rehearse old samples",
     "new head": "with a head for each task fit that to a few old samples, with one for all tasks "
     "fit all layers; or give each task weights of its own (TaskConditional)",
-    "head": "put the head back, or fit it to a few old samples; the features can stay",
-    "turned": "put the layer back, or fit the head to a few old samples",
-    "layer": "put the layer back, or protect it: freeze it, or write it for each task",
+    "head": "fit the head to a few old samples; the features can stay",
+    "turned": "fit the head to a few old samples, or put the layer back",
+    "layer": "protect it: freeze it, or write it for each task; or put it back",
     STATISTICS: "keep running statistics for each task (TaskStatistics), or set them from some "
     "old samples; no weight has to change",
     "embeddings": "freeze the embeddings of finished tasks",

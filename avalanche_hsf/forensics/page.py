@@ -152,7 +152,8 @@ def _components(findings: RunFindings) -> Section:
     return Section(
         "Which component",
         "The share of a component is what it adds to the loss as it moves on, the mean over all "
-        "orders in which components may do so.",
+        "orders in which components may do so. It may be above 100 %, or negative, where one takes "
+        "back what others add.",
         [shares, alone, *_pairs(worst), *_written(tasks)],
         figures,
     )
