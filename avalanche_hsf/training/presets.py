@@ -146,7 +146,7 @@ PRESETS: Mapping[str, Preset] = {
     "isolated": _ISOLATED,
     "compact": replace(
         _ISOLATED,
-        source="changes of the first task's weights, 1 kB per task beside its density, DeltaHyperNetwork",
+        source="changes of the first task's weights, 1 kB a task and a density, DeltaHyperNetwork",
         hypernetwork={
             "hypernetwork": "delta",
             "hypernetwork_options": {"adapter": "core", "size": 124, "bits": 12},
