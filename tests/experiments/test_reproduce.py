@@ -134,6 +134,7 @@ def test_the_results_file(tmp_path):
         "learner",
         "seed",
         "epochs",
+        "budget",
         "error_matrix",
         "forgetting",
         "final_mean_error",
