@@ -308,7 +308,7 @@ def _author(strategy: Any, replay: Any, experience: Any, task: int) -> Callable[
 
 def _stored(replay: LatentReplayPlugin) -> Any:
     """All that is stored, as samples, latents and task labels; None before the first task ends."""
-    memory = replay._memory
+    memory = replay.memory
     return None if memory is None else memory[torch.arange(len(memory))]
 
 

@@ -21,6 +21,8 @@ from avalanche_hsf.training.terms import add_term
 class _Replay(Protection):
     """The base of both replays; arguments as in `LatentReplayPlugin`."""
 
+    transient = ("_memory",)  # no part of checkpoints: made of the buffer
+
     def __init__(
         self,
         weight: float = 2.0,
@@ -52,12 +54,19 @@ class _Replay(Protection):
         """Output and target for a minibatch of what is stored."""
         raise NotImplementedError
 
+    @property
+    def memory(self) -> Memory | None:
+        """All that is stored, for minibatches by row; None before the first experience ended."""
+        if self._memory is None and self.storage_policy.buffer_datasets:
+            self._memory = Memory(self.storage_policy.buffer_datasets)
+        return self._memory
+
     def before_backward(self, strategy: Any, **kwargs: Any) -> None:
         due = strategy.clock.train_exp_epochs % self.every == 0
-        if not due or self._memory is None or self.weight == 0:
+        if not due or self.memory is None or self.weight == 0:
             return
-        rows = self._draw(len(self._memory), self.batch_size)
-        output, target = self._replayed(strategy, self._memory[rows])
+        rows = self._draw(len(self.memory), self.batch_size)
+        output, target = self._replayed(strategy, self.memory[rows])
         if isinstance(target, Tensor) and target.is_floating_point():
             target = target.view_as(output)
         add_term(strategy, "replay", self.weight * criterion_of(strategy)(output, target))
@@ -74,7 +83,7 @@ class _Replay(Protection):
         with torch.random.fork_rng(devices=[]):  # Avalanche's reservoir draws from the global one
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
             self.storage_policy.post_adapt(strategy, SimpleNamespace(dataset=samples))
-        self._memory = Memory(self.storage_policy.buffer_datasets)
+        self._memory = None
 
     def _draw(self, n: int, size: int) -> Tensor:
         return torch.randperm(n, generator=self.generator)[:size]
