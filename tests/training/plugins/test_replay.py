@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
-from under_naive import Added, WithoutReconstruction, naive, small, stream
+from under_naive import Added, WithoutReconstruction, naive, parameters, small, stream
 
 from avalanche_hsf.benchmarks import reconstruction_benchmark
+from avalanche_hsf.checkpoints import CheckpointPlugin, resume
+from avalanche_hsf.checkpoints.folder import checkpoints_in
 from avalanche_hsf.models import MLPAutoencoder
 from avalanche_hsf.training import LatentReplayPlugin, RawReplayPlugin
 
@@ -111,3 +113,29 @@ def test_the_replayed_loss_is_that_of_the_stored_samples():
 def test_bad_arguments(kind, bad):
     with pytest.raises(ValueError, match="at least"):
         kind(**bad)
+
+
+@BOTH
+@pytest.mark.parametrize("within", [False, True])
+def test_a_run_with_a_memory_is_resumed(kind, within, tmp_path):
+    """After the second experience, or within the third."""
+
+    def make():
+        torch.manual_seed(0)
+        return naive(kind(seed=0, every=1), CheckpointPlugin(tmp_path), train_epochs=3)
+
+    def train(strategy, start, end):
+        for experience in stream()[start:end]:
+            strategy.train(experience)
+        return strategy
+
+    whole = parameters(train(make(), 0, 4).model)
+    for path in checkpoints_in(tmp_path):
+        path.unlink()
+    train(make(), 0, 3 if within else 2)
+    if within:
+        checkpoints_in(tmp_path)[-1].unlink()
+    after = make()
+    assert resume(after, tmp_path) == (2 if within else 1)
+    resumed = parameters(train(after, 2 if within else 1, 4).model)
+    assert all(torch.equal(p, resumed[name]) for name, p in whole.items())
