@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from avalanche.benchmarks.scenarios.dataset_scenario import DatasetExperience
+from avalanche.benchmarks.utils import as_taskaware_classification_dataset
 from avalanche.benchmarks.utils.classification_dataset import _TensorClassificationDataset
 from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
@@ -143,10 +144,13 @@ def relabelled(experience: Any, label: int) -> Any:
     dataset = dataset.update_data_attribute("targets_task_labels", labels)
     if "targets_task_labels" in vars(dataset):
         dataset.targets_task_labels = dataset._data_attributes["targets_task_labels"]
+    if not hasattr(dataset, "task_set"):  # what LwF asks for
+        dataset = as_taskaware_classification_dataset(dataset)
     labelled: Any = DatasetExperience(
         dataset=dataset, current_experience=experience.current_experience
     )
     labelled.origin_stream = experience.origin_stream
+    labelled.origin_experience = experience
     labelled.task_label, labelled.task_labels = label, [label]
     labelled.classes_in_this_experience = getattr(experience, "classes_in_this_experience", None)
     return labelled

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-from avalanche_hsf.evaluation.training_order import TrainingOrder, trained_by
+from avalanche_hsf.evaluation.training_order import TrainingOrder
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
@@ -45,7 +45,8 @@ class ErrorMatrix(PluginMetric[Tensor]):
         return self._measurement.higher_is_better
 
     def reset(self) -> None:
-        self._begun: list[list[int]] = []  # by row
+        self._n_begun = 0
+        self._ended: list[int] = []  # the row of each training that ended
         self.order = TrainingOrder()
         self._cells: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
 
@@ -68,12 +69,15 @@ class ErrorMatrix(PluginMetric[Tensor]):
     @property
     def n_trained(self) -> int:
         """Experiences trained so far, the rows of R."""
-        return len(self._begun)
+        return self._n_begun
 
-    @property
-    def rows(self) -> dict[int, int]:
-        """The row in which each experience was learned, by its index; of several the last."""
-        return {j: i for i, indices in enumerate(self._begun) for j in indices}
+    def rows(self, stream: str = "test") -> dict[int, int] | None:
+        """The row in which each evaluated experience was learned last, by its index.
+
+        None: it is not known which experiences belong together, see `TrainingOrder.learned_in`.
+        """
+        learned = self.order.learned_in(stream)
+        return None if learned is None else {j: self._ended[k] for j, k in learned.items()}
 
     def cells(self) -> dict[str, dict[tuple[int, int], float]]:
         """What was measured, by stream and by (i, j); a NaN here was measured too."""
@@ -85,9 +89,15 @@ class ErrorMatrix(PluginMetric[Tensor]):
         In whatever order they were trained; one that was trained again counts from then on.
 
         Raises:
-            ValueError: No such stream was evaluated, or an evaluated experience was not trained.
+            ValueError: No such stream was evaluated, or an evaluated experience was not trained, or
+                nothing tells which trained experience it belongs to.
         """
-        R, rows = self.result(stream), self.rows
+        R, rows = self.result(stream), self.rows(stream)
+        if rows is None:
+            raise ValueError(
+                "streams of training and evaluation are not of one length, and their task labels "
+                "do not tell which experience was learned when"
+            )
         missing = sorted(set(range(R.shape[1])) - rows.keys())
         if missing:
             raise ValueError(
@@ -98,25 +108,27 @@ class ErrorMatrix(PluginMetric[Tensor]):
         return -lost if self.higher_is_better else lost
 
     def before_training_exp(self, strategy: Any) -> None:
-        self._begun.append(trained_by(strategy))
+        self._n_begun += 1
 
     def after_training_exp(self, strategy: Any) -> None:
+        self._ended.append(self._n_begun - 1)
         self.order.after_training_exp(strategy)
 
     def before_eval_exp(self, strategy: Any) -> None:
+        self.order.before_eval_exp(strategy)
         self._measurement.reset()
 
     def after_eval_iteration(self, strategy: Any) -> None:
         self._measurement.update(strategy.mb_output, strategy.mb_y)
 
     def after_eval_exp(self, strategy: Any) -> None:
-        if self._begun:
+        if self._n_begun:
             j = strategy.experience.current_experience
             stream = stream_type(strategy.experience)
             self._cells[stream][self.n_trained - 1, j] = self._measurement.result()
 
     def after_eval(self, strategy: Any) -> list[MetricValue] | None:
-        if not self._begun:
+        if not self._n_begun:
             return None
         stream = stream_type(strategy.experience)
         phase, _ = phase_and_task(strategy)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from avalanche_hsf.checks import check_choice, shown
-from avalanche_hsf.evaluation.matrix import ErrorMatrix
-from avalanche_hsf.evaluation.training_order import TrainingOrder
-from avalanche_hsf.logging import MetricName
+from avalanche_hsf.checks import check_choice
+from avalanche_hsf.evaluation.history import EVALUATE, History, histories, labels_of, learned_at
 
-_EVALUATE = "Evaluate all tasks after each, strategy.eval(benchmark.test_stream), to see all of it."
-_RECORD = (
-    "When each task was learned cannot be told from these evaluations: "
-    "add TrainingOrder() to the evaluator, which records it."
-)
-_IN_ORDER = "Experiences count as trained in order: TrainingOrder() in the evaluator would know."
 _NO_SHARE = (
     "Above 100 %: it counts several outputs of a sample, as of a strategy that reconstructs; "
     "mse_metrics(experience=True) measures those."
@@ -127,78 +118,25 @@ def summary(strategy: Any, *, metric: str | None = None, stream: str = "test") -
                  0       ...
               mean       ...
     """
-    histories = _histories(strategy)
-    if not histories:
+    found = histories(strategy)
+    if not found:
         raise ValueError(
             "there is no evaluation to sum up: give the strategy an evaluator with a metric of "
             "each experience, EvaluationPlugin(accuracy_metrics(experience=True)) or "
             "mse_metrics(experience=True), and call strategy.eval(benchmark.test_stream) after "
             "each strategy.train(experience)"
         )
-    streams = sorted({evaluated for _, evaluated in histories})
+    streams = sorted({evaluated for _, evaluated in found})
     check_choice("evaluated stream", stream, streams)
-    names = sorted({name for name, evaluated in histories if evaluated == stream}, key=_rank)
+    names = sorted({name for name, evaluated in found if evaluated == stream}, key=_rank)
     chosen = names[0] if metric is None else check_choice("metric", metric, names)
-    return _summed_up(chosen, stream, histories[chosen, stream], strategy)
+    return _summed_up(chosen, stream, found[chosen, stream], strategy)
 
 
-@dataclass
-class _History:
-    """Values by moment and by experience; a moment counts iterations, or is a row of a matrix.
-
-    `learned` has the moment at which each experience had just been trained, where that is known.
-    """
-
-    higher_is_better: bool
-    n_trained: int
-    end: int
-    values: dict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
-    learned: dict[int, int] | None = None
-
-    @property
-    def experiences(self) -> list[int]:
-        return sorted({j for at_once in self.values.values() for j in at_once})
-
-
-def _histories(strategy: Any) -> dict[tuple[str, str], _History]:
-    """Those after some training, by metric and stream."""
-    if not (hasattr(strategy, "evaluator") and hasattr(strategy, "clock")):
-        raise TypeError(f"strategy must be an Avalanche strategy, got {shown(strategy)}")
-    evaluator, clock = strategy.evaluator, strategy.clock
-    metrics = getattr(evaluator, "metrics", ())
-    directions = {str(m): getattr(m, "higher_is_better", None) for m in metrics}
-    learned = _recorded(metrics, clock.train_exp_counter)
-    found: dict[tuple[str, str], _History] = {}
-    for name, parsed, moments, values in _curves(evaluator):
-        better = _better_if_higher(name, directions)
-        if parsed.phase != "eval" or parsed.experience is None or better is None:
-            continue
-        key = name.removesuffix("_Exp"), str(parsed.stream)
-        for moment, value in zip(moments, values, strict=True):
-            if moment > 0:
-                made = _History(better, clock.train_exp_counter, clock.train_iterations)
-                made.learned = learned
-                found.setdefault(key, made).values[moment][parsed.experience] = float(value)
-    for matrix in metrics:
-        if isinstance(matrix, ErrorMatrix):
-            for stream, cells in matrix.cells().items():
-                n = matrix.n_trained
-                history = _History(matrix.higher_is_better, n, n - 1)
-                history.learned = matrix.rows
-                for (i, j), value in cells.items():
-                    history.values[i][j] = value
-                found[str(matrix).removesuffix("Matrix"), stream] = history
-    return found
-
-
-def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summary:
-    labels = _labels(strategy.evaluator, stream)
+def _summed_up(name: str, stream: str, history: History, strategy: Any) -> Summary:
+    labels = labels_of(strategy.evaluator, stream)
     experiences, now = history.experiences, max(history.values)
-    learned, notes = (
-        (history.learned, [])
-        if history.learned is not None
-        else _learned_at(history, labels, strategy.evaluator)
-    )
+    learned, notes = learned_at(history, labels, strategy)
     rows = []
     for j in experiences:
         moment = learned.get(j)
@@ -210,7 +148,7 @@ def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summ
         is_trained = not learned or j in learned
         rows.append(SummaryRow(labels.get(j, j), before, after, lost, is_trained))
     if learned and any(row.is_trained and None in (row.learned, row.now) for row in rows):
-        notes.append(_EVALUATE)
+        notes.append(EVALUATE)
     if now < history.end:
         notes.append(_STALE)
     if _is_share(name) and any(
@@ -219,68 +157,6 @@ def _summed_up(name: str, stream: str, history: _History, strategy: Any) -> Summ
         notes.append(_NO_SHARE)
     by = "task" if set(experiences) <= labels.keys() else "experience"
     return Summary(name, stream, by, tuple(rows), tuple(notes))
-
-
-def _recorded(metrics: Iterable[Any], n_trained: int) -> dict[int, int] | None:
-    """The iteration at which the last training of each experience ended, if one knows of all."""
-    for metric in metrics:
-        order = metric.order if isinstance(metric, ErrorMatrix) else metric
-        if isinstance(order, TrainingOrder) and order.n_trained == n_trained:
-            return order.ends
-    return None
-
-
-def _learned_at(
-    history: _History, labels: Mapping[int, int], evaluator: Any
-) -> tuple[dict[int, int], list[str]]:
-    """The same, of what the logs let see; notes, if that is not known."""
-    moments, experiences = sorted(history.values), history.experiences
-    n = history.n_trained
-    if set(experiences) <= labels.keys():
-        ends = _ends(evaluator)
-        if ends:
-            return {j: ends[labels[j]] for j in experiences if labels[j] in ends}, []
-    if moments[-1] < history.end or len(moments) < n:
-        return {}, [_EVALUATE]
-    if n > experiences[-1] + 1 or len(moments) > n > 1:
-        return {}, [_RECORD]
-    learned = {j: moments[j if n > 1 else -1] for j in experiences if j < n}
-    return learned, [_IN_ORDER] if len(experiences) > 1 else []
-
-
-def _ends(evaluator: Any) -> dict[int, int]:
-    """The iteration at which the last epoch of each task ended, by its label."""
-    ends: dict[int, int] = {}
-    for name, parsed, moments, _ in _curves(evaluator):
-        if parsed.phase == "train" and parsed.task is not None and name.endswith("_Epoch"):
-            ends[parsed.task] = max(ends.get(parsed.task, 0), *moments)
-    return ends
-
-
-def _labels(evaluator: Any, stream: str) -> dict[int, int]:
-    """The task label of each experience; none if two have the same."""
-    found: dict[int, int] = {}
-    for _, parsed, _, _ in _curves(evaluator):
-        if parsed.stream == stream and None not in (parsed.task, parsed.experience):
-            found[int(parsed.experience or 0)] = int(parsed.task or 0)
-    return found if len(set(found.values())) == len(found) else {}
-
-
-def _curves(evaluator: Any) -> Iterator[tuple[str, MetricName, list[int], list[Any]]]:
-    """What the evaluator has collected: metric, its parsed name, moments and values."""
-    collect: Callable[[], Mapping[str, Any]] = getattr(evaluator, "get_all_metrics", dict)
-    for name, (moments, values) in collect().items():
-        parsed = MetricName.parse(name)
-        yield parsed.metric, parsed, moments, values
-
-
-def _better_if_higher(name: str, directions: Mapping[str, bool | None]) -> bool | None:
-    """Of a metric of experiences; None: it is none, or nothing says."""
-    if not name.endswith("_Exp"):
-        return None
-    if directions.get(name) is not None:
-        return directions[name]
-    return {"Loss_Exp": False}.get(name, True if "_Acc_" in name else None)
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -6,8 +6,9 @@ import warnings
 
 import pytest
 import torch
-from avalanche.benchmarks.scenarios import benchmark_from_datasets
+from avalanche.benchmarks import benchmark_from_datasets, with_task_labels
 from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute
+from avalanche.benchmarks.utils.data_attribute import TaskLabels
 from avalanche.evaluation.metrics import (
     Accuracy,
     accuracy_metrics,
@@ -177,6 +178,88 @@ def test_in_any_order_and_twice(order, kind):
         assert matrix.forgetting().tolist() == by_matrix == pytest.approx(lost)
 
 
+def parts_of_tasks(tasks, *, labelled):
+    """A training experience for each of these, and one of evaluation for task 0 and for task 1."""
+    generator = torch.Generator().manual_seed(0)
+
+    def part(task, n):
+        y = torch.randint(2, (n,), generator=generator) + 2 * task
+        x = torch.randn(n, 64, generator=generator)
+        x[torch.arange(n), y] += 4
+        labels = TaskLabels([task * labelled] * n)
+        attributes = [DataAttribute(y.tolist(), "targets"), labels]
+        tensors = torch.utils.data.TensorDataset(x, y)
+        return AvalancheDataset([tensors], data_attributes=attributes)
+
+    made = {"train": [part(task, 40) for task in tasks], "test": [part(j, 100) for j in (0, 1)]}
+    return with_task_labels(benchmark_from_datasets(**made))
+
+
+@pytest.mark.parametrize("labels", [(0, 0, 1, 1), (0, 1, 0, 1)])
+@pytest.mark.parametrize("matrix", [False, True])
+def test_where_a_task_is_trained_in_parts_labels_tell(labels, matrix):
+    benchmark = parts_of_tasks(labels, labelled=True)
+    metrics = [ErrorRateMatrix()] if matrix else [accuracy_metrics(experience=True)]
+    strategy = naive(*metrics, order=not matrix)
+    R = []
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+        strategy.eval(benchmark.test_stream)
+        R.append([accuracy_on(strategy, e) for e in benchmark.test_stream])
+    last = {label: k for k, label in enumerate(labels)}
+    sign = -1 if matrix else 1
+    found = summary(strategy)
+    assert [row.learned for row in found.rows] == pytest.approx(
+        [matrix + sign * R[last[j]][j] for j in (0, 1)], abs=1e-6
+    )
+    assert found.rows[0].forgotten == pytest.approx(R[last[0]][0] - R[-1][0], abs=1e-6)
+    assert found.rows[1].forgotten is None and found.notes == ()
+    if matrix:
+        (kept,) = (m for m in strategy.evaluator.metrics if isinstance(m, ErrorMatrix))
+        assert kept.forgetting().tolist() == pytest.approx(
+            [R[last[0]][0] - R[-1][0], 0.0], abs=1e-6
+        )
+
+
+def accuracy_on(strategy, experience):
+    x, y = zip(*((item[0], int(item[1])) for item in experience.dataset), strict=True)
+    with torch.no_grad():
+        right = strategy.model.eval()(torch.stack(x)).argmax(dim=1) == torch.tensor(y)
+    return float(right.float().mean())
+
+
+def test_where_nothing_tells_what_belongs_together_it_is_said():
+    benchmark = parts_of_tasks((0, 0, 1), labelled=False)
+    matrix = ErrorRateMatrix()
+    strategy = naive(accuracy_metrics(experience=True), matrix, order=False)
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+        strategy.eval(benchmark.test_stream)
+    found = summary(strategy)
+    assert [row.learned for row in found.rows] == [None, None]
+    assert "not of one length, and their task labels do not tell" in str(found)
+    with pytest.raises(ValueError, match="do not tell"):
+        matrix.forgetting()
+
+
+def test_joint_training_that_nothing_recorded():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    strategy = JointTraining(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.5),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=64,
+        evaluator=EvaluationPlugin(accuracy_metrics(epoch=True, experience=True), loggers=[]),
+    )
+    benchmark = digits(labelled=True)
+    strategy.train(benchmark.train_stream)
+    strategy.eval(benchmark.test_stream)
+    found = summary(strategy)
+    assert found.mean.now == pytest.approx(sum(row.now for row in found.rows) / 3)
+    assert "add TrainingOrder" in str(found)
+
+
 def with_evaluator(strategy, evaluator):
     strategy.plugins[strategy.plugins.index(strategy.evaluator)] = evaluator
     strategy.evaluator = evaluator
@@ -291,6 +374,7 @@ def test_trained_at_once(metrics):
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.5),
         criterion=nn.CrossEntropyLoss(),
+        train_mb_size=64,
         evaluator=quiet_evaluator(metrics()),
     )
     benchmark = digits()
