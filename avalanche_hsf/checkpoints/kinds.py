@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 import logging
 import re
@@ -48,6 +49,7 @@ _OF_THE_PROCESS: tuple[Any, ...] = (
     *(types.MethodWrapperType, types.WrapperDescriptorType),
     *(type(typing.List), type(typing.List[int]), types.GenericAlias),  # noqa: UP006
     *(types.ModuleType, types.CodeType, weakref.ref, re.Pattern, PurePath, io.IOBase, tqdm),
+    inspect.Signature,  # which metrics of torchmetrics keep
     *(
         logging.Logger,
         logging.Handler,

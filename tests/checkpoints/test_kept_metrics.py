@@ -20,11 +20,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pipelines import CLASSES, EPOCHS, Stop, Stopped, classes, network, sgd
 from torch import nn
+from torchmetrics.classification import MulticlassF1Score
 
 from avalanche_hsf.checkpoints import CheckpointError, CheckpointPlugin, resume
 from avalanche_hsf.checkpoints.capture import Capture
 from avalanche_hsf.checkpoints.folder import checkpoints_in
 from avalanche_hsf.checkpoints.restore import Restore
+from avalanche_hsf.evaluation import ErrorMatrix
 
 ALL = {"epoch": True, "experience": True, "stream": True}
 HERE = str(Path(__file__).parent)
@@ -57,6 +59,7 @@ KINDS = {
         metrics.mean_scores_metrics(image_creator=None),
     ],
     "images": lambda: [metrics.images_samples_metrics(n_rows=2, n_cols=2, on_eval=True), Picture()],
+    "of torchmetrics": lambda: [ErrorMatrix(MulticlassF1Score(num_classes=CLASSES))],
     "the model": lambda: [metrics.WeightCheckpoint()],
 }
 OF_THE_MACHINE = {

@@ -277,12 +277,23 @@ def test_a_budget_that_the_table_shows_is_not_warned_of():
     assert run.budget == "" and run.configuration == {"train_epochs": 1}
 
 
-def test_a_method_that_cannot_be_measured_is_refused_first():
-    def mine(setting):
-        raise AssertionError
+def takes_nothing(**arguments):
+    raise AssertionError
 
-    with pytest.raises(TypeError, match=r"write def mine\(setting, \*\*arguments\)"):
-        compare("split-digits", {"own": mine}, seeds=[1], epochs=1)
+
+def takes_the_setting_alone(setting):
+    raise AssertionError
+
+
+def takes_more(setting, size, **arguments):
+    raise AssertionError
+
+
+@pytest.mark.parametrize("method", [takes_nothing, takes_the_setting_alone, takes_more])
+def test_a_method_that_cannot_be_called_is_refused_first(method):
+    write = rf"write def {method.__name__}\(setting, \*\*arguments\)"
+    with pytest.raises(TypeError, match=write):
+        compare("split-digits", {"own": method}, seeds=[1], epochs=1)
 
 
 def test_runs_are_printed_as_a_line_each():

@@ -119,14 +119,20 @@ def find_learner(learner: Named) -> Learner:
             "a learner must be a name, a function that builds an Avalanche strategy or a Learner, "
             f"got {label_of(thing)} of type {type(thing).__name__}"
         )
-    arguments = inspect.signature(thing).parameters
-    takes_any = any(a.kind is a.VAR_KEYWORD for a in arguments.values())
-    if not takes_any and not set(COMMON) <= set(arguments):
-        raise TypeError(
-            f"{label_of(thing)} must take what the comparison gives every strategy, "
-            f"{', '.join(COMMON)}: write def {label_of(thing).rpartition(':')[2]}(setting, "
-            "**arguments), and pass **arguments on to the strategy"
+    signature = inspect.signature(thing)
+    arguments = signature.parameters
+    try:
+        signature.bind(
+            None,
+            **{name: None for name in ("lr", "optimizer") if name in arguments},
+            **dict.fromkeys(COMMON),
         )
+    except TypeError as error:
+        name = label_of(thing).rpartition(":")[2]
+        raise TypeError(
+            f"{label_of(thing)} cannot be called as a learner ({error}): write def {name}(setting, "
+            f"**arguments), and pass **arguments on to the strategy, which are {', '.join(COMMON)}"
+        ) from None
     if {"lr", "optimizer"} <= set(arguments):
         return Learner(thing, optimizers=("AdamW",))
     if "lr" in arguments:

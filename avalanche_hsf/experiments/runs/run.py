@@ -104,7 +104,8 @@ def run(
         common = {"evaluator": evaluator, "plugins": watchers}
         strategy = builder.build(setting, **configuration, eval_mb_size=EVAL_MB_SIZE, **common)
         _check_strategy(strategy, matrix)
-        is_own = builder not in LEARNERS.values() and not builder.jointly
+        built_in = {id(learner.build) for learner in LEARNERS.values()}
+        is_own = id(builder.build) not in built_in and not builder.jointly
         budget = _other_budget(strategy, setting, configuration) if is_own else ""
         kept, in_bytes, n_trained = account.kept, account.in_bytes, 0
         if unfinished is not None:
@@ -177,6 +178,9 @@ def _check_strategy(strategy: Any, matrix: ErrorMatrix) -> None:
 def _other_budget(strategy: Any, setting: Setting, configuration: Mapping[str, Any]) -> str:
     """Epochs and minibatches that are neither the comparison's nor in the configuration."""
     budget = {"train_epochs": setting.epochs, "train_mb_size": setting.mb_size}
+    is_full = not setting.problem.mb_size  # any minibatch that holds all samples will do
+    if is_full and getattr(strategy, "train_mb_size", 0) >= setting.n_samples:
+        del budget["train_mb_size"]
     others = {
         argument: (getattr(strategy, argument, expected), expected)
         for argument, expected in budget.items()
