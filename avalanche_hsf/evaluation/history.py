@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,15 +66,20 @@ def histories(strategy: Any) -> dict[tuple[str, str], History]:
                 made.is_recorded = order is not None
                 made.learned = None if order is None else _ends_of(order, str(parsed.stream))
                 found.setdefault(key, made).values[moment][parsed.experience] = float(value)
+    named: Counter[str] = Counter()
     for matrix in metrics:
         if isinstance(matrix, ErrorMatrix):
+            name = str(matrix).removesuffix("Matrix")
+            named[name] += 1
+            if named[name] > 1:  # of two of a kind, as micro and macro averages
+                name = f"{name} {named[name]}"
             for stream, cells in matrix.cells().items():
                 n = matrix.n_trained
                 history = History(matrix.higher_is_better, n, n - 1)
                 history.learned, history.is_recorded = matrix.rows(stream), True
                 for (i, j), value in cells.items():
                     history.values[i][j] = value
-                found[str(matrix).removesuffix("Matrix"), stream] = history
+                found[name, stream] = history
     return found
 
 

@@ -94,7 +94,8 @@ def summary(strategy: Any, *, metric: str | None = None, stream: str = "test") -
 
     Args:
         strategy: Any Avalanche strategy, after training.
-        metric: Name of a metric without its suffix: "Top1_Acc", "MSE", "Loss" or another measure's.
+        metric: Name of a metric without its suffix: "Top1_Acc", "MSE", "Loss" or another measure's;
+            of a second `ErrorMatrix` of the same name that name and " 2".
             Default: the first there is of an accuracy, an error rate, the MSE, another, the loss.
         stream: Name of the evaluated stream.
 

@@ -18,6 +18,7 @@ from avalanche.evaluation.metrics import (
 from avalanche.training import JointTraining, Naive
 from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
+from torchmetrics.classification import MulticlassAccuracy
 
 from avalanche_hsf.benchmarks import SplitDigits, SyntheticManifolds
 from avalanche_hsf.evaluation import (
@@ -304,6 +305,19 @@ def test_several_metrics_can_be_asked_for():
     assert rate.now == pytest.approx(1 - summary(strategy).mean.now)
     with pytest.raises(ValueError, match=r"unknown metric 'MSE'; choose from Acc.* Error.*Loss"):
         summary(strategy, metric="MSE")
+
+
+def test_two_matrices_of_a_kind_are_both_there():
+    """In the order in which they were given; the second is the second of its name."""
+    kinds = [MulticlassAccuracy(num_classes=10, average=a) for a in ("micro", "macro")]
+    matrices = [ErrorMatrix(kind, higher_is_better=True) for kind in kinds]
+    strategy = naive(*matrices, order=False)
+    trained(strategy, digits())
+    for metric, matrix in zip(
+        ("MulticlassAccuracy", "MulticlassAccuracy 2"), matrices, strict=True
+    ):
+        rows = summary(strategy, metric=metric).rows
+        assert [row.now for row in rows] == matrix.result()[-1].tolist()
 
 
 def test_not_all_tasks_are_trained_yet():
