@@ -46,8 +46,8 @@ def compare(parser: argparse.ArgumentParser) -> None:
         type=words,
         metavar="A,B,...",
         help="learners, groups of them (presets, frontier, peers, networks, class-incremental) or "
-        "module:name of yours; the others are tested against the first (default: hsf-isolated,presets,peers where "
-        "full batches are reconstructed, else hn-isolated,networks)",
+        "module:name of yours; the others are tested against the first (default: hsf-isolated,"
+        "presets,peers where full batches are reconstructed, else hn-isolated,networks)",
     )
     help = "seed of the search, not reported (default: %(default)s)"
     parser.add_argument("--tuning-seed", type=integer, default=100, metavar="N", help=help)
