@@ -139,7 +139,7 @@ def relabelled(experience: Any, label: int) -> Any:
     leaves the field of an attribute that is there as it was.
     """
     dataset = experience.dataset
-    # As part of a sample, also where it was none before.
+    # As a part of each sample, also where there was none before.
     labels = TaskLabels(ConstantSequence(label, len(dataset)))
     dataset = dataset.update_data_attribute("targets_task_labels", labels)
     if "targets_task_labels" in vars(dataset):
@@ -150,7 +150,7 @@ def relabelled(experience: Any, label: int) -> Any:
         dataset=dataset, current_experience=experience.current_experience
     )
     labelled.origin_stream = experience.origin_stream
-    labelled.origin_experience = experience
+    labelled.origin_experience = experience  # as parts have it: what this was in its stream
     labelled.task_label, labelled.task_labels = label, [label]
     labelled.classes_in_this_experience = getattr(experience, "classes_in_this_experience", None)
     return labelled
