@@ -29,10 +29,11 @@ def _table(wanted: str) -> str:
     said = dict(re.split(r":\s*", line, maxsplit=1) for line in wanted.strip().splitlines())
     path, _, heading = said["from"].partition("#")
     text = (ROOT / path).read_text()
-    rows = _ratios(json.loads(text)) if path.endswith(".json") else _rows(text, heading)
+    has_ratios = path.endswith(".json")
+    rows = _ratios(json.loads(text)) if has_ratios else _rows(text, heading)
     columns = _titled(said["columns"])
     chosen = _titled(said["rows"]) if "rows" in said else {name: name for name in rows}
-    if not path.endswith(".json"):
+    if not has_ratios:
         chosen = {name: f"`{name}`" if name == title else title for name, title in chosen.items()}
     try:
         body = [[title, *(rows[name][c] for c in columns)] for name, title in chosen.items()]

@@ -11,17 +11,13 @@ from avalanche.training import JointTraining
 
 from avalanche_hsf.checks import shown
 from avalanche_hsf.evaluation.matrix import ErrorMatrix
-from avalanche_hsf.evaluation.training_order import TrainingOrder
+from avalanche_hsf.evaluation.training_order import UNPAIRED, TrainingOrder
 from avalanche_hsf.logging import MetricName
 
 EVALUATE = "Evaluate all tasks after each, strategy.eval(benchmark.test_stream), to see all of it."
 _RECORD = (
     "When each task was learned cannot be told from these evaluations: "
     "add TrainingOrder() to the evaluator, which records it."
-)
-_UNPAIRED = (
-    "Streams of training and evaluation are not of one length, and their task labels do not tell "
-    "which experience was learned when."
 )
 _IN_ORDER = "Experiences count as trained in order: TrainingOrder() in the evaluator would know."
 
@@ -61,11 +57,12 @@ def histories(strategy: Any) -> dict[tuple[str, str], History]:
             continue
         key = name.removesuffix("_Exp"), str(parsed.stream)
         for moment, value in zip(moments, values, strict=True):
+            if moment > 0 and key not in found:
+                found[key] = History(better, clock.train_exp_counter, clock.train_iterations)
+                found[key].is_recorded = order is not None
+                found[key].learned = _ends_of(order, key[1]) if order else None
             if moment > 0:
-                made = History(better, clock.train_exp_counter, clock.train_iterations)
-                made.is_recorded = order is not None
-                made.learned = None if order is None else _ends_of(order, str(parsed.stream))
-                found.setdefault(key, made).values[moment][parsed.experience] = float(value)
+                found[key].values[moment][parsed.experience] = float(value)
     named: Counter[str] = Counter()
     for matrix in metrics:
         if isinstance(matrix, ErrorMatrix):
@@ -93,8 +90,8 @@ def _recorded(metrics: Iterable[Any], n_trained: int) -> TrainingOrder | None:
 
 
 def _ends_of(order: TrainingOrder, stream: str) -> dict[int, int] | None:
-    learned = order.learned_in(stream)
-    return None if learned is None else {j: order.ends[k] for j, k in learned.items()}
+    learned, ends = order.learned_in(stream), order.ends
+    return None if learned is None else {j: ends[k] for j, k in learned.items()}
 
 
 def learned_at(
@@ -102,7 +99,7 @@ def learned_at(
 ) -> tuple[dict[int, int], list[str]]:
     """The moment at which each experience had just been trained; notes, if that is not known."""
     if history.is_recorded:
-        return ({}, [_UNPAIRED]) if history.learned is None else (history.learned, [])
+        return ({}, [UNPAIRED]) if history.learned is None else (history.learned, [])
     if isinstance(strategy, JointTraining):
         return {}, [_RECORD]
     moments, experiences = sorted(history.values), history.experiences

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from avalanche_hsf.evaluation.errors import MeanSquaredError, MisclassificationRate
 from avalanche_hsf.evaluation.measures import Measure, Measurement
-from avalanche_hsf.evaluation.training_order import TrainingOrder
+from avalanche_hsf.evaluation.summaries import excess
+from avalanche_hsf.evaluation.training_order import UNPAIRED, TrainingOrder
 
 
 class ErrorMatrix(PluginMetric[Tensor]):
@@ -94,18 +95,15 @@ class ErrorMatrix(PluginMetric[Tensor]):
         """
         R, rows = self.result(stream), self.rows(stream)
         if rows is None:
-            raise ValueError(
-                "streams of training and evaluation are not of one length, and their task labels "
-                "do not tell which experience was learned when"
-            )
+            raise ValueError(UNPAIRED)
         missing = sorted(set(range(R.shape[1])) - rows.keys())
         if missing:
             raise ValueError(
                 "a row and a column of R per task are needed, but evaluated experiences were not "
                 f"trained: {missing}"
             )
-        lost = R[-1] - torch.stack([R[rows[j], j] for j in range(R.shape[1])])
-        return -lost if self.higher_is_better else lost
+        learned = torch.stack([R[rows[j], j] for j in range(R.shape[1])])
+        return excess(R[-1], learned, self.higher_is_better)
 
     def before_training_exp(self, strategy: Any) -> None:
         self._n_begun += 1

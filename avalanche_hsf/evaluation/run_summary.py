@@ -9,6 +9,7 @@ from typing import Any
 
 from avalanche_hsf.checks import check_choice
 from avalanche_hsf.evaluation.history import EVALUATE, History, histories, labels_of, learned_at
+from avalanche_hsf.evaluation.summaries import excess
 
 _NO_SHARE = (
     "Above 100 %: it counts several outputs of a sample, as of a strategy that reconstructs; "
@@ -145,7 +146,7 @@ def _summed_up(name: str, stream: str, history: History, strategy: Any) -> Summa
         after = history.values[now].get(j)
         lost = None
         if before is not None and after is not None and moment != now:
-            lost = before - after if history.higher_is_better else after - before
+            lost = excess(after, before, history.higher_is_better)
         is_trained = not learned or j in learned
         rows.append(SummaryRow(labels.get(j, j), before, after, lost, is_trained))
     if learned and any(row.is_trained and None in (row.learned, row.now) for row in rows):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from avalanche_hsf.checks import check_bool, shown
+
+N = TypeVar("N", float, Tensor)
 
 
 def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
@@ -26,7 +30,7 @@ def forgetting(matrix: Tensor, *, higher_is_better: bool = False) -> Tensor:
         tensor([0.3000, 0.0000])
     """
     last, learned = _square(matrix)[-1], matrix.diagonal()
-    return _excess(last, learned, higher_is_better)
+    return excess(last, learned, higher_is_better)
 
 
 def learning_accuracy(matrix: Tensor) -> float:
@@ -92,7 +96,7 @@ def forward_transfer(
     if untrained.shape != (len(R),):
         shape = tuple(untrained.shape)
         raise ValueError(f"untrained must have an entry for each of {len(R)} tasks, got {shape}")
-    return _excess(untrained[1:], R.diagonal(1), higher_is_better)
+    return excess(untrained[1:], R.diagonal(1), higher_is_better)
 
 
 def intransigence(matrix: Tensor, reference: Tensor, *, higher_is_better: bool = False) -> Tensor:
@@ -116,11 +120,11 @@ def intransigence(matrix: Tensor, reference: Tensor, *, higher_is_better: bool =
     if reference.shape != (len(R),):
         shape = tuple(reference.shape)
         raise ValueError(f"reference must have an entry for each of {len(R)} tasks, got {shape}")
-    return _excess(R.diagonal(), reference, higher_is_better)
+    return excess(R.diagonal(), reference, higher_is_better)
 
 
-def _excess(a: Tensor, b: Tensor, higher_is_better: bool) -> Tensor:
-    """How much worse a is than b."""
+def excess(a: N, b: N, higher_is_better: bool) -> N:
+    """How much worse a is than b; positive is worse, whichever way the measure points."""
     return b - a if check_bool("higher_is_better", higher_is_better) else a - b
 
 

@@ -10,6 +10,12 @@ from avalanche.evaluation.metric_utils import stream_type
 
 from avalanche_hsf._private.avalanche import experiences_in_training
 
+UNPAIRED = (
+    "Streams of training and evaluation are not of one length, and their task labels do not tell "
+    "which experience was learned when."
+)
+"""What `TrainingOrder.learned_in` means by None."""
+
 Seen = tuple[int | None, tuple[int, ...], int | None]
 """An experience's index, its task labels, and the length of its stream; None: it has none."""
 

@@ -243,7 +243,7 @@ def test_where_nothing_tells_what_belongs_together_it_is_said():
         matrix.forgetting()
 
 
-def test_joint_training_that_nothing_recorded():
+def trained_jointly(benchmark, evaluator):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     strategy = JointTraining(
@@ -251,11 +251,16 @@ def test_joint_training_that_nothing_recorded():
         optimizer=torch.optim.SGD(model.parameters(), lr=0.5),
         criterion=nn.CrossEntropyLoss(),
         train_mb_size=64,
-        evaluator=EvaluationPlugin(accuracy_metrics(epoch=True, experience=True), loggers=[]),
+        evaluator=evaluator,
     )
-    benchmark = digits(labelled=True)
     strategy.train(benchmark.train_stream)
     strategy.eval(benchmark.test_stream)
+    return strategy
+
+
+def test_joint_training_that_nothing_recorded():
+    metrics = accuracy_metrics(epoch=True, experience=True)
+    strategy = trained_jointly(digits(labelled=True), EvaluationPlugin(metrics, loggers=[]))
     found = summary(strategy)
     assert found.mean.now == pytest.approx(sum(row.now for row in found.rows) / 3)
     assert "add TrainingOrder" in str(found)
@@ -382,18 +387,7 @@ def test_evaluated_at_the_end_alone(metrics):
 
 @pytest.mark.parametrize("metrics", [ErrorRateMatrix, lambda: accuracy_metrics(experience=True)])
 def test_trained_at_once(metrics):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    strategy = JointTraining(
-        model=model,
-        optimizer=torch.optim.SGD(model.parameters(), lr=0.5),
-        criterion=nn.CrossEntropyLoss(),
-        train_mb_size=64,
-        evaluator=quiet_evaluator(metrics()),
-    )
-    benchmark = digits()
-    strategy.train(benchmark.train_stream)
-    strategy.eval(benchmark.test_stream)
+    strategy = trained_jointly(digits(), quiet_evaluator(metrics()))
     found = summary(strategy)
     assert found.notes == () and all(row.is_trained for row in found.rows)
     assert [row.learned for row in found.rows] == [row.now for row in found.rows]

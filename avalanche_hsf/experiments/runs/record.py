@@ -138,6 +138,10 @@ def _number(value: Tensor) -> float | None:
     return float(value) if torch.isfinite(value) else None
 
 
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
 class Runs(Sequence[Run]):
     """Finished runs, and what became of the others.
 
@@ -189,12 +193,8 @@ class Runs(Sequence[Run]):
         lines = [f"{'learner':<24}{'seeds':>7}{'final mean error':>18}{'forgetting':>12}"]
         for name in self.learners:
             runs = [run for run in by_learner.get(name, ()) if not run.diverged]
-            numbers = [(run.final_mean_error, run.mean_and_worst_forgetting[0]) for run in runs]
-            error, lost = (
-                [sum(column) / len(runs) for column in zip(*numbers, strict=True)]
-                if runs
-                else (math.nan, math.nan)
-            )
+            error = _mean([run.final_mean_error for run in runs])
+            lost = _mean([run.mean_and_worst_forgetting[0] for run in runs])
             lines.append(f"{name:<24}{len(runs):>7}{error:>18.2e}{lost:>+12.2e}")
         return "\n".join([*lines, *self.diverged, *self.failures])
 

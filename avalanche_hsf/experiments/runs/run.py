@@ -104,9 +104,9 @@ def run(
         common = {"evaluator": evaluator, "plugins": watchers}
         strategy = builder.build(setting, **configuration, eval_mb_size=EVAL_MB_SIZE, **common)
         _check_strategy(strategy, matrix)
-        built_in = {id(learner.build) for learner in LEARNERS.values()}
-        is_own = id(builder.build) not in built_in and not builder.jointly
-        budget = _other_budget(strategy, setting, configuration) if is_own else ""
+        is_ours = any(builder.build is learner.build for learner in LEARNERS.values())
+        has_its_own = is_ours or builder.jointly
+        budget = "" if has_its_own else _other_budget(strategy, setting, configuration)
         kept, in_bytes, n_trained = account.kept, account.in_bytes, 0
         if unfinished is not None:
             n_trained = unfinished.resume(strategy, stream)

@@ -59,8 +59,8 @@ class OneLabel:
     def note(self, experiences: Iterable[Any]) -> None:
         """Takes in what was trained."""
         for experience in experiences:
-            for label in tasks_of(experience):
-                self._first.setdefault(label, _of(experience))
+            for label in tasks_of(experience) - self._first.keys():
+                self._first[label] = _of(experience)
 
 
 def _of(experience: Any) -> tuple[int, int, float]:
